@@ -1,0 +1,103 @@
+"""The one type that flows through every stage: an array that knows its axes and its size in µm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..events import UserError
+
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A lazily read stack with its calibration.
+
+    Parameters
+    ----------
+    data : array-like
+        numpy, zarr or dask array; one axis for each letter of `axes`.
+    spacing : tuple of float, optional
+        Voxel size (z, y, x) in µm; None where the file does not tell.
+    axes : str
+        Letters from "tczyx", in that order.
+    name : str
+        Name for layers, reports and file names.
+    origin : tuple of float
+        Position (z, y, x) of the first voxel in µm.
+    channels : tuple of str
+        Channel names, one for each entry of axis "c".
+    source : str, optional
+        Where the data came from: a path.
+    metadata : dict
+        How the volume was made; saved beside it.
+    """
+
+    data: Any
+    spacing: Spacing | None = None
+    axes: str = "zyx"
+    name: str = "volume"
+    origin: Spacing = (0.0, 0.0, 0.0)
+    channels: tuple[str, ...] = ()
+    source: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data, one number for each axis."""
+        return tuple(int(n) for n in self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the voxels."""
+        return np.dtype(self.data.dtype)
+
+    def replace(self, **changes: Any) -> Volume:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def numpy(self) -> np.ndarray:
+        """Return the data in memory."""
+        return np.asarray(self.data)
+
+    def select(self, channel: int | str | None = None, time: int | None = None) -> Volume:
+        """Return the z-y-x volume of one channel and one time point.
+
+        Raises
+        ------
+        UserError
+            If a choice is needed and missing, or does not exist.
+        """
+        index: list[Any] = []
+        for axis, size in zip(self.axes, self.shape, strict=True):
+            if axis == "c":
+                index.append(self._pick(channel, size, "channel"))
+            elif axis == "t":
+                index.append(self._pick(time, size, "time point"))
+            else:
+                index.append(slice(None))
+        if all(i == slice(None) for i in index):
+            return self
+        data = self.data[tuple(index)]
+        axes = "".join(a for a in self.axes if a not in "tc")
+        return self.replace(data=data, axes=axes, channels=())
+
+    def _pick(self, choice: int | str | None, size: int, what: str) -> int:
+        if choice is None:
+            if size == 1:
+                return 0
+            names = f" ({', '.join(self.channels)})" if what == "channel" and self.channels else ""
+            raise UserError(f"{self.name} has {size} {what}s{names}: choose one with --{what.split()[0]}.")
+        if isinstance(choice, str) and not choice.lstrip("-").isdigit():
+            if choice in self.channels:
+                return self.channels.index(choice)
+            raise UserError(
+                f"{self.name} has no {what} named {choice!r}; it has {', '.join(self.channels) or size}."
+            )
+        number = int(choice)
+        if not -size <= number < size:
+            raise UserError(f"{self.name} has {what}s 0 to {size - 1}, not {number}.")
+        return number % size
