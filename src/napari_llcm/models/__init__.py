@@ -1,1 +1,21 @@
-"""The models room."""
+"""Models: networks, objective, samplers, and the bundle that saves and loads a trained stainer."""
+
+from .bundle import ModelBundle, ModelInfo, load_bundle, read_info, save_bundle
+from .config import PRESETS, ConsistencyConfig, NetworkConfig
+from .library import export_model, find_model, import_model, list_models, load_model
+
+__all__ = [
+    "PRESETS",
+    "ConsistencyConfig",
+    "ModelBundle",
+    "ModelInfo",
+    "NetworkConfig",
+    "export_model",
+    "find_model",
+    "import_model",
+    "list_models",
+    "load_bundle",
+    "load_model",
+    "read_info",
+    "save_bundle",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,7 +91,9 @@ class Volume:
             if size == 1:
                 return 0
             names = f" ({', '.join(self.channels)})" if what == "channel" and self.channels else ""
-            raise UserError(f"{self.name} has {size} {what}s{names}: choose one with --{what.split()[0]}.")
+            raise UserError(
+                f"{self.name} has {size} {what}s{names}: choose one with --{what.split()[0]}."
+            )
         if isinstance(choice, str) and not choice.lstrip("-").isdigit():
             if choice in self.channels:
                 return self.channels.index(choice)
@@ -101,3 +104,28 @@ class Volume:
         if not -size <= number < size:
             raise UserError(f"{self.name} has {what}s 0 to {size - 1}, not {number}.")
         return number % size
+
+
+def planes(volume: Volume) -> Iterator[np.ndarray]:
+    """Yield the y-x planes of a volume in order, reading whole chunks along z.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "yx" or more.
+
+    Yields
+    ------
+    numpy.ndarray
+        One plane (y, x), of the volume's dtype.
+    """
+    if "z" not in volume.axes:
+        for index in np.ndindex(volume.shape[:-2]):
+            yield np.asarray(volume.data[index])
+        return
+    chunks = getattr(volume.data, "chunks", None)
+    depth: Any = chunks[-3] if chunks else 1
+    depth = depth[0] if isinstance(depth, tuple) else depth  # dask lists each chunk, zarr one
+    for index in np.ndindex(volume.shape[:-3]):
+        for start in range(0, volume.shape[-3], depth):
+            yield from np.asarray(volume.data[(*index, slice(start, start + depth))])

@@ -1,0 +1,185 @@
+"""A trained stainer on disk: a folder, or one .zip, with `model.json` and safetensors.
+
+Self-contained: staining needs nothing else. Nothing in it is ever unpickled, so opening a
+stranger's model cannot run a stranger's code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..events import UserError
+from .config import ConsistencyConfig, NetworkConfig
+from .normalise import Scaling
+
+if TYPE_CHECKING:
+    import torch
+
+    from .stainer import StainerNetworks
+
+MODEL_JSON, WEIGHTS = "model.json", "weights.safetensors"
+FORMAT = 1
+
+
+class ModelInfo(BaseModel):
+    """Everything about a trained stainer but its weights; the content of `model.json`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: int = FORMAT
+    name: str
+    kind: Literal["llcm"] = "llcm"
+    network: NetworkConfig = NetworkConfig()
+    consistency: ConsistencyConfig = ConsistencyConfig()
+    spacing: tuple[float, float, float] | None = None  # µm (z, y, x) of the training volumes
+    dapi: Scaling  # median over the training volumes: gives the output its unit
+    qpi: Scaling | None = None  # median over the training volumes: for warnings only
+    metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
+    provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A loaded stainer: what it is, its networks (in eval mode), and where it came from."""
+
+    info: ModelInfo
+    networks: StainerNetworks
+    source: str
+
+
+def save_bundle(folder: Path, info: ModelInfo, networks: StainerNetworks) -> Path:
+    """Write a bundle, whole or not at all; weights as float16.
+
+    Parameters
+    ----------
+    folder : Path
+        Replaced if it is a bundle already.
+    info : ModelInfo
+        Goes into `model.json`.
+    networks : StainerNetworks
+        Its weights go into `weights.safetensors`.
+
+    Raises
+    ------
+    OSError
+        If there is no room.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        tensors = {
+            k: v.detach().cpu().to(torch.float16).contiguous()
+            for k, v in networks.state_dict().items()
+        }
+        save_file(tensors, fresh / WEIGHTS)
+        (fresh / MODEL_JSON).write_text(info.model_dump_json(indent=2), encoding="utf-8")
+        replace_folder(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def load_bundle(path: Path, device: str | torch.device = "cpu") -> ModelBundle:
+    """Load a bundle from a folder or a .zip.
+
+    Parameters
+    ----------
+    path : Path
+        The bundle.
+    device : str or torch.device
+        Where the networks go.
+
+    Raises
+    ------
+    UserError
+        If it is no bundle, is damaged, or comes from a newer version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from .stainer import StainerNetworks
+
+    info = read_info(path)
+    networks = StainerNetworks(info.network, info.consistency)
+    try:
+        weights = load(_member(path, WEIGHTS))
+        networks.load_state_dict({k: v.float() for k, v in weights.items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(
+            f"The weights of model {path} are damaged or do not fit its model.json: "
+            "get the model again."
+        ) from error
+    return ModelBundle(info, networks.eval().to(device), str(path))
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Return what a bundle says of itself, without loading its weights.
+
+    Raises
+    ------
+    UserError
+        If it is no bundle, is damaged, or comes from a newer version.
+    """
+    try:
+        info = ModelInfo.model_validate_json(_member(path, MODEL_JSON))
+    except ValidationError as error:
+        raise UserError(f"{path}/{MODEL_JSON} is damaged: get the model again.") from error
+    if info.format > FORMAT:
+        raise UserError(f"Model {path} was made by a newer napari-llcm: update napari-llcm.")
+    return info
+
+
+def is_bundle(path: Path) -> bool:
+    """Return True for a folder or a .zip that holds a `model.json`."""
+    if path.is_dir():
+        return (path / MODEL_JSON).is_file()
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return MODEL_JSON in archive.namelist()
+
+
+def zip_bundle(folder: Path, target: Path) -> Path:
+    """Pack a bundle folder into one .zip, whole or not at all."""
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+            for name in (MODEL_JSON, WEIGHTS):
+                archive.writestr(name, _member(folder, name))
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def replace_folder(fresh: Path, target: Path) -> None:
+    """Put `fresh` in the place of `target`, which may exist; never leaves neither."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(fresh, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _member(path: Path, name: str) -> bytes:
+    try:
+        if path.is_dir():
+            return (path / name).read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is not a model: a model is a folder or a .zip with {MODEL_JSON} and {WEIGHTS}."
+        ) from error

@@ -1,0 +1,88 @@
+"""What a model is made of: the configuration that is saved in every bundle."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+Factor = tuple[int, int, int]
+
+
+class NetworkConfig(BaseModel):
+    """Sizes of the networks of one stainer.
+
+    The default compresses 2 x 4 x 4 voxels into 4 numbers (8 times fewer), behind a
+    space-to-depth stem, so that no convolution runs at full resolution.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    autoencoder: Literal["local", "monai"] = "local"  # monai: AutoencoderKL
+    unet: Literal["local", "monai"] = "local"  # monai: DiffusionModelUNet
+    condition: Literal["spatial", "vector"] = "spatial"  # vector: the design's ablation
+    factor: Factor = (2, 4, 4)  # voxels (z, y, x) for each latent site
+    latent_channels: int = 4
+    encoder_widths: tuple[int, ...] = (32, 64)  # of the DAPI encoder, fine to coarse
+    decoder_widths: tuple[int, ...] = (32, 80)  # of the DAPI decoder, fine to coarse
+    condition_widths: tuple[int, ...] = (32, 64)  # of the QPI encoder, fine to coarse
+    unet_widths: tuple[int, ...] = (64, 96, 128)  # of the latent U-Net, fine to coarse
+    unet_blocks: int = 1  # residual blocks for each level and direction
+
+    @model_validator(mode="after")
+    def _consistent(self) -> NetworkConfig:
+        if any(f & (f - 1) or f < 1 for f in self.factor):
+            raise ValueError("factor must be powers of two")
+        levels = max(*self.factor, 2).bit_length() - 1
+        names = ["condition_widths"]
+        if self.autoencoder == "local":
+            names += ["encoder_widths", "decoder_widths"]
+        for name in names:
+            if len(getattr(self, name)) != levels:
+                raise ValueError(f"{name} needs {levels} entries for factor {self.factor}")
+        return self
+
+    @property
+    def local(self) -> bool:
+        """True where a voxel depends on a bounded neighbourhood only (no global statistics)."""
+        return (self.autoencoder, self.unet, self.condition) == ("local", "local", "spatial")
+
+    @property
+    def multiple(self) -> Factor:
+        """The volume's size (z, y, x) is padded to a multiple of this."""
+        down = 2 ** (len(self.unet_widths) - 1)
+        return (self.factor[0] * down, self.factor[1] * down, self.factor[2] * down)
+
+
+class ConsistencyConfig(BaseModel):
+    """The noise scale and the objective of consistency training (ECT, Geng et al. 2024)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sigma_min: float = 0.002
+    sigma_max: float = 40.0
+    sigma_data: float = 1.0  # latents are standardised
+    log_sigma_mean: float = -0.4  # training noise is lognormal
+    log_sigma_std: float = 2.0
+    stages: int = 8  # the gap t - r halves (q = 2) from stage to stage
+    q: float = 2.0
+    consistency_weight: float = 1.0
+    direct_weight: float = 1.0  # of the x0 loss at sigma_max
+    image_weight: float = 1.0  # of the part of the direct loss on decoded crops
+
+
+PRESETS: dict[str, NetworkConfig] = {
+    "default": NetworkConfig(),
+    # The layout first written down: four stride-2 steps, 8 channels, MONAI's networks and one
+    # flat context vector. Kept so that its ceiling can be measured.
+    "plan": NetworkConfig(
+        autoencoder="monai",
+        unet="monai",
+        condition="vector",
+        factor=(16, 16, 16),
+        latent_channels=8,
+        encoder_widths=(16, 32, 64, 64, 64),  # MONAI's decoder mirrors them
+        condition_widths=(16, 32, 64, 64),
+        unet_widths=(64, 96),
+    ),
+}

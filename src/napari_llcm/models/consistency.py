@@ -1,0 +1,139 @@
+"""The consistency model: its preconditioner, its objective and its samplers.
+
+f(x; sigma, c) maps a noisy latent at any noise level straight to the clean latent
+(Song et al. 2023); it is trained in the ECT form (Geng et al. 2024, "Consistency Models Made
+Easy"): both points share one noise, the gap between them closes stage by stage, and the teacher
+is the student itself under stop-grad, never an EMA.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .config import ConsistencyConfig
+
+
+class Denoiser(nn.Module):
+    """Wrap a network F so that f(x; sigma_min) = x holds by construction.
+
+    f = c_skip x + c_out F(c_in x, ln sigma/4, c); the coefficients of Karras et al. 2022 with the
+    boundary condition of Song et al. 2023. Skip and sum are kept in float32; only F may run in
+    bfloat16.
+    """
+
+    def __init__(self, network: nn.Module, config: ConsistencyConfig) -> None:
+        super().__init__()
+        self.network, self.config = network, config
+
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+        """Return the clean latent for x (B, C, z, y, x) at noise levels sigma (B,)."""
+        s = sigma.float()[:, None, None, None, None]
+        d, low = self.config.sigma_data, self.config.sigma_min
+        c_skip = d**2 / ((s - low) ** 2 + d**2)
+        c_out = (s - low) * d / (s**2 + d**2).sqrt()
+        c_in = 1 / (s**2 + d**2).sqrt()
+        return c_skip * x + c_out * self.network(c_in * x, sigma, condition).float()
+
+
+def pseudo_huber(a: Tensor, b: Tensor) -> Tensor:
+    """Return the pseudo-Huber distance for each sample (B,), averaged over its elements.
+
+    sqrt(|a - b|² + k²) - k with k = 0.00054 sqrt(n) (Song & Dhariwal 2023), over the norm's
+    sqrt(n), so that its size does not depend on the patch.
+    """
+    k = 0.00054
+    return ((a - b).square().flatten(1).mean(1) + k**2).sqrt() - k
+
+
+def ect_loss(
+    denoiser: Denoiser,
+    latent: Tensor,
+    condition: Tensor,
+    progress: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the consistency loss, one scalar.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The student; under stop-grad also the teacher.
+    latent : Tensor
+        Clean standardised latents (B, C, z, y, x).
+    condition : Tensor
+        QPI features (B, K, z, y, x).
+    progress : float
+        How much of the training is done, 0 to 1; sets the stage.
+    generator : torch.Generator, optional
+        Source of the noise.
+    """
+    c = denoiser.config
+    stage = min(int(progress * c.stages), c.stages - 1)
+    log_t = torch.randn(len(latent), generator=generator).to(latent.device)
+    t = (c.log_sigma_mean + c.log_sigma_std * log_t).exp().clamp(c.sigma_min * 2, c.sigma_max)
+    # r/t = 1 - q^-(stage+1) n(t), n(t) = 1 + 8 sigmoid(-t): the gap closes stage by stage
+    r = t * (1 - c.q ** -(stage + 1) * (1 + 8 * torch.sigmoid(-t))).clamp_min(0)
+    noise = _noise_like(latent, generator)
+    student = denoiser(latent + _wide(t) * noise, t, condition)
+    with torch.no_grad():
+        teacher = denoiser(latent + _wide(r) * noise, r.clamp_min(c.sigma_min), condition.detach())
+        # r = 0 is the boundary: the clean latent itself is the target
+        teacher = torch.where(_wide(r) > c.sigma_min, teacher, latent)
+    # ECT weighs by 1/(t - r). Times t/(1 + t) it is of order 1/gap at every noise level, so that
+    # a few samples near sigma_min do not drown the rest.
+    weight = t / (t - r) / (1 + t)
+    return (weight * pseudo_huber(student, teacher)).mean()
+
+
+def one_step(
+    denoiser: Denoiser, latent: Tensor, condition: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return f(sigma_max n; sigma_max, c) for fresh noise n shaped like `latent`."""
+    sigma = torch.full((len(latent),), denoiser.config.sigma_max, device=latent.device)
+    return denoiser(_wide(sigma) * _noise_like(latent, generator), sigma, condition)
+
+
+def sample(
+    denoiser: Denoiser, noise: Sequence[Tensor], condition: Tensor, sigmas: Sequence[float]
+) -> Tensor:
+    """Return a clean latent by multistep consistency sampling (Song et al. 2023, algorithm 1).
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The trained model.
+    noise : sequence of Tensor
+        Standard normal noise (B, C, z, y, x), one for each step.
+    condition : Tensor
+        QPI features (B, K, z, y, x).
+    sigmas : sequence of float
+        Noise levels, falling; the first is sigma_max. One entry is one-step sampling.
+    """
+    x = torch.zeros_like(noise[0])
+    low = denoiser.config.sigma_min
+    for n, sigma in zip(noise, sigmas, strict=True):
+        level = math.sqrt(max(sigma**2 - low**2, 0.0))
+        s = torch.full((len(n),), sigma, device=n.device)
+        x = denoiser(x + level * n, s, condition)
+    return x
+
+
+def step_sigmas(config: ConsistencyConfig, steps: int) -> list[float]:
+    """Return falling noise levels for `steps` steps, evenly spaced in log from sigma_max to 0.2."""
+    if steps == 1:
+        return [config.sigma_max]
+    low = 0.2 * config.sigma_data
+    return [config.sigma_max * (low / config.sigma_max) ** (i / (steps - 1)) for i in range(steps)]
+
+
+def _wide(sigma: Tensor) -> Tensor:
+    return sigma[:, None, None, None, None]
+
+
+def _noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    # drawn on the CPU, so that a seed gives the same training on every device
+    return torch.randn(x.shape, generator=generator).to(x.device)

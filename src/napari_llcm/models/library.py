@@ -1,0 +1,154 @@
+"""The models at hand: those shipped with the package and those the user has added."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ..events import UserError
+from .bundle import (
+    ModelBundle,
+    ModelInfo,
+    is_bundle,
+    load_bundle,
+    read_info,
+    save_bundle,
+    zip_bundle,
+)
+
+DEFAULT_MODEL = "specimen-v1"
+_SHIPPED = Path(__file__).parent / "shipped"
+_PTH = {"autoencoder.": "vae.pth", "": "llcm_ema.pth"}  # prefix of the weights: file
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own models."""
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-llcm", appauthor=False) / "models"
+
+
+def list_models() -> dict[str, Path]:
+    """Return every model by name; the user's own go before shipped ones of the same name."""
+    found: dict[str, Path] = {}
+    for folder in (_SHIPPED, user_folder()):
+        if folder.is_dir():
+            found |= {
+                p.name.removesuffix(".zip"): p for p in sorted(folder.iterdir()) if is_bundle(p)
+            }
+    return found
+
+
+def find_model(model: str | Path | None = None) -> Path:
+    """Return the bundle that a name, a folder (a bundle or a run) or a .zip stands for.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    known = list_models()
+    name = str(model or DEFAULT_MODEL)
+    if name in known:
+        return known[name]
+    path = Path(name).expanduser()
+    for candidate in (path, path / "model"):
+        if candidate.exists() and is_bundle(candidate):
+            return candidate
+    what = "is not a model" if path.exists() else "does not exist"
+    raise UserError(
+        f"Model {name!r} {what}: give one of {', '.join(known) or '(none installed)'}, "
+        "a model folder, a run folder or a .zip."
+    )
+
+
+def load_model(model: str | Path | None = None, device: str = "cpu") -> ModelBundle:
+    """Load a model by name, folder or .zip; the shipped one by default.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is damaged.
+    """
+    return load_bundle(find_model(model), device)
+
+
+def import_model(source: Path, name: str | None = None, overwrite: bool = False) -> Path:
+    """Copy a model into the user's own models.
+
+    Parameters
+    ----------
+    source : Path
+        A bundle (folder or .zip), a run folder, or a folder with `model.json`, `vae.pth` and
+        `llcm_ema.pth` (tensors only, read with ``weights_only=True``).
+    name : str, optional
+        Its name from now on; its own by default.
+    overwrite : bool
+        Replace a model of the same name.
+
+    Raises
+    ------
+    UserError
+        If it is no model, or the name is taken.
+    """
+    path = find_model(source)
+    info = read_info(path)
+    target = user_folder() / (name or info.name)
+    if target.exists() and not overwrite:
+        raise UserError(f"You have a model named {target.name!r}: choose another --name.")
+    pickled = [path / file for file in _PTH.values()] if path.is_dir() else []
+    if pickled and all(p.is_file() for p in pickled):
+        networks = _from_pth(info, path)
+    else:
+        networks = load_bundle(path).networks
+    return save_bundle(target, info.model_copy(update={"name": target.name}), networks)
+
+
+def export_model(model: str | Path, target: Path, pth: bool = False) -> Path:
+    """Write a model as one .zip, or as a folder with `vae.pth` and `llcm_ema.pth`.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or the target exists.
+    """
+    path = find_model(model)
+    if target.exists():
+        raise UserError(f"{target} exists: choose another name.")
+    if not pth:
+        bundle = load_bundle(path)  # a damaged model is found now, not by its receiver
+        folder = Path(bundle.source)
+        if folder.is_dir():
+            return zip_bundle(folder, target)
+        shutil.copyfile(folder, target)
+        return target
+    import torch
+
+    bundle = load_bundle(path)
+    target.mkdir(parents=True)
+    (target / "model.json").write_text(bundle.info.model_dump_json(indent=2), encoding="utf-8")
+    weights = bundle.networks.state_dict()
+    vae = {k: v for k, v in weights.items() if k.startswith("autoencoder.")}
+    torch.save(vae, target / _PTH["autoencoder."])
+    torch.save({k: v for k, v in weights.items() if k not in vae}, target / _PTH[""])
+    return target
+
+
+def _from_pth(info: ModelInfo, folder: Path):  # type: ignore[no-untyped-def]
+    import pickle
+
+    import torch
+
+    from .stainer import StainerNetworks
+
+    networks = StainerNetworks(info.network, info.consistency)
+    weights = {}
+    try:
+        for file in _PTH.values():
+            weights |= torch.load(folder / file, map_location="cpu", weights_only=True)
+        networks.load_state_dict(weights)
+    except (pickle.UnpicklingError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"{folder} holds weights that are no plain tensors or do not fit its model.json."
+        ) from error
+    return networks

@@ -1,0 +1,190 @@
+"""The local networks: autoencoder of DAPI, encoder of QPI, U-Net in the latent space.
+
+Sizes in comments are for a patch of 32 x 64 x 64 voxels and the default configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .blocks import (
+    ChannelNorm,
+    DepthToSpace,
+    NoiseEmbedding,
+    ResBlock,
+    SpaceToDepth,
+    level_strides,
+)
+from .config import Factor, NetworkConfig
+
+
+class Encoder(nn.Sequential):
+    """Volume (B, 1, Z, Y, X) to features (B, outputs, Z/f, Y/f, X/f).
+
+    A space-to-depth stem makes the first halving, strided convolutions the others.
+    """
+
+    def __init__(self, widths: Sequence[int], factor: Factor, outputs: int) -> None:
+        stem, *strides = level_strides(factor)
+        layers: list[nn.Module] = [
+            SpaceToDepth(stem),
+            nn.Conv3d(stem[0] * stem[1] * stem[2], widths[0], 3, padding=1),
+            ResBlock(widths[0], widths[0]),
+        ]
+        for stride, before, after in zip(strides, widths[:-1], widths[1:], strict=True):
+            layers += [_Down(before, after, stride), ResBlock(after, after)]
+        last = widths[-1]
+        layers += [
+            ResBlock(last, last),
+            ChannelNorm(last),
+            nn.SiLU(),
+            nn.Conv3d(last, outputs, 3, padding=1),
+        ]
+        super().__init__(*layers)
+        # 1 + 2 convolutions at the stem's grid; then 1 + 2 for each level; 2 + 1 at the end
+        self.halo = _reach([3] * len(widths), level_strides(factor), extra_last=3)
+
+
+class Decoder(nn.Sequential):
+    """Latent (B, C, z, y, x) to volume (B, 1, z·f, y·f, x·f)."""
+
+    def __init__(self, widths: Sequence[int], factor: Factor, inputs: int) -> None:
+        stem, *strides = level_strides(factor)
+        last = widths[-1]
+        layers: list[nn.Module] = [nn.Conv3d(inputs, last, 3, padding=1), ResBlock(last, last)]
+        for stride, before, after in zip(strides[::-1], widths[:0:-1], widths[-2::-1], strict=True):
+            layers += [ResBlock(before, before), _Up(before, after, stride)]
+        layers += [
+            ResBlock(widths[0], widths[0]),
+            ChannelNorm(widths[0]),
+            nn.SiLU(),
+            nn.Conv3d(widths[0], stem[0] * stem[1] * stem[2], 3, padding=1),
+            DepthToSpace(stem),
+        ]
+        super().__init__(*layers)
+        # per level: residual block and the convolution after it; 3 more where the latent enters
+        self.halo = _reach([3] * len(widths), level_strides(factor), extra_last=3)
+
+
+class LatentUNet(nn.Module):
+    """The conditional U-Net F(c_in x, ln sigma/4, c) on the latent grid.
+
+    Parameters
+    ----------
+    channels : int
+        Latent channels, in and out.
+    condition : int
+        Channels of the QPI features, concatenated to the noisy latent.
+    widths : sequence of int
+        Channels of each level; each level halves z, y and x.
+    blocks : int
+        Residual blocks for each level and direction.
+    """
+
+    def __init__(self, channels: int, condition: int, widths: Sequence[int], blocks: int) -> None:
+        super().__init__()
+        e = 2 * widths[0]
+        self.embed = NoiseEmbedding(widths[0], e)
+        self.stem = nn.Conv3d(channels + condition, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
+        for level, width in enumerate(widths):
+            self.down.append(nn.ModuleList(ResBlock(width, width, e) for _ in range(blocks)))
+            if level + 1 < len(widths):
+                wide = widths[level + 1]
+                self.shrink.append(_Down(width, wide, (2, 2, 2)))
+                self.grow.append(_Up(wide, width, (2, 2, 2)))
+                self.up.append(
+                    nn.ModuleList(
+                        ResBlock(2 * width if i == 0 else width, width, e) for i in range(blocks)
+                    )
+                )
+        self.middle = ResBlock(widths[-1], widths[-1], e)
+        self.head = nn.Sequential(
+            ChannelNorm(widths[0]), nn.SiLU(), nn.Conv3d(widths[0], channels, 3, padding=1)
+        )
+        # way down: stem or halving (1) + blocks (2 each); way up: blocks and growth; middle: 2
+        reach = [2 + 4 * blocks] * len(widths)
+        reach[-1] = 1 + 2 * blocks + 2
+        strides = [(1, 1, 1)] + [(2, 2, 2)] * (len(widths) - 1)
+        self.halo = _reach(reach, strides, extra_last=1)
+
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+        """Return F for latent x (B, C, z, y, x), sigma (B,), condition (B, K, z, y, x)."""
+        e = self.embed(sigma).to(x.dtype)
+        h = self.stem(torch.cat([x, condition], 1))
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.down):
+            if level:
+                h = self.shrink[level - 1](h)
+            for block in blocks:  # type: ignore[union-attr]
+                h = block(h, e)
+            skips.append(h)
+        h = self.middle(skips.pop(), e)
+        for level in reversed(range(len(self.up))):
+            h = torch.cat([self.grow[level](h), skips.pop()], 1)
+            for block in self.up[level]:  # type: ignore[union-attr]
+                h = block(h, e)
+        return self.head(h)
+
+
+class LocalAutoencoder(nn.Module):
+    """DAPI (variance-stabilised, about 0 to 1) to a small spatial latent and back."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config.encoder_widths, config.factor, 2 * config.latent_channels)
+        self.decoder = Decoder(config.decoder_widths, config.factor, config.latent_channels)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance (B, C, z, y, x) of the latent of x (B, 1, Z, Y, X)."""
+        mean, log_variance = self.encoder(x).chunk(2, 1)
+        return mean, log_variance.clamp(-20, 10)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x)."""
+        return self.decoder(z)
+
+
+class _Down(nn.Module):
+    """Strided convolution; kernel 3, so that its reach is one voxel of the finer grid."""
+
+    def __init__(self, inputs: int, outputs: int, stride: Factor) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class _Up(nn.Module):
+    """Nearest-neighbour growth and a convolution (no checkerboard, Odena et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: Factor) -> None:
+        super().__init__()
+        self.stride = tuple(float(s) for s in stride)
+        self.conv = nn.Conv3d(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=self.stride, mode="nearest"))
+
+
+def _reach(
+    convolutions: Sequence[int], strides: Sequence[Factor], extra_last: int
+) -> tuple[int, int, int]:
+    """Return how far (z, y, x), on the input's finest grid, an output voxel can see.
+
+    `convolutions` counts the 3-wide convolutions on the grid after each of `strides`; one more
+    site for each stride covers the rounding to its grid.
+    """
+    halo, scale = [0, 0, 0], [1, 1, 1]
+    for i, (n, stride) in enumerate(zip(convolutions, strides, strict=True)):
+        n += extra_last if i == len(strides) - 1 else 0
+        for a in range(3):
+            scale[a] *= stride[a]
+            halo[a] += (n + 1) * scale[a]
+    return (halo[0], halo[1], halo[2])

@@ -1,0 +1,76 @@
+"""Intensities in and out of the networks.
+
+QPI: a robust affine map of the whole volume (never of a tile, which would make seams).
+DAPI: background to 0, the brightest nuclei to 1, then a square root. Counts are Poisson, so the
+root stabilises their variance (Anscombe 1948) and a dim nucleus weighs as much as a bright one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+_SAMPLES = 2_000_000  # voxels that percentiles are estimated from
+
+
+class Scaling(BaseModel):
+    """An affine map of intensities: low to 0, high to 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    low: float
+    high: float
+
+    def apply(self, x: Any) -> Any:
+        """Return (x - low) / (high - low)."""
+        return (x - self.low) / (self.high - self.low)
+
+    def undo(self, x: Any) -> Any:
+        """Return the inverse of `apply`."""
+        return x * (self.high - self.low) + self.low
+
+
+def qpi_scaling(data: Any) -> Scaling:
+    """Return the scaling of a phase volume: its median to 0, its 1-99 % range to width 4.
+
+    Parameters
+    ----------
+    data : array-like
+        (z, y, x), numpy, zarr or dask; sampled evenly if it is large.
+    """
+    low, middle, high = np.percentile(subsample(data), (1, 50, 99))
+    return Scaling(low=float(middle), high=float(middle + max(high - low, 1e-12) / 4))
+
+
+def dapi_scaling(data: Any) -> Scaling:
+    """Return the scaling of a DAPI volume: background (20 %) to 0, 99.8 % to 1."""
+    low, high = np.percentile(subsample(data), (20, 99.8))
+    return Scaling(low=float(low), high=float(max(high, low + 1e-12)))
+
+
+def stabilise(x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the root of scaled DAPI, float32; below the background it is mirrored, not cut."""
+    y = scaling.apply(np.asarray(x, np.float32))
+    return np.asarray(np.sign(y) * np.sqrt(np.abs(y)), np.float32)
+
+
+def unstabilise(y: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return DAPI intensities, float32, for the root of scaled DAPI; never below 0."""
+    y = np.asarray(y, np.float32)
+    return np.maximum(scaling.undo(np.sign(y) * y**2), 0).astype(np.float32)
+
+
+def subsample(data: Any) -> np.ndarray:
+    """Return about two million voxels of a z-y-x volume, evenly spread over it, float32.
+
+    Whole planes are read one at a time, so that memory stays bounded.
+    """
+    depth = int(data.shape[0])
+    plane = int(np.prod(data.shape[1:]))
+    planes = max(1, min(depth, _SAMPLES * 4 // max(plane, 1)))
+    chosen = np.unique(np.linspace(0, depth - 1, planes).round().astype(int))
+    step = max(1, int(np.sqrt(len(chosen) * plane / _SAMPLES)))
+    values = [np.asarray(data[int(z)], np.float32)[::step, ::step].ravel() for z in chosen]
+    return np.concatenate(values)

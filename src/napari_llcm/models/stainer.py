@@ -1,0 +1,72 @@
+"""The three networks of a stainer as one module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import ConsistencyConfig, NetworkConfig
+from .consistency import Denoiser
+from .networks import Encoder, LatentUNet, LocalAutoencoder
+
+
+class StainerNetworks(nn.Module):
+    """Autoencoder of DAPI, encoder of QPI and denoiser in the latent space.
+
+    Parameters
+    ----------
+    network : NetworkConfig
+        Sizes and kinds of the networks.
+    consistency : ConsistencyConfig
+        Noise scale.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, network: NetworkConfig, consistency: ConsistencyConfig) -> None:
+        super().__init__()
+        self.network = network
+        features = network.condition_widths[-1]
+        self.autoencoder = _autoencoder(network)
+        self.condition = _condition(network, features)
+        self.denoiser = Denoiser(_unet(network, features), consistency)
+        # per-channel statistics of the latents: sigma_data = 1 holds after scaling
+        shape = (1, network.latent_channels, 1, 1, 1)
+        self.register_buffer("latent_mean", torch.zeros(shape))
+        self.register_buffer("latent_std", torch.ones(shape))
+
+    def encode(self, dapi: Tensor) -> Tensor:
+        """Return the standardised latent (B, C, z, y, x) of stabilised DAPI (B, 1, Z, Y, X)."""
+        mean, _ = self.autoencoder.encode(dapi)
+        return (mean.float() - self.latent_mean) / self.latent_std
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Return stabilised DAPI (B, 1, Z, Y, X) of a standardised latent."""
+        z = latent.float() * self.latent_std + self.latent_mean
+        return self.autoencoder.decode(z)
+
+
+def _autoencoder(network: NetworkConfig) -> nn.Module:
+    if network.autoencoder == "local":
+        return LocalAutoencoder(network)
+    from .monai_networks import MonaiAutoencoder
+
+    return MonaiAutoencoder(network)
+
+
+def _condition(network: NetworkConfig, features: int) -> nn.Module:
+    if network.condition == "spatial":
+        return Encoder(network.condition_widths, network.factor, features)
+    from .monai_networks import VectorCondition
+
+    return VectorCondition(network, features)
+
+
+def _unet(network: NetworkConfig, features: int) -> nn.Module:
+    channels, widths = network.latent_channels, network.unet_widths
+    if network.unet == "local":
+        return LatentUNet(channels, features, widths, network.unet_blocks)
+    from .monai_networks import MonaiUNet
+
+    return MonaiUNet(network, features)
