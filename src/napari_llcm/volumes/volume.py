@@ -72,6 +72,11 @@ class Volume:
         UserError
             If a choice is needed and missing, or does not exist.
         """
+        if time is None and "t" in self.axes and "z" not in self.axes:
+            raise UserError(
+                f"{self.name} is a time series of 2D images; if its frames are the planes of a "
+                f"stack, read it with axes {self.axes.replace('t', 'z')}."
+            )
         index: list[Any] = []
         for axis, size in zip(self.axes, self.shape, strict=True):
             if axis == "c":
@@ -98,7 +103,8 @@ class Volume:
             if choice in self.channels:
                 return self.channels.index(choice)
             raise UserError(
-                f"{self.name} has no {what} named {choice!r}; it has {', '.join(self.channels) or size}."
+                f"{self.name} has no {what} named {choice!r}; "
+                f"it has {', '.join(self.channels) or size}."
             )
         number = int(choice)
         if not -size <= number < size:

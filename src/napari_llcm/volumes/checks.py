@@ -1,0 +1,53 @@
+"""Is this a stack that a network can work on?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..events import UserError
+from .volume import Volume, planes
+
+
+def check_stack(volume: Volume, *, least: int = 2) -> None:
+    """Check, reading every plane once, that a volume is a whole grey stack with something in it.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "zyx" (choose channel and time first, with `Volume.select`).
+    least : int
+        How many planes are needed.
+
+    Raises
+    ------
+    UserError
+        If it is not a stack, is complex or empty, holds NaN or infinite values, has one value
+        throughout, or cannot be read to its end.
+    """
+    name = volume.source or volume.name
+    if volume.axes == "yx":
+        raise UserError(f"{name} is a 2D image; a stack of at least {least} planes is needed.")
+    if volume.axes != "zyx":
+        raise UserError(f"{name} has axes {volume.axes}: choose one channel and one time point.")
+    if 0 in volume.shape:
+        raise UserError(f"{name} is an empty image.")
+    if volume.shape[0] < least:
+        raise UserError(
+            f"{name} has {volume.shape[0]} plane; a stack of at least {least} planes is needed."
+        )
+    if volume.dtype.kind not in "biuf":
+        raise UserError(f"{name} holds {volume.dtype} values; real numbers are needed.")
+    low, high = np.inf, -np.inf
+    try:
+        for z, plane in enumerate(planes(volume)):
+            smallest, largest = float(plane.min()), float(plane.max())
+            if not np.isfinite([smallest, largest]).all():  # min and max pass NaN on
+                raise UserError(
+                    f"{name} holds values that are not numbers (NaN or infinite) in plane {z}: "
+                    "replace them first."
+                )
+            low, high = min(low, smallest), max(high, largest)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{name} cannot be read to its end: the file is damaged.") from error
+    if low == high:
+        raise UserError(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")

@@ -1,0 +1,316 @@
+"""OME-Zarr: reading 0.4 and 0.5, writing 0.5 tile by tile with its pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..events import UserError
+from .atomic import check_target, disk_errors, partial_path, put_in_place, remove
+from .calibration import to_micron
+from .volume import Spacing, Volume
+
+if TYPE_CHECKING:
+    import dask.array as da
+    import zarr
+
+_SMALLEST = 256  # the pyramid ends with a plane no larger than this
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder is a Zarr group or array, of either format."""
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zattrs"))
+
+
+def read_zarr(path: Path) -> Volume:
+    """Return level 0 of the first image of an OME-Zarr 0.4 or 0.5 store, lazily.
+
+    Raises
+    ------
+    UserError
+        If the store has no OME metadata, or an array is missing.
+    """
+    import dask.array as da
+    import zarr
+
+    try:
+        group: Any = zarr.open_group(path, mode="r")
+        attributes = _ome(group)
+        if "bioformats2raw.layout" in attributes and "multiscales" not in attributes:
+            group = group["0"]  # the first image of a converted microscope file
+            attributes = _ome(group)
+        image = attributes["multiscales"][0]
+        array = group[image["datasets"][0]["path"]]
+        names = "".join(axis["name"] for axis in image["axes"])
+    except (KeyError, TypeError, IndexError, FileNotFoundError, ValueError) as error:
+        raise UserError(
+            f"{path} is a Zarr without the OME metadata (0.4 or 0.5) of an image."
+        ) from error
+    scale, origin = _transform(image, names)
+    channels = tuple(c.get("label", "") for c in attributes.get("omero", {}).get("channels", ()))
+    return Volume(
+        da.from_zarr(array),
+        spacing=scale,
+        origin=origin or (0.0, 0.0, 0.0),
+        axes=names,
+        channels=channels if all(channels) else (),
+        metadata=dict(group.attrs.get("napari_llcm", {})),
+    )
+
+
+def _ome(group: zarr.Group) -> dict[str, Any]:
+    # 0.5 keeps its metadata one level down
+    return cast("dict[str, Any]", group.attrs.asdict().get("ome", group.attrs.asdict()))
+
+
+def _transform(image: dict[str, Any], names: str) -> tuple[Spacing | None, Spacing | None]:
+    """Return spacing and origin (z, y, x) in µm; None where the store gives no unit."""
+    scale, origin = np.ones(len(names)), np.zeros(len(names))
+    first = image["datasets"][0].get("coordinateTransformations", [])
+    for step in [*first, *image.get("coordinateTransformations", [])]:
+        if step["type"] == "scale":
+            factor = np.asarray(step["scale"], float)
+            scale, origin = scale * factor, origin * factor
+        elif step["type"] == "translation":
+            origin = origin + np.asarray(step["translation"], float)
+    units = {axis["name"]: to_micron(axis.get("unit")) for axis in image["axes"]}
+    if any(units.get(a) is None for a in "zyx"):
+        return None, None
+    at = [names.index(a) for a in "zyx"]
+    microns = np.array([units[a] for a in "zyx"], float)
+    z, y, x = (scale[at] * microns).tolist()
+    oz, oy, ox = (origin[at] * microns).tolist()
+    return (z, y, x), (oz, oy, ox)
+
+
+class ZarrWriter:
+    """An OME-Zarr 0.5 image that is filled tile by tile, then finished or resumed.
+
+    Until `finish`, the store lies in the sibling `PATH.partial`, where a killed job leaves it for
+    the next one to resume. Wrap assignments to `array` in `disk_errors(path)` to report a full
+    disk.
+
+    Parameters
+    ----------
+    path : Path
+        Where the finished store shall be.
+    shape : sequence of int
+        One size for each axis.
+    dtype : dtype
+        Type of the voxels.
+    axes : str
+        Letters from "tczyx", in that order.
+    spacing : tuple of float, optional
+        Voxel size (z, y, x) in µm.
+    origin : tuple of float
+        Position (z, y, x) of the first voxel in µm.
+    name : str
+        Name of the image.
+    channels : sequence of str
+        Channel names.
+    labels : bool
+        Whether the voxels are instance labels, which a pyramid must not average.
+    chunks : tuple of int, optional
+        Chunk size; by default up to (32, 128, 128) along z, y, x and 1 along t and c.
+    resume : bool
+        Go on with a store that an earlier writer of the same shape left behind.
+    overwrite : bool
+        Whether a finished store at `path` may be replaced.
+
+    Attributes
+    ----------
+    array : zarr.Array
+        Level 0, to assign slices to; tiles aligned with its chunks are safe to write in parallel.
+    partial : Path
+        The store while it is being filled.
+    resumed : bool
+        Whether `array` already holds an earlier writer's work.
+
+    Raises
+    ------
+    UserError
+        If the target exists, the disk is full, or the store to resume is another one.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        shape: Sequence[int],
+        dtype: np.dtype | str | type,
+        *,
+        axes: str = "zyx",
+        spacing: Spacing | None = None,
+        origin: Spacing = (0.0, 0.0, 0.0),
+        name: str = "volume",
+        channels: Sequence[str] = (),
+        labels: bool = False,
+        chunks: tuple[int, ...] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        import zarr
+
+        self.path = Path(path)
+        self.partial = partial_path(self.path)
+        self.axes, self.spacing, self.origin = axes, spacing, origin
+        self.name, self.channels, self.labels = name, tuple(channels), labels
+        check_target(self.path, overwrite)
+        self.resumed = resume and is_zarr(self.partial)
+        if self.resumed:
+            self._group = zarr.open_group(self.partial, mode="r+")
+            array = self._group["0"]
+            assert isinstance(array, zarr.Array)
+            if array.shape != tuple(shape) or array.dtype != np.dtype(dtype):
+                raise UserError(f"{self.partial} belongs to another job: remove it to start anew.")
+            self.array = array
+            return
+        remove(self.partial)
+        with disk_errors(self.path):
+            self._group = zarr.open_group(self.partial, mode="w", zarr_format=3)
+            self.array = self._create("0", shape, np.dtype(dtype), chunks)
+
+    def _create(
+        self, key: str, shape: Sequence[int], dtype: np.dtype, chunks: tuple[int, ...] | None
+    ) -> zarr.Array:
+        if chunks is None:
+            largest = {"z": 32, "y": 128, "x": 128}
+            chunks = tuple(largest.get(a, 1) for a in self.axes)
+        return self._group.create_array(
+            key,
+            shape=tuple(shape),
+            dtype=dtype,
+            chunks=tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
+            dimension_names=list(self.axes),
+            overwrite=True,
+        )
+
+    def finish(self, metadata: dict[str, Any] | None = None) -> Path:
+        """Build the pyramid, write the metadata and rename the store into place.
+
+        Parameters
+        ----------
+        metadata : dict, optional
+            How the volume was made; JSON.
+
+        Returns
+        -------
+        Path
+            The finished store.
+
+        Raises
+        ------
+        UserError
+            If the disk is full.
+        """
+        from ome_zarr.format import FormatV05
+        from ome_zarr.writer import write_multiscales_metadata
+
+        with disk_errors(self.path):
+            datasets = self._pyramid()
+            unit = {"unit": "micrometer"} if self.spacing else {}
+            kinds: dict[str, dict[str, str]] = {"t": {"type": "time"}, "c": {"type": "channel"}}
+            axes = [{"name": a, **kinds.get(a, {"type": "space", **unit})} for a in self.axes]
+            write_multiscales_metadata(
+                self._group, datasets, fmt=FormatV05(), axes=axes, name=self.name
+            )
+            if self.channels:
+                omero: Any = {"channels": [{"label": c, "active": True} for c in self.channels]}
+                self._group.attrs["ome"] = {**_ome(self._group), "omero": omero}
+            if metadata:
+                self._group.attrs["napari_llcm"] = metadata
+            put_in_place(self.partial, self.path)
+        return self.path
+
+    def discard(self) -> None:
+        """Remove the unfinished store."""
+        remove(self.partial)
+
+    def _pyramid(self) -> list[dict[str, Any]]:
+        """Write levels 1, 2, … and return the entry of every level; chunk by chunk."""
+        import dask.array as da
+
+        spatial = [i for i, a in enumerate(self.axes) if a in "zyx"]
+        size, start = np.ones(len(self.axes)), np.zeros(len(self.axes))
+        known = dict(zip("zyx", self.spacing or (1.0, 1.0, 1.0), strict=True))
+        origin = dict(zip("zyx", self.origin, strict=True))
+        for i in spatial:
+            size[i], start[i] = known[self.axes[i]], origin[self.axes[i]]
+        level, datasets = self.array, [_dataset("0", size, start)]
+        while max(level.shape[-2:]) > _SMALLEST:
+            # Halve the finest axes only, so that voxels become cubes on the way up.
+            finest = min(size[i] for i in spatial if level.shape[i] > 1)
+            factors = {i: 2 for i in spatial if level.shape[i] > 1 and size[i] < 1.5 * finest}
+            smaller = _halved(da.from_zarr(level), factors, self.labels)
+            level = self._create(str(len(datasets)), smaller.shape, self.array.dtype, None)
+            _store(smaller, level)
+            if not self.labels:  # a mean lies in the middle of the voxels it was made of
+                start = start + [size[i] / 2 if i in factors else 0 for i in range(len(size))]
+            size = size * [factors.get(i, 1) for i in range(len(size))]
+            datasets.append(_dataset(str(len(datasets)), size, start))
+        return datasets
+
+
+def _halved(data: da.Array, factors: dict[int, int], labels: bool) -> da.Array:
+    import dask.array as da
+
+    if labels:
+        return data[tuple(slice(None, None, factors.get(i, 1)) for i in range(data.ndim))]
+    data = data.rechunk({i: _even(data.chunks[i]) for i in factors})
+    return da.coarsen(np.mean, data, factors, trim_excess=True).astype(data.dtype)
+
+
+def _store(data: da.Array, array: Any) -> None:
+    """Write with one task to each stored chunk, or two threads would write the same file."""
+    import dask.array as da
+
+    da.store(data.rechunk(array.chunks), array, lock=False)
+
+
+def _even(chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Return chunks of even size but for the last, as coarsening by 2 needs."""
+    size = chunks[0] + chunks[0] % 2
+    total = sum(chunks)
+    return tuple(min(size, total - s) for s in range(0, total, size))
+
+
+def _dataset(path: str, size: np.ndarray, start: np.ndarray) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"type": "scale", "scale": size.tolist()}]
+    if start.any():
+        steps.append({"type": "translation", "translation": start.tolist()})
+    return {"path": path, "coordinateTransformations": steps}
+
+
+def write_zarr(
+    path: Path, volume: Volume, *, overwrite: bool = False, labels: bool = False
+) -> None:
+    """Write a volume as chunked, multiscale OME-Zarr 0.5.
+
+    Raises
+    ------
+    UserError
+        If the target exists or the disk is full.
+    """
+    import dask.array as da
+
+    writer = ZarrWriter(
+        path,
+        volume.shape,
+        volume.dtype,
+        axes=volume.axes,
+        spacing=volume.spacing,
+        origin=volume.origin,
+        name=volume.name,
+        channels=volume.channels,
+        labels=labels,
+        overwrite=overwrite,
+    )
+    try:
+        with disk_errors(path):
+            _store(da.asarray(volume.data), writer.array)
+        writer.finish(volume.metadata)
+    except BaseException:
+        writer.discard()
+        raise

@@ -1,0 +1,146 @@
+"""Read a volume from any format a microscope or a colleague may hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..events import UserError
+from .calibration import arranged, checked_spacing
+from .nifti import read_nifti
+from .omezarr import is_zarr, read_zarr
+from .slices import PICTURES, read_folder, read_picture
+from .tiff import read_tiff
+from .volume import Spacing, Volume
+
+_SUFFIXES = (".tif", ".tiff", ".zarr", ".nii", ".gz", ".ome", *PICTURES)
+_COLOURS = ("red", "green", "blue", "alpha")
+
+
+def read(
+    path: Path | str,
+    *,
+    axes: str | None = None,
+    spacing: Sequence[float] | None = None,
+    channels: Sequence[str] | None = None,
+    channel: int | str | None = None,
+    time: int | None = None,
+) -> Volume:
+    """Open a volume lazily, with axes, spacing and channel names as the file gives them.
+
+    Parameters
+    ----------
+    path : Path or str
+        TIFF, ImageJ TIFF, OME-TIFF, a folder of numbered planes, OME-Zarr 0.4 or 0.5, NIfTI, or
+        a microscope's own format where bioio can read it. Of a file with several images the
+        first is read.
+    axes : str, optional
+        What the file's axes are, in its order, such as "tzyx"; in place of the file's word.
+    spacing : sequence of float, optional
+        Voxel size (z, y, x) in µm; in place of the file's word.
+    channels : sequence of str, optional
+        Channel names; in place of the file's.
+    channel, time : int or str, optional
+        Return the z-y-x volume of this channel (number or name) and time point.
+
+    Returns
+    -------
+    Volume
+        Axes within "tczyx", in that order; `spacing` is None where the file does not tell it.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is empty, damaged, or of a kind that cannot be read.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise UserError(f"There is no file or folder {path}.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UserError(f"{path} is an empty file.")
+    try:
+        found = _reader(path)(path)
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: permission denied.") from error
+    found = found.replace(name=stem(path), source=str(path))
+    if 0 in found.shape:
+        raise UserError(f"{path} is an empty image.")
+    colour = "s" in found.axes and axes is None and "c" not in found.axes
+    volume = arranged(found, axes)
+    spacing = found.spacing if spacing is None else spacing
+    if spacing is not None:
+        volume = volume.replace(spacing=checked_spacing(spacing, found.name))
+    if colour:
+        if channel is None:
+            raise UserError(
+                f"{path} is a colour (RGB) image: save it in grey, or choose red, green or blue "
+                "as its channel."
+            )
+        volume = volume.replace(channels=_COLOURS[: volume.shape[volume.axes.index("c")]])
+    volume = volume.replace(channels=_channels(volume, channels))
+    if channel is not None or time is not None:
+        return volume.select(channel, time)
+    return volume
+
+
+def stem(path: Path) -> str:
+    """Return a file's name without its (possibly double) suffix: "a.ome.tif" gives "a"."""
+    name = path.name
+    while Path(name).suffix.lower() in _SUFFIXES:
+        name = Path(name).stem
+    return name
+
+
+def _reader(path: Path) -> Callable[[Path], Volume]:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return read_zarr if is_zarr(path) or suffix == ".zarr" else read_folder
+    if suffix in (".tif", ".tiff"):
+        return read_tiff
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_nifti
+    if suffix in PICTURES:
+        return read_picture
+    return _read_bioio
+
+
+def _read_bioio(path: Path) -> Volume:
+    """Return the first scene of a microscope's own format.
+
+    Raises
+    ------
+    UserError
+        If bioio is not installed, or cannot read the file.
+    """
+    try:
+        from bioio import BioImage
+        from bioio_base.exceptions import UnsupportedFileFormatError
+    except ImportError as error:
+        raise UserError(
+            f"{path} is not a TIFF, OME-Zarr or NIfTI; to read a microscope's own format "
+            '(CZI, ND2, LIF), run: pip install "napari-llcm[formats]"'
+        ) from error
+    try:
+        image = BioImage(path)
+        data = image.dask_data
+    except (UnsupportedFileFormatError, OSError, ValueError) as error:
+        raise UserError(f"{path} is not an image that bioio can read.") from error
+    size = image.physical_pixel_sizes
+    spacing: Spacing | None = None
+    if size.Z and size.Y and size.X:
+        spacing = (float(size.Z), float(size.Y), float(size.X))
+    return Volume(
+        data,
+        spacing=spacing,
+        axes=image.dims.order.lower(),
+        channels=tuple(str(name) for name in image.channel_names or ()),
+    )
+
+
+def _channels(volume: Volume, names: Sequence[str] | None) -> tuple[str, ...]:
+    count = volume.shape[volume.axes.index("c")] if "c" in volume.axes else 1
+    if names is None:
+        return volume.channels if len(volume.channels) == count and count > 1 else ()
+    if len(names) != count:
+        raise UserError(f"{volume.name} has {count} channels, but {len(names)} names were given.")
+    return tuple(names)

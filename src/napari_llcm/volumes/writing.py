@@ -1,0 +1,51 @@
+"""Write a volume so that napari and Fiji open it with its scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..events import UserError
+from .nifti import write_nifti
+from .omezarr import write_zarr
+from .tiff import write_tiff
+from .volume import Volume
+
+
+def write(
+    path: Path | str, volume: Volume, *, overwrite: bool = False, labels: bool = False
+) -> Path:
+    """Write a volume with its spacing and the record of how it was made.
+
+    Parameters
+    ----------
+    path : Path or str
+        Ends with .ome.tif or .tif (OME-TIFF; BigTIFF when needed), .ome.zarr or .zarr (chunked,
+        multiscale OME-Zarr 0.5), .nii or .nii.gz (NIfTI; spacing alone).
+    volume : Volume
+        What to write; read chunk by chunk.
+    overwrite : bool
+        Whether a file that exists may be replaced.
+    labels : bool
+        Whether the voxels are instance labels, which a pyramid must not average.
+
+    Returns
+    -------
+    Path
+        The file or folder written.
+
+    Raises
+    ------
+    UserError
+        If the suffix is unknown, the file exists, or the disk is full; nothing is left behind.
+    """
+    path = Path(path).expanduser()
+    name = path.name.lower()
+    if name.endswith((".tif", ".tiff")):
+        write_tiff(path, volume, overwrite=overwrite)
+    elif name.endswith(".zarr"):
+        write_zarr(path, volume, overwrite=overwrite, labels=labels)
+    elif name.endswith((".nii", ".nii.gz")):
+        write_nifti(path, volume, overwrite=overwrite)
+    else:
+        raise UserError(f"{path} must end with .ome.tif, .ome.zarr or .nii.gz.")
+    return path
