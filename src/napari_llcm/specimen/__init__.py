@@ -1,1 +1,5 @@
-"""The specimen room."""
+"""Specimens with known truth: cells to refractive index to phase stack; cells to dye to DAPI."""
+
+from .make import Nucleus, Specimen, make_specimen, second_exposure
+
+__all__ = ["Nucleus", "Specimen", "make_specimen", "second_exposure"]

@@ -1,0 +1,152 @@
+"""What makes a specimen easy or hard: every number of the simulation that a preset changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..events import UserError
+
+DifficultyName = Literal["easy", "medium", "hard"]
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """The settings of one difficulty.
+
+    Parameters
+    ----------
+    density : float
+        Nuclei per 10⁵ µm³.
+    crowding : float
+        Share of nuclei that are put in touch with another one.
+    look_alikes : float
+        Bodies without DNA that look like nuclei in phase, per nucleus.
+    contrast : tuple of float
+        Smallest and largest |Δn| of a nucleus against its cytoplasm.
+    negative : float
+        Share of nuclei whose index lies below that of their cytoplasm.
+    chromatin : float
+        Standard deviation of the index inside a nucleus.
+    nucleolus : tuple of float
+        Smallest and largest Δn of a nucleolus against its nucleus.
+    granularity : float
+        Standard deviation of the index inside the cytoplasm.
+    droplets : float
+        Lipid droplets per cell.
+    dye_spread : float
+        Standard deviation of the logarithm of the dye brightness of nuclei.
+    dye_floor : float
+        Dimmest brightness of a nucleus; the median nucleus has 1.
+    dapi_photons : float
+        Photons per voxel in a nucleus of brightness 1 at the surface.
+    dapi_length : float
+        Depth in µm at which the DAPI signal has fallen to 1/e.
+    phase_photons : float
+        Photons per voxel and illumination of the phase microscope, at the surface.
+    phase_length : float
+        Depth in µm over which these photons fall to 1/e.
+    speckle : float
+        Coherent noise, as a share of the detected light.
+    background : float
+        Slow background, as a share of the detected light.
+    drift : float
+        Standard deviation of the gain from plane to plane.
+    """
+
+    density: float
+    crowding: float
+    look_alikes: float
+    contrast: tuple[float, float]
+    negative: float
+    chromatin: float
+    nucleolus: tuple[float, float]
+    granularity: float
+    droplets: float
+    dye_spread: float
+    dye_floor: float
+    dapi_photons: float
+    dapi_length: float
+    phase_photons: float
+    phase_length: float
+    speckle: float
+    background: float
+    drift: float
+
+
+DIFFICULTIES: dict[DifficultyName, Difficulty] = {
+    "easy": Difficulty(
+        density=20.0,
+        crowding=0.2,
+        look_alikes=0.08,
+        contrast=(0.006, 0.012),
+        negative=0.1,
+        chromatin=0.0015,
+        nucleolus=(0.010, 0.016),
+        granularity=0.0015,
+        droplets=1.0,
+        dye_spread=0.25,
+        dye_floor=0.4,
+        dapi_photons=120.0,
+        dapi_length=120.0,
+        phase_photons=4e4,
+        phase_length=80.0,
+        speckle=0.002,
+        background=0.01,
+        drift=0.01,
+    ),
+    "medium": Difficulty(
+        density=28.0,
+        crowding=0.5,
+        look_alikes=0.2,
+        contrast=(0.003, 0.009),
+        negative=0.35,
+        chromatin=0.0015,
+        nucleolus=(0.008, 0.015),
+        granularity=0.0025,
+        droplets=2.5,
+        dye_spread=0.45,
+        dye_floor=0.25,
+        dapi_photons=80.0,
+        dapi_length=80.0,
+        phase_photons=2e4,
+        phase_length=60.0,
+        speckle=0.004,
+        background=0.02,
+        drift=0.02,
+    ),
+    "hard": Difficulty(
+        density=34.0,
+        crowding=0.7,
+        look_alikes=0.4,
+        contrast=(0.001, 0.004),
+        negative=0.5,
+        chromatin=0.0012,
+        nucleolus=(0.005, 0.012),
+        granularity=0.003,
+        droplets=5.0,
+        dye_spread=0.65,
+        dye_floor=0.15,
+        dapi_photons=60.0,
+        dapi_length=60.0,
+        phase_photons=1e4,
+        phase_length=45.0,
+        speckle=0.008,
+        background=0.04,
+        drift=0.04,
+    ),
+}
+
+
+def find_difficulty(name: str) -> Difficulty:
+    """Return the settings of a difficulty.
+
+    Raises
+    ------
+    UserError
+        If there is none of this name.
+    """
+    for known in get_args(DifficultyName):
+        if known == name:
+            return DIFFICULTIES[known]
+    raise UserError(f"There is no difficulty {name!r}: choose {', '.join(DIFFICULTIES)}.")

@@ -1,0 +1,109 @@
+"""The refractive index of a specimen (real units), and where its nucleoli lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .cells import Body, Tissue
+from .difficulty import Difficulty
+from .grid import Array, Grid
+
+MEDIUM = 1.335
+CYTOPLASM = 1.358
+_SMOOTHNESS = {"interphase": 1.0, "mitotic": 1.5, "apoptotic": 1.5, "vacuole": 0.15, "corpse": 2.0}
+
+
+def draw_nucleoli(
+    bodies: list[Body], grid: Grid, rng: np.random.Generator
+) -> tuple[Array, list[int]]:
+    """Return how much of each voxel lies in a nucleolus (float32, 0 to 1) and their number each.
+
+    Interphase nuclei have one to four nucleoli of 0.5 to 1.3 µm radius.
+    """
+    nucleoli = np.zeros(grid.shape, np.float32)
+    numbers = []
+    for body in bodies:
+        number = int(rng.integers(1, 5)) if body.kind == "interphase" else 0
+        numbers.append(number)
+        for _ in range(number):
+            way = rng.normal(size=3)
+            way *= rng.uniform(0, 0.6) / np.linalg.norm(way)
+            centre = body.centre + (way * body.semi_axes) @ body.rotation
+            radius = rng.uniform(0.6, 1.3) * (1.2 - 0.1 * number)
+            _add_ball(nucleoli, grid, centre, radius, 1.0)
+    return nucleoli, numbers
+
+
+def refractive_index(
+    tissue: Tissue,
+    bodies: list[Body],
+    nucleoli: Array,
+    chromatin: Array,
+    grid: Grid,
+    preset: Difficulty,
+    rng: np.random.Generator,
+) -> Array:
+    """Return the refractive index on the grid (float32).
+
+    Parameters
+    ----------
+    tissue : Tissue
+        Where bodies and cells lie.
+    bodies : list of Body
+        The bodies.
+    nucleoli : ndarray
+        Share of each voxel in a nucleolus.
+    chromatin : ndarray
+        Texture of the chromatin, standard deviation 1; the dye shows the same.
+    grid : Grid
+        The grid.
+    preset : Difficulty
+        Settings.
+    rng : Generator
+        Source of chance.
+    """
+    inside, in_cell = tissue.inside(), tissue.in_cell()
+    host = np.array([0.0] + [rng.normal(0, 0.0015) for _ in bodies], np.float32)[tissue.body]
+    contrast = np.array([0.0] + [b.contrast for b in bodies], np.float32)[tissue.body]
+    rough = np.array([0.0] + [_SMOOTHNESS[b.kind] for b in bodies], np.float32)[tissue.body]
+    granules = grid.texture(rng, 0.45) + grid.texture(rng, 1.2)
+    index = in_cell * (np.float32(CYTOPLASM - MEDIUM) + host)
+    index += in_cell * (1 - inside) * granules * np.float32(preset.granularity / np.sqrt(2))
+    # membranes: towards the medium, and between two cells
+    membrane = np.exp(-((tissue.cell_level / 0.35) ** 2))
+    membrane += in_cell * np.exp(-((tissue.junction / 0.5) ** 2))
+    index += np.float32(0.003) * membrane * (1 - inside)
+    droplets = _droplets(tissue, bodies, grid, preset, rng)
+    index = np.maximum(index, droplets * (1 - inside))
+    # bodies: a corpse lies in no cell, so its index counts from the cytoplasm's as well
+    nuclear = np.float32(CYTOPLASM - MEDIUM) + host + contrast
+    nuclear += chromatin * rough * np.float32(preset.chromatin)
+    strength = np.array([0.0] + [rng.uniform(*preset.nucleolus) for _ in bodies], np.float32)
+    nuclear += nucleoli * strength[tissue.body]
+    index = index * (1 - inside) + nuclear * inside
+    envelope = np.exp(-((tissue.level / 0.3) ** 2)) * (rough > 0.5)
+    index += np.float32(0.0015) * envelope
+    return np.asarray(index + np.float32(MEDIUM), np.float32)
+
+
+def _droplets(
+    tissue: Tissue, bodies: list[Body], grid: Grid, preset: Difficulty, rng: np.random.Generator
+) -> Array:
+    """Return the index of lipid droplets and granules above the medium's."""
+    droplets = np.zeros(grid.shape, np.float32)
+    for body in bodies:
+        for _ in range(rng.poisson(preset.droplets)):
+            way = rng.normal(size=3)
+            distance = body.radius + rng.uniform(0.3, 1.0) * max(body.cytoplasm, 1.0)
+            centre = body.centre + way / np.linalg.norm(way) * distance
+            radius = min(0.35 * float(np.exp(abs(rng.normal(0, 0.6)))), 1.8)
+            _add_ball(droplets, grid, centre, radius, rng.uniform(1.42, 1.46) - MEDIUM)
+    return droplets
+
+
+def _add_ball(volume: Array, grid: Grid, centre: Array, radius: float, value: float) -> None:
+    """Draw a ball with a soft rim; where balls meet, the larger value stays."""
+    box, (z, y, x) = grid.box(centre, radius + 0.5)
+    distance = np.sqrt(z**2 + y**2 + x**2)
+    ball = np.clip((np.float32(radius) - distance) / np.float32(0.5) + 0.5, 0, 1)
+    volume[box] = np.maximum(volume[box], ball * np.float32(value))
