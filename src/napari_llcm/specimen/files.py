@@ -1,0 +1,132 @@
+"""Write specimens as folders of pairs: `qpi/`, `dapi/`, `labels/` and one table of the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
+from ..volumes import Spacing, write
+from .difficulty import DifficultyName, find_difficulty
+from .make import Size, Specimen, check_size, make_specimen
+from .optics import Modality
+
+TABLE = "specimens.json"
+
+
+def write_specimen(
+    folder: Path | str, specimen: Specimen, name: str, *, overwrite: bool = False
+) -> dict[str, Path]:
+    """Write one specimen and add it to the folder's table.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Gets `qpi/NAME.ome.tif`, `dapi/NAME.ome.tif`, `labels/NAME.ome.tif` and `specimens.json`.
+    specimen : Specimen
+        What to write.
+    name : str
+        File name without suffix, the same in each folder.
+    overwrite : bool
+        Whether files that exist may be replaced.
+
+    Returns
+    -------
+    dict of str to Path
+        The files: "qpi", "dapi" and "labels".
+
+    Raises
+    ------
+    UserError
+        If a file exists or cannot be written.
+    """
+    folder = Path(folder).expanduser()
+    table = _read_table(folder)
+    volumes = {"qpi": specimen.qpi, "dapi": specimen.dapi, "labels": specimen.labels}
+    paths = {}
+    for kind, volume in volumes.items():
+        path = folder / kind / f"{name}.ome.tif"
+        paths[kind] = write(path, volume, overwrite=overwrite, labels=kind == "labels")
+    table[name] = {
+        **specimen.qpi.metadata,
+        "shape": specimen.qpi.shape,
+        "spacing": specimen.qpi.spacing,
+        "nuclei": [asdict(nucleus) for nucleus in specimen.nuclei],
+    }
+    partial = folder / f"{TABLE}.partial"
+    partial.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, folder / TABLE)
+    return paths
+
+
+def write_specimens(
+    out: Path | str,
+    n: int,
+    size: Size = (48, 192, 192),
+    seed: int = 0,
+    difficulty: DifficultyName = "medium",
+    *,
+    spacing: Spacing = (0.8, 0.5, 0.5),
+    modality: Modality | None = None,
+    overwrite: bool = False,
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Make and write specimens of the seeds `seed` to `seed + n − 1`.
+
+    Parameters
+    ----------
+    out : Path or str
+        The folder; see `write_specimen`. A second call may add other seeds or difficulties.
+    n : int
+        How many.
+    size, seed, difficulty, spacing, modality
+        See `make_specimen`.
+    overwrite : bool
+        Whether files that exist may be replaced.
+    should_stop : callable, optional
+        Asked before each specimen.
+
+    Yields
+    ------
+    Event
+        `Finished.value` is the list of the names written.
+
+    Raises
+    ------
+    UserError
+        If a setting is wrong or a file cannot be written.
+    """
+    if n < 1:
+        raise UserError(f"The number of specimens must be at least 1, not {n}.")
+    find_difficulty(difficulty)
+    check_size(size)
+    out = Path(out).expanduser()
+    settings = {"size": size, "seed": seed, "difficulty": difficulty, "modality": modality}
+    yield Started(job="specimen", total=n, unit="specimens", settings=settings)
+    meter, names, nuclei = Meter(n), list[str](), 0
+    for number in range(seed, seed + n):
+        if should_stop is not None and should_stop():
+            break
+        specimen = make_specimen(size, number, difficulty, spacing, modality)
+        name = f"{difficulty}-{number:04d}"
+        write_specimen(out, specimen, name, overwrite=overwrite)
+        names.append(name)
+        nuclei += len(specimen.nuclei)
+        yield meter.at(len(names), text=f"{name}: {len(specimen.nuclei)} nuclei")
+    yield Finished(result={"out": str(out), "specimens": len(names), "nuclei": nuclei}, value=names)
+
+
+def _read_table(folder: Path) -> dict[str, Any]:
+    path = folder / TABLE
+    if not path.exists():
+        return {}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a table of specimens: move it away first.") from error
+    if not isinstance(table, dict):
+        raise UserError(f"{path} is not a table of specimens: move it away first.")
+    return table
