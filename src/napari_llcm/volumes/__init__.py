@@ -1,9 +1,22 @@
 """Volumes: read, write, pair and check them."""
 
+from .atomic import disk_errors
 from .checks import check_stack
 from .omezarr import ZarrWriter
+from .pairs import Pair, find_pairs
 from .reading import read
-from .volume import Spacing, Volume
+from .volume import Spacing, Volume, planes
 from .writing import write
 
-__all__ = ["Spacing", "Volume", "ZarrWriter", "check_stack", "read", "write"]
+__all__ = [
+    "Pair",
+    "Spacing",
+    "Volume",
+    "ZarrWriter",
+    "check_stack",
+    "disk_errors",
+    "find_pairs",
+    "planes",
+    "read",
+    "write",
+]

@@ -14,6 +14,11 @@ from ..events import UserError
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder is a Zarr group or array, of either format."""
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zattrs"))
+
+
 def partial_path(path: Path) -> Path:
     """Return the sibling in which `path` is prepared."""
     return path.with_name(path.name + ".partial")
@@ -37,7 +42,7 @@ def check_target(path: Path, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already; choose another name or pass overwrite.")
-    if path.is_dir() and any(path.iterdir()) and not _is_zarr(path):
+    if path.is_dir() and any(path.iterdir()) and not is_zarr(path):
         raise UserError(f"{path} is a folder that holds other files; choose another name.")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +104,3 @@ def whole_or_nothing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
-
-
-def _is_zarr(path: Path) -> bool:
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zattrs"))

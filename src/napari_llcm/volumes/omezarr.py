@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..events import UserError
-from .atomic import check_target, disk_errors, partial_path, put_in_place, remove
+from .atomic import check_target, disk_errors, is_zarr, partial_path, put_in_place, remove
 from .calibration import to_micron
 from .volume import Spacing, Volume
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     import zarr
 
 _SMALLEST = 256  # the pyramid ends with a plane no larger than this
-
-
-def is_zarr(path: Path) -> bool:
-    """Tell whether a folder is a Zarr group or array, of either format."""
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zattrs"))
 
 
 def read_zarr(path: Path) -> Volume:

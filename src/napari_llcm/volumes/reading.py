@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..events import UserError
+from .atomic import is_zarr
 from .calibration import arranged, checked_spacing
 from .nifti import read_nifti
-from .omezarr import is_zarr, read_zarr
+from .omezarr import read_zarr
 from .slices import PICTURES, read_folder, read_picture
 from .tiff import read_tiff
 from .volume import Spacing, Volume
 
-_SUFFIXES = (".tif", ".tiff", ".zarr", ".nii", ".gz", ".ome", *PICTURES)
 _COLOURS = ("red", "green", "blue", "alpha")
 
 
@@ -85,10 +86,7 @@ def read(
 
 def stem(path: Path) -> str:
     """Return a file's name without its (possibly double) suffix: "a.ome.tif" gives "a"."""
-    name = path.name
-    while Path(name).suffix.lower() in _SUFFIXES:
-        name = Path(name).stem
-    return name
+    return re.sub(r"(\.(ome|nii))?\.[a-z]\w*$", "", path.name, flags=re.IGNORECASE)
 
 
 def _reader(path: Path) -> Callable[[Path], Volume]:

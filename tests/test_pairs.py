@@ -1,0 +1,102 @@
+"""Pairs are found by name or list; wrong ones are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_llcm.events import UserError
+from napari_llcm.volumes import Volume, find_pairs, write
+
+SPACING = (0.5, 0.25, 0.25)
+
+
+def _save(path: Path, shape: tuple[int, ...] = (4, 8, 8), **fields: object) -> Path:
+    data = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write(path, Volume(data, **{"spacing": SPACING, **fields}))
+
+
+def test_a_folder_is_matched_by_stem(tmp_path: Path) -> None:
+    _save(tmp_path / "Phase" / "b.ome.tif")
+    _save(tmp_path / "Phase" / "a.tif")
+    _save(tmp_path / "DAPI" / "a.ome.zarr", spacing=None)
+    _save(tmp_path / "DAPI" / "b.nii.gz")
+    _save(tmp_path / "labels" / "a.ome.tif")
+    (tmp_path / "DAPI" / "notes.txt").write_text("hello")
+    a, b = find_pairs(tmp_path)
+    assert (a.name, b.name) == ("a", "b")
+    assert b.labels is None
+    qpi, dapi, labels = a.read()
+    assert labels is not None
+    assert qpi.shape == dapi.shape == labels.shape == (4, 8, 8)
+    assert dapi.spacing == SPACING  # told by its partner
+
+
+@pytest.mark.parametrize("kind", ["csv", "yaml"])
+def test_a_list_is_read_relative_to_itself(tmp_path: Path, kind: str) -> None:
+    _save(tmp_path / "data" / "one.tif")
+    _save(tmp_path / "data" / "two.tif")
+    text = {
+        "csv": "\ufeffQPI, dapi, labels, name\ndata/one.tif, data/two.tif,, field 7\n",
+        "yaml": "- {qpi: data/one.tif, dapi: data/two.tif, name: field 7}\n",
+    }[kind]
+    listing = tmp_path / f"pairs.{kind}"
+    listing.write_text(text, encoding="utf-8")
+    (pair,) = find_pairs(listing)
+    assert pair.name == "field 7"
+    assert pair.labels is None
+    assert pair.read()[1].name == "two"
+
+
+def test_files_without_a_partner_are_named(tmp_path: Path) -> None:
+    _save(tmp_path / "qpi" / "a.tif")
+    _save(tmp_path / "qpi" / "alone.tif")
+    _save(tmp_path / "dapi" / "a.tif")
+    with pytest.raises(UserError, match=r"No partner.*alone\.tif"):
+        find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"shape": (4, 8, 9)}, r"4 × 8 × 8.*4 × 8 × 9"),
+        ({"spacing": (0.5, 0.3, 0.3)}, r"0\.25.*0\.3 "),
+    ],
+)
+def test_grids_that_differ_are_named_with_their_figures(
+    tmp_path: Path, changed: dict[str, object], words: str
+) -> None:
+    _save(tmp_path / "qpi" / "a.tif")
+    _save(tmp_path / "dapi" / "a.tif", **changed)
+    with pytest.raises(UserError, match=words) as error:
+        find_pairs(tmp_path)[0].read()
+    assert str(tmp_path / "qpi" / "a.tif") in str(error.value)
+    assert str(tmp_path / "dapi" / "a.tif") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("p.csv", "", "holds no pairs"),
+        ("p.csv", "qpi,dapi\na.tif,\n", "Entry 1 .* needs qpi and dapi"),
+        ("p.csv", "qpi,dapi\na.tif,gone.tif\n", "gone.tif, which does not exist"),
+        ("p.csv", "qpi,dapi\na.tif,a.tif\na.tif,a.tif\n", "more than one pair named a"),
+        ("p.yaml", "{", "not a list of pairs in YAML"),
+        ("p.yaml", "qpi: a.tif", "must be a list"),
+        ("p.doc", "x", "neither a folder nor"),
+    ],
+)
+def test_wrong_lists_are_one_sentence(tmp_path: Path, name: str, text: str, words: str) -> None:
+    _save(tmp_path / "a.tif")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=words):
+        find_pairs(tmp_path / name)
+
+
+def test_a_folder_without_the_two_folders_says_what_to_make(tmp_path: Path) -> None:
+    (tmp_path / "qpi").mkdir()
+    with pytest.raises(UserError, match="no folder dapi"):
+        find_pairs(tmp_path)
