@@ -208,23 +208,39 @@ def _draw_kind(preset: Difficulty, rng: np.random.Generator) -> Kind:
     return "mitotic" if chance < 0.04 else "apoptotic" if chance < 0.07 else "interphase"
 
 
-def rasterise(bodies: list[Body], grid: Grid) -> Tissue:
-    """Return where bodies and cells lie; those that touch share a flat contact."""
+def empty_tissue(grid: Grid) -> Tissue:
+    """Return a tissue without bodies."""
     far = np.float32(1e3)
-    tissue = Tissue(
+    return Tissue(
         level=np.full(grid.shape, far, np.float32),
         body=np.zeros(grid.shape, np.int32),
         cell_level=np.full(grid.shape, far, np.float32),
         junction=np.full(grid.shape, far, np.float32),
     )
-    second = tissue.junction
-    for number, body in enumerate(bodies, start=1):
+
+
+def add_bodies(tissue: Tissue, bodies: list[Body], grid: Grid, first: int = 1) -> None:
+    """Draw bodies and cells into a tissue; those that touch share a flat contact.
+
+    Parameters
+    ----------
+    tissue : Tissue
+        Changed in place.
+    bodies : list of Body
+        What to draw.
+    grid : Grid
+        The grid of the tissue.
+    first : int
+        Number of the first body in `tissue.body`.
+    """
+    for number, body in enumerate(bodies, start=first):
         box, offsets = grid.box(body.centre, body.reach)
         level, cell = body.levels(*offsets)
         nearer = level < tissue.level[box]
         tissue.body[box][nearer] = number
         tissue.level[box][nearer] = level[nearer]
-        second[box] = np.minimum(second[box], np.maximum(cell, tissue.cell_level[box]))
-        tissue.cell_level[box] = np.minimum(cell, tissue.cell_level[box])
-    tissue.junction -= tissue.cell_level
-    return tissue
+        # the second nearest cell is as far away as `cell_level + junction`
+        before = tissue.cell_level[box]
+        second = np.minimum(before + tissue.junction[box], np.maximum(cell, before))
+        tissue.cell_level[box] = np.minimum(cell, before)
+        tissue.junction[box] = second - tissue.cell_level[box]

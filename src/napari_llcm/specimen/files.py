@@ -11,8 +11,9 @@ from typing import Any
 from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
 from ..volumes import Spacing, write
 from .difficulty import DifficultyName, find_difficulty
-from .make import Size, Specimen, check_size, make_specimen
+from .make import Size, check_size, make_specimen
 from .optics import Modality
+from .truth import Specimen
 
 TABLE = "specimens.json"
 

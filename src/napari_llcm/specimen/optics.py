@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy import fft
 
+from ..events import UserError
 from .grid import Array, Grid
 
 Modality = Literal["qobm", "transmission"]
@@ -50,6 +51,20 @@ OPTICS: dict[Modality, Optics] = {
     "qobm": Optics(0.72, 0.7, 0.7),
     "transmission": Optics(0.56, 0.75, 0.45),
 }
+
+
+def find_modality(name: str | None) -> Modality:
+    """Return the modality of this name; without one, "qobm".
+
+    Raises
+    ------
+    UserError
+        If there is none of this name.
+    """
+    for known in get_args(Modality):
+        if known == (name or "qobm"):
+            return known  # type: ignore[no-any-return]
+    raise UserError(f"There is no modality {name!r}: choose {', '.join(OPTICS)}.")
 
 
 def _kernel(grid: Grid, optics: Optics, slope: tuple[float, float]) -> Array:
