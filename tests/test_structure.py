@@ -1,0 +1,104 @@
+"""The house holds: layers, lazy imports, safe weights, docstrings, and the static gates."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import validate
+
+import napari_llcm
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+UNSAFE = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+HEAVY = ("cellpose", "matplotlib", "monai", "napari", "qtpy", "skimage", "torch")
+GATES = {
+    "ruff check": ["ruff", "check"],
+    "ruff format": ["ruff", "format", "--check"],
+    "mypy": ["mypy"],
+    "numpydoc": ["numpydoc", "lint", *map(str, SOURCES)],
+    "import-linter": ["lint-imports"],
+    "validate-pyproject": ["validate-pyproject", "pyproject.toml"],
+    "npe2": ["npe2", "validate", "src/napari_llcm/napari.yaml"],
+}
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("gate", GATES)
+def test_gate(gate: str) -> None:
+    program, *arguments = GATES[gate]
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.gate
+def test_pre_commit_runs_the_same_gates() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    for program, *arguments in GATES.values():
+        words = [a for a in arguments if not a.startswith(("-", str(ROOT), "pyproject"))]
+        assert f"entry: {' '.join([program, *words])}" in hooks
+
+
+@pytest.mark.parametrize("module", ["napari_llcm", "napari_llcm.cli"])
+def test_import_is_light(module: str) -> None:
+    code = f"import sys, {module}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_modules_are_short() -> None:
+    lines = {path.name: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
+    assert {name: n for name, n in lines.items() if n > 300} == {}
+
+
+def test_no_file_that_is_read_can_run_code() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not {a.name for a in node.names} & UNSAFE, path
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module not in UNSAFE, path
+            elif isinstance(node, ast.Call):
+                given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+                assert given.get("allow_pickle", "False") == "False", path
+                if ast.unparse(node.func) == "torch.load":
+                    assert given.get("weights_only") == "True", path
+
+
+def test_listed_parameters_are_true() -> None:
+    wrong = {
+        f"{name}: {text}"
+        for name in _public_objects()
+        for code, text in validate(name)["errors"]
+        if code in ("PR02", "PR03")
+    }
+    assert wrong == set()
+
+
+def _public_objects() -> Iterator[str]:
+    for found in pkgutil.walk_packages(napari_llcm.__path__, "napari_llcm."):
+        module = importlib.import_module(found.name)
+        for name, thing in vars(module).items():
+            here = getattr(thing, "__module__", None) == found.name
+            if here and callable(thing) and not name.startswith("_"):
+                yield f"{found.name}.{name}"
+
+
+def test_readme_commands_use_the_tested_versions() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for mark, extra, last in (("demo", "all", "napari-llcm demo"), ("test", "test", "pytest")):
+        command = readme.split(f"<!-- {mark} -->\n```bash\n")[1].split("\n```")[0]
+        assert f'pip install -e ".[{extra}]" -c constraints.txt && {last}' in command
+    pins = (ROOT / "constraints.txt").read_text("utf-8")
+    assert "torch==2.13.0\n" in pins
+    assert not set("+@/") & set(pins.replace(".ci/lock", ""))
