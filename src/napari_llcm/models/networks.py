@@ -5,7 +5,7 @@ Sizes in comments are for a patch of 32 x 64 x 64 voxels and the default configu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,8 @@ from .config import Factor, NetworkConfig
 class Encoder(nn.Sequential):
     """Volume (B, 1, Z, Y, X) to features (B, outputs, Z/f, Y/f, X/f).
 
-    A space-to-depth stem makes the first halving, strided convolutions the others.
+    A space-to-depth stem makes the first halving, strided convolutions the others. `halo` is how
+    many voxels (z, y, x) beyond its own an output site sees.
     """
 
     def __init__(self, widths: Sequence[int], factor: Factor, outputs: int) -> None:
@@ -45,12 +46,14 @@ class Encoder(nn.Sequential):
             nn.Conv3d(last, outputs, 3, padding=1),
         ]
         super().__init__(*layers)
-        # 1 + 2 convolutions at the stem's grid; then 1 + 2 for each level; 2 + 1 at the end
-        self.halo = _reach([3] * len(widths), level_strides(factor), extra_last=3)
+        self.halo = _per_axis(_encoder_reach, level_strides(factor))
 
 
 class Decoder(nn.Sequential):
-    """Latent (B, C, z, y, x) to volume (B, 1, z·f, y·f, x·f)."""
+    """Latent (B, C, z, y, x) to volume (B, 1, z·f, y·f, x·f).
+
+    `halo` is how many latent sites (z, y, x) beyond the one it lies in a voxel sees.
+    """
 
     def __init__(self, widths: Sequence[int], factor: Factor, inputs: int) -> None:
         stem, *strides = level_strides(factor)
@@ -66,12 +69,13 @@ class Decoder(nn.Sequential):
             DepthToSpace(stem),
         ]
         super().__init__(*layers)
-        # per level: residual block and the convolution after it; 3 more where the latent enters
-        self.halo = _reach([3] * len(widths), level_strides(factor), extra_last=3)
+        self.halo = _per_axis(_decoder_reach, level_strides(factor))
 
 
 class LatentUNet(nn.Module):
     """The conditional U-Net F(c_in x, ln sigma/4, c) on the latent grid.
+
+    `halo` is how many latent sites (z, y, x) an output sees beyond its block of 2^(levels - 1).
 
     Parameters
     ----------
@@ -107,11 +111,8 @@ class LatentUNet(nn.Module):
         self.head = nn.Sequential(
             ChannelNorm(widths[0]), nn.SiLU(), nn.Conv3d(widths[0], channels, 3, padding=1)
         )
-        # way down: stem or halving (1) + blocks (2 each); way up: blocks and growth; middle: 2
-        reach = [2 + 4 * blocks] * len(widths)
-        reach[-1] = 1 + 2 * blocks + 2
-        strides = [(1, 1, 1)] + [(2, 2, 2)] * (len(widths) - 1)
-        self.halo = _reach(reach, strides, extra_last=1)
+        reach = _unet_reach(len(widths), blocks)
+        self.halo = (reach, reach, reach)
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
         """Return F for latent x (B, C, z, y, x), sigma (B,), condition (B, K, z, y, x)."""
@@ -173,18 +174,40 @@ class _Up(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=self.stride, mode="nearest"))
 
 
-def _reach(
-    convolutions: Sequence[int], strides: Sequence[Factor], extra_last: int
-) -> tuple[int, int, int]:
-    """Return how far (z, y, x), on the input's finest grid, an output voxel can see.
+# How far an output sees, followed from the output back to the input. A 3-wide convolution adds 1,
+# a residual block 2; a strided 3-wide convolution turns r sites into stride * r + 1 finer ones,
+# nearest-neighbour growth by a stride turns r into ceil(r / stride) coarser ones.
 
-    `convolutions` counts the 3-wide convolutions on the grid after each of `strides`; one more
-    site for each stride covers the rounding to its grid.
-    """
-    halo, scale = [0, 0, 0], [1, 1, 1]
-    for i, (n, stride) in enumerate(zip(convolutions, strides, strict=True)):
-        n += extra_last if i == len(strides) - 1 else 0
-        for a in range(3):
-            scale[a] *= stride[a]
-            halo[a] += (n + 1) * scale[a]
-    return (halo[0], halo[1], halo[2])
+
+def _encoder_reach(strides: Sequence[int]) -> int:
+    """Return the reach of `Encoder` along one axis, in voxels; `strides` fine to coarse."""
+    reach = 3  # the last residual block and convolution
+    for stride in reversed(strides[1:]):
+        reach = (reach + 2) * stride + 1
+    return (reach + 3) * strides[0]
+
+
+def _decoder_reach(strides: Sequence[int]) -> int:
+    """Return the reach of `Decoder` along one axis, in latent sites; `strides` fine to coarse."""
+    reach = 3  # the last residual block and convolution
+    for stride in strides[1:]:
+        reach = -(-(reach + 1) // stride) + 2
+    return reach + 3
+
+
+def _unet_reach(levels: int, blocks: int) -> int:
+    """Return the reach of `LatentUNet` along each axis, in latent sites."""
+    reach, skips = 1, []
+    for _ in range(levels - 1):
+        reach += 2 * blocks
+        skips.append(reach)
+        reach = -(-(reach + 1) // 2)
+    reach += 2 + 2 * blocks
+    for skip in reversed(skips):
+        reach = max(2 * reach + 1, skip) + 2 * blocks
+    return reach + 1
+
+
+def _per_axis(reach: Callable[[Sequence[int]], int], strides: Sequence[Factor]) -> Factor:
+    z, y, x = (reach(axis) for axis in zip(*strides, strict=True))
+    return (z, y, x)

@@ -2,7 +2,7 @@
 
 QPI: a robust affine map of the whole volume (never of a tile, which would make seams).
 DAPI: background to 0, the brightest nuclei to 1, then a square root. Counts are Poisson, so the
-root stabilises their variance (Anscombe 1948) and a dim nucleus weighs as much as a bright one.
+root stabilises their variance (Anscombe 1948), and a dim nucleus is not lost beside a bright one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+_LINEAR = 0.02  # below it the root turns linear, so that background noise is not blown up
 _SAMPLES = 2_000_000  # voxels that percentiles are estimated from
 
 
@@ -51,15 +52,16 @@ def dapi_scaling(data: Any) -> Scaling:
 
 
 def stabilise(x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return the root of scaled DAPI, float32; below the background it is mirrored, not cut."""
+    """Return variance-stabilised DAPI, float32: sqrt(x + b) - sqrt(b) of scaled x, odd in x."""
     y = scaling.apply(np.asarray(x, np.float32))
-    return np.asarray(np.sign(y) * np.sqrt(np.abs(y)), np.float32)
+    return np.asarray(np.sign(y) * (np.sqrt(np.abs(y) + _LINEAR) - _LINEAR**0.5), np.float32)
 
 
 def unstabilise(y: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return DAPI intensities, float32, for the root of scaled DAPI; never below 0."""
+    """Return DAPI intensities, float32, of variance-stabilised ones; never below 0."""
     y = np.asarray(y, np.float32)
-    return np.maximum(scaling.undo(np.sign(y) * y**2), 0).astype(np.float32)
+    x = np.sign(y) * ((np.abs(y) + _LINEAR**0.5) ** 2 - _LINEAR)
+    return np.maximum(scaling.undo(x), 0).astype(np.float32)
 
 
 def subsample(data: Any) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""One training job: what the YAML file, the command line and the form all fill in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..events import UserError
+from ..models.config import ConsistencyConfig, NetworkConfig
+
+Preset = Literal["quick", "standard", "full"]
+Phase = Literal["vae", "consistency"]
+PHASES: tuple[Phase, ...] = ("vae", "consistency")
+
+
+class PhaseConfig(BaseModel):
+    """How one of the two phases is trained."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(gt=0)
+    learning_rate: float = 1e-3
+    warmup_steps: int = 50
+    share: float = 0.5  # of the minutes, where the job has a time limit
+
+
+class TrainJob(BaseModel):
+    """A training job.
+
+    Parameters
+    ----------
+    pairs : list of Path
+        Folders with `qpi/` and `dapi/`, or CSV/YAML lists of pairs.
+    out : Path
+        The run folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    pairs: list[Path]
+    out: Path
+    name: str = ""  # of the model; the run folder's by default
+    phase: Literal["vae", "consistency", "all"] = "all"
+    init: str | None = None  # start from this model: name, folder or .zip
+    device: str = "auto"
+    seed: int = 0
+    max_minutes: float | None = Field(None, gt=0)
+    network: NetworkConfig = NetworkConfig()
+    consistency: ConsistencyConfig = ConsistencyConfig()
+    vae_phase: PhaseConfig = PhaseConfig(steps=1500, share=0.3)
+    consistency_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)
+    patch: tuple[int, int, int] = (32, 64, 64)  # voxels (z, y, x)
+    crops: int = Field(4, gt=0)  # patches from one volume; one volume for each step
+    kl_weight: float = 1e-6
+    clip: float = 1.0  # norm of the gradient
+    ema: float = 0.999  # of the weights, for inference; warmed up
+    recompute: bool = False  # gradient checkpointing: less memory, more time
+    mixed_precision: bool = True  # bfloat16 where the device is quicker with it
+    validation_share: float = Field(0.1, ge=0, lt=1)  # of the pairs, at least one of four
+    validations: int = 10  # for each phase
+    tensorboard: bool = True
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the phases that this job runs, in order."""
+        return PHASES if self.phase == "all" else (self.phase,)
+
+    def settings(self, phase: Phase) -> PhaseConfig:
+        """Return the settings of one phase."""
+        return self.vae_phase if phase == "vae" else self.consistency_phase
+
+
+_STEPS: dict[Preset, tuple[int, int]] = {
+    "quick": (300, 500),
+    "standard": (1500, 4000),
+    "full": (6000, 24000),
+}
+
+
+def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
+    """Return a job with a preset's steps, changed by `fields`.
+
+    Raises
+    ------
+    UserError
+        If a field does not exist or its value does not fit.
+    """
+    vae, consistency = _STEPS[preset]
+    base: dict[str, Any] = {
+        "vae_phase": {"steps": vae, "share": 0.3},
+        "consistency_phase": {"steps": consistency, "share": 0.7},
+    }
+    try:
+        return TrainJob(**(base | fields))
+    except ValidationError as error:
+        raise UserError(_sentence(error)) from error
+
+
+def load_job(path: Path) -> TrainJob:
+    """Read a job from YAML; `preset` is allowed beside the fields of `TrainJob`.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is no YAML, or a field does not fit.
+    """
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"The job {path} cannot be read as YAML: check the file.") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"The job {path} is no list of settings such as 'pairs: folder'.")
+    if isinstance(fields.get("pairs"), str):
+        fields["pairs"] = [fields["pairs"]]
+    preset = fields.pop("preset", "standard")
+    if preset not in _STEPS:
+        raise UserError(f"Unknown preset {preset!r} in {path}: choose one of {', '.join(_STEPS)}.")
+    return make_job(preset, **fields)
+
+
+def save_job(job: TrainJob, path: Path) -> None:
+    """Write a job as YAML."""
+    path.write_text(yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "job"
+    return f"The training setting '{where}' does not fit: {first['msg']}."

@@ -1,0 +1,206 @@
+"""Patches of paired volumes, by MONAI's transforms.
+
+The batch of a step is a function of (seed, phase, step) alone, so a resumed run sees the very
+batches that an uninterrupted one would have seen, and no sampler state need be saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from monai.data import CacheDataset, ImageReader, PersistentDataset
+from monai.transforms import (
+    Compose,
+    DivisiblePadd,
+    EnsureChannelFirstd,
+    EnsureTyped,
+    LoadImaged,
+    MapTransform,
+    RandGaussianNoised,
+    RandGaussianSmoothd,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    RandSpatialCropSamplesd,
+    SpatialPadd,
+)
+from torch import Tensor
+
+from ..events import UserError
+from ..models.blocks import DepthToSpace, SpaceToDepth
+from ..models.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise
+from ..volumes import Pair, Spacing, Volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..models.stainer import StainerNetworks
+    from .config import TrainJob
+
+VARIANTS = 8  # flips of y and x, and the transposition of both; z is kept, light comes along it
+
+
+class VolumeReader(ImageReader):
+    """Lets MONAI's `LoadImaged` open everything that `napari_llcm.read` opens."""
+
+    def __init__(self, spacing: Spacing | None) -> None:
+        self.spacing = spacing
+
+    def verify_suffix(self, filename: Any) -> bool:
+        """Return True: `read` says what is wrong with a file itself."""
+        return True
+
+    def read(self, data: Any, **kwargs: Any) -> Volume:
+        """Return the volume of a path, resampled to the training spacing where that differs."""
+        from ..volumes import check_stack, read
+
+        path = data[0] if isinstance(data, Sequence) and not isinstance(data, str) else data
+        volume = read(path).select()
+        check_stack(volume)
+        if self.spacing and volume.spacing and not np.allclose(
+            volume.spacing, self.spacing, rtol=0.05
+        ):
+            from ..volumes import resample
+
+            volume = resample(volume, self.spacing)
+        return volume
+
+    def get_data(self, img: Volume) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return array and metadata as MONAI wants them."""
+        data = np.asarray(img.numpy(), np.float32)
+        return data, {"spatial_shape": data.shape}
+
+
+class Standardised(MapTransform):
+    """Standardise QPI and stabilise DAPI by the statistics of the whole volume."""
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the pair with scaled intensities and the scalings used."""
+        qpi, dapi = (np.asarray(data[key], np.float32) for key in ("qpi", "dapi"))
+        q, d = qpi_scaling(qpi[0]), dapi_scaling(dapi[0])
+        return {
+            "qpi": np.asarray(q.apply(qpi), np.float32),
+            "dapi": stabilise(dapi, d),
+            "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
+        }
+
+
+def load_pairs(
+    pairs: Sequence[Pair], job: TrainJob, spacing: Spacing | None, voxels: int, cache: Path
+) -> Any:
+    """Return a dataset of whole standardised pairs, `voxels` in all.
+
+    It is held in memory; where that would take more than 40 % of what is free, on disk in
+    `cache` (MONAI's `PersistentDataset`).
+    """
+    import psutil
+
+    load = LoadImaged(["qpi", "dapi"], image_only=True)
+    # registered, it is asked first; given as `reader`, a failure would fall back to MONAI's own
+    load.register(VolumeReader(spacing))
+    transform = Compose(
+        [
+            load,
+            EnsureChannelFirstd(["qpi", "dapi"], channel_dim="no_channel"),
+            Standardised(["qpi", "dapi"]),
+            SpatialPadd(["qpi", "dapi"], job.patch, method="end", mode="edge"),
+            DivisiblePadd(["qpi", "dapi"], job.network.multiple, method="end", mode="edge"),
+            EnsureTyped(["qpi", "dapi"], dtype=torch.float32, track_meta=False),
+        ]
+    )
+    files = [{"qpi": str(p.qpi), "dapi": str(p.dapi)} for p in pairs]
+    needed = 2 * 4 * voxels  # both as float32; their cached latents take as much again
+    try:
+        if 2 * needed > 0.4 * psutil.virtual_memory().available:
+            return PersistentDataset(files, transform, cache_dir=cache)
+        return CacheDataset(files, transform, num_workers=1, progress=False)
+    except RuntimeError as error:  # MONAI wraps what a transform raises
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        raise cause or error from error
+
+
+def variant(x: Tensor, index: int) -> Tensor:
+    """Return view `index` (0 to 7) of x (..., y, x): flipped along y, along x, transposed."""
+    if index & 4:
+        x = x.transpose(-1, -2)
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if index & bit]
+    return x.flip(axes) if axes else x
+
+
+def encode_latents(
+    dataset: Any, networks: StainerNetworks, device: torch.device, amp: Any
+) -> list[Tensor]:
+    """Return the latents of every view of each DAPI volume: (8, C, z, y, x) on the CPU.
+
+    A strided encoder does not commute with flips, so each view is encoded on its own.
+    """
+    latents = []
+    with torch.no_grad(), amp():
+        for item in dataset:
+            views = [variant(item["dapi"], v)[None].to(device) for v in range(VARIANTS)]
+            latents.append([networks.autoencoder.encode(v)[0][0].float().cpu() for v in views])
+    return latents
+
+
+class Batches:
+    """Random patches for one phase.
+
+    Parameters
+    ----------
+    dataset : sequence
+        Whole pairs from `load_pairs`.
+    job : TrainJob
+        Patch size, crops and seed.
+    latents : list, optional
+        From `encode_latents`, standardised; joined to the patches where given.
+    """
+
+    def __init__(self, dataset: Any, job: TrainJob, latents: Any = None) -> None:
+        self.dataset, self.job, self.latents = dataset, job, latents
+        factor = job.network.factor
+        self._fold, self._unfold = SpaceToDepth(factor), DepthToSpace(factor)
+        keys = ["qpi", "dapi"] + (["latent"] if latents is not None else [])
+        # cropped on the latent grid, so that voxels and latents stay aligned
+        sites = [p // f for p, f in zip(job.patch, factor, strict=True)]
+        self._crop = RandSpatialCropSamplesd(keys, sites, job.crops, random_size=False)
+        self._augment = Compose(
+            [
+                RandScaleIntensityd("qpi", factors=0.3, prob=0.8),
+                RandShiftIntensityd("qpi", offsets=0.3, prob=0.8),
+                RandGaussianSmoothd("qpi", (0.3, 0.8), (0.3, 0.8), (0.3, 0.8), prob=0.15),
+                RandGaussianNoised("qpi", prob=0.5, std=0.15),
+            ]
+        )
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """Return the batch of a step: (crops, channels, z, y, x) for each key."""
+        rng = np.random.default_rng([self.job.seed, step, self.latents is None])
+        index, view = int(rng.integers(len(self.dataset))), int(rng.integers(VARIANTS))
+        pair = self.dataset[index]
+        item = {
+            key: self._fold(variant(pair[key], view)[None])[0].contiguous()
+            for key in ("qpi", "dapi")
+        }
+        if self.latents is not None:
+            item["latent"] = self.latents[index][view]
+        self._crop.set_random_state(seed=int(rng.integers(2**31)))
+        self._augment.set_random_state(seed=int(rng.integers(2**31)))
+        patches = self._crop(item)
+        batch = {}
+        for key in item:
+            stacked = torch.stack([torch.as_tensor(p[key]) for p in patches])
+            batch[key] = stacked if key == "latent" else self._unfold(stacked)
+        noisy = [self._augment({"qpi": qpi}) for qpi in batch["qpi"]]
+        batch["qpi"] = torch.stack([torch.as_tensor(n["qpi"]) for n in noisy])
+        return batch
+
+
+def median_scalings(dataset: Any) -> tuple[Scaling, Scaling]:
+    """Return the median QPI and DAPI scalings of a dataset."""
+    both = torch.stack([item["scalings"] for item in dataset]).median(0).values
+    q, d = ((float(low), float(high)) for low, high in both)
+    return Scaling(low=q[0], high=q[1]), Scaling(low=d[0], high=d[1])

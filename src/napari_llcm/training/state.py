@@ -1,0 +1,130 @@
+"""The state of one phase, and how it is saved so that a resumed run goes on exactly."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..events import UserError
+
+if TYPE_CHECKING:
+    from .config import PhaseConfig, TrainJob
+
+
+class PhaseState:
+    """Weights, their average, the optimiser and the clock of one phase.
+
+    Batches and noise are functions of (seed, phase, step), so nothing else needs saving.
+
+    Parameters
+    ----------
+    modules : dict of Module
+        What is trained, by name.
+    job : TrainJob
+        Settings.
+    settings : PhaseConfig
+        Settings of the phase.
+    """
+
+    def __init__(self, modules: dict[str, nn.Module], job: TrainJob, settings: PhaseConfig) -> None:
+        from diffusers.training_utils import EMAModel
+
+        self.modules, self.job, self.settings = modules, job, settings
+        self.parameters = [p for m in modules.values() for p in m.parameters()]
+        self.optimiser = torch.optim.RAdam(self.parameters, lr=settings.learning_rate)
+        # warmed up as 1 - (1 + step)^-3/4, so that early averages forget the start
+        self.ema = EMAModel(self.parameters, decay=job.ema, use_ema_warmup=True, power=0.75)
+        self.step = 0
+        self.seconds = 0.0
+        self.skipped = 0  # steps with a gradient that was not finite
+
+    def progress(self, seconds_allowed: float | None) -> float:
+        """Return how much of the phase is done, 0 to 1, by steps or by time."""
+        by_time = self.seconds / seconds_allowed if seconds_allowed else 0.0
+        return min(max(self.step / self.settings.steps, by_time), 1.0)
+
+    def update(self, loss: Tensor, progress: float) -> float:
+        """Do one optimiser step and return the gradient's norm; skip it if that is not finite."""
+        s = self.settings
+        rate = min(1.0, (self.step + 1) / s.warmup_steps)  # linear up, cosine down to 1 %
+        rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+        for group in self.optimiser.param_groups:
+            group["lr"] = s.learning_rate * rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.job.clip))
+        if math.isfinite(norm):
+            self.optimiser.step()
+            self.ema.step(self.parameters)
+        else:
+            self.skipped += 1
+        self.step += 1
+        return norm
+
+    def save(self, path: Path) -> None:
+        """Write the state, whole or not at all."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "modules": {name: m.state_dict() for name, m in self.modules.items()},
+            "optimiser": self.optimiser.state_dict(),
+            "ema": self.ema.state_dict(),
+        }
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged or belongs to another job.
+        """
+        import pickle
+
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            for name, module in self.modules.items():
+                module.load_state_dict(state["modules"][name])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.ema.load_state_dict(state["ema"])
+        except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError, ValueError) as error:
+            raise UserError(
+                f"The checkpoint {path} is damaged or belongs to another job: "
+                "remove it to train this phase again."
+            ) from error
+        device = self.parameters[0].device
+        self.ema.to(device)
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.skipped = int(state["skipped"])
+
+    def averaged(self) -> _Averaged:
+        """Return a context in which the modules hold the averaged weights."""
+        return _Averaged(self.ema, self.parameters)
+
+
+class _Averaged:
+    def __init__(self, ema: Any, parameters: Iterable[nn.Parameter]) -> None:
+        self._ema, self._parameters = ema, list(parameters)
+
+    def __enter__(self) -> None:
+        self._ema.store(self._parameters)
+        self._ema.copy_to(self._parameters)
+
+    def __exit__(self, *_: object) -> None:
+        self._ema.restore(self._parameters)

@@ -1,0 +1,263 @@
+"""Train a stainer: the autoencoder first, then the consistency model on its latents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..events import Checkpoint, Finished, Job, Meter, Notice, ShouldStop, Started, Step
+from ..models.blocks import ResBlock
+from ..models.bundle import ModelInfo, load_bundle, save_bundle
+from ..models.device import autocast, pick_device
+from ..models.library import find_model
+from ..models.stainer import StainerNetworks
+from ..volumes import Pair, Spacing, Volume, find_pairs
+from .config import PHASES, Phase, TrainJob
+from .data import Batches, encode_latents, load_pairs, median_scalings
+from .losses import consistency_loss, vae_loss
+from .run_folder import RunFolder
+from .state import PhaseState
+from .validation import Validator
+
+_LOG_SECONDS, _CHECKPOINT_SECONDS = 5.0, 60.0
+
+
+def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None = None) -> Job:
+    """Train a stainer and write it as a bundle.
+
+    Parameters
+    ----------
+    job : TrainJob
+        What to train on what, and where to.
+    resume : bool
+        Go on with the run in `job.out`.
+    should_stop : callable, optional
+        Asked after every step; on True the run is saved, its model written, and the job ends.
+
+    Yields
+    ------
+    Event
+        `Step`, `Progress`, `Preview`, `Checkpoint`; at the end `Finished` with the bundle's path.
+
+    Raises
+    ------
+    UserError
+        If pairs are missing or do not match, or the folder is taken.
+    """
+    pairs = [pair for source in job.pairs for pair in find_pairs(source)]
+    device = pick_device(job.device)
+    torch.manual_seed(job.seed)
+    networks, info = _networks(job)
+    folder = RunFolder(job, resume)
+    try:
+        for event in _run(job, pairs, networks.to(device), info, folder, device, should_stop):
+            folder.keep(event)
+            yield event
+    finally:
+        folder.close()
+
+
+def _run(
+    job: TrainJob,
+    pairs: list[Pair],
+    networks: StainerNetworks,
+    info: ModelInfo | None,
+    folder: RunFolder,
+    device: torch.device,
+    should_stop: ShouldStop | None,
+) -> Job:
+    yield Started(job="train", settings=job.model_dump(mode="json"))
+    opened = [pair.read()[0] for pair in pairs]  # a mismatched pair ends the job here
+    spacing = info.spacing if info and info.spacing else _common_spacing(opened)
+    voxels = sum(int(np.prod(volume.shape)) for volume in opened)
+    amp = partial(autocast, device, job.mixed_precision)
+    training, validation = _split(pairs, job)
+    yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
+    data = load_pairs(training, job, spacing, voxels, folder.cache)
+    held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
+    qpi, dapi = median_scalings(data)
+    if info is None:
+        info = ModelInfo(name=job.name or job.out.name, dapi=dapi, qpi=qpi, spacing=spacing)
+    info = info.model_copy(
+        update={
+            "name": job.name or job.out.name,
+            "network": networks.network,
+            "consistency": job.consistency,
+            "dapi": dapi,
+            "qpi": qpi,
+            "spacing": spacing,
+        }
+    )
+    validator = Validator(networks, held_out, info, amp, device)
+    networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    ResBlock.recompute = job.recompute
+    started, stopped = time.monotonic(), False
+    for phase in job.phases():
+        latents: list[list[Tensor]] | None = None
+        if phase == "consistency":
+            yield Notice(text="Encoding the DAPI volumes once; training runs on their latents.")
+            latents = encode_latents(data, networks, device, amp)
+            latents = _standardised(latents, networks)
+        batches = Batches(data, job, latents)
+        trainer = _Trainer(job, phase, networks, batches, device, amp)
+        if folder.checkpoint(phase).exists():
+            trainer.state.load(folder.checkpoint(phase))
+        for event in trainer.run(folder, validator, should_stop):
+            yield event
+            if isinstance(event, Step):
+                info.metrics.update({k: v for k, v in event.values.items() if k in _KEPT})
+        stopped = should_stop is not None and should_stop()
+        with trainer.state.averaged():
+            _describe(info, job, pairs, trainer)
+            save_bundle(folder.model, info, networks)
+        if stopped:
+            break
+        trainer.state.ema.copy_to(trainer.state.parameters)
+    yield Finished(
+        result={
+            "model": str(folder.model),
+            "seconds": time.monotonic() - started,
+            "stopped": stopped,
+            "metrics": info.metrics,
+        },
+        value=folder.model,
+    )
+
+
+_KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson")
+_LOSSES: dict[Phase, Callable[..., tuple[Tensor, dict[str, Tensor]]]] = {
+    "vae": vae_loss,
+    "consistency": consistency_loss,
+}
+
+
+class _Trainer:
+    """One phase."""
+
+    def __init__(
+        self,
+        job: TrainJob,
+        phase: Phase,
+        networks: StainerNetworks,
+        batches: Batches,
+        device: torch.device,
+        amp: Any,
+    ) -> None:
+        self.job, self.phase, self.networks = job, phase, networks
+        self.batches, self.device, self.amp = batches, device, amp
+        vae = phase == "vae"
+        networks.autoencoder.requires_grad_(vae)
+        modules = (
+            {"autoencoder": networks.autoencoder}
+            if vae
+            else {"condition": networks.condition, "denoiser": networks.denoiser}
+        )
+        self.state = PhaseState(modules, job, job.settings(phase))
+        self.state.ema.to(device)
+        self.allowed = (
+            job.max_minutes * 60 * (self.state.settings.share if job.phase == "all" else 1.0)
+            if job.max_minutes
+            else None
+        )
+
+    def run(
+        self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None
+    ) -> Job:
+        state, loss_of = self.state, _LOSSES[self.phase]
+        offset = PHASES.index(self.phase)
+        meter = Meter(1.0, state.progress(self.allowed))
+        logged = saved = time.monotonic()
+        validated = int(state.progress(self.allowed) * self.job.validations)
+        sums: dict[str, float] = {}
+        count = 0
+        while (progress := state.progress(self.allowed)) < 1:
+            if should_stop is not None and should_stop():
+                break
+            began = time.monotonic()
+            generator = torch.Generator().manual_seed(
+                int(np.random.SeedSequence([self.job.seed, offset, state.step]).generate_state(1)[0])
+            )
+            batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
+            with self.amp():
+                loss, parts = loss_of(self.networks, batch, self.job, progress, generator)
+            norm = state.update(loss, progress)
+            values = {"loss": loss.detach(), "gradient": norm} | parts
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            count += 1
+            now = time.monotonic()
+            state.seconds += now - began
+            done = state.progress(self.allowed)
+            if now - logged > _LOG_SECONDS or done >= 1:
+                means = {name: total / count for name, total in sums.items()}
+                means |= {"skipped": float(state.skipped)}
+                yield Step(phase=self.phase, step=state.step, values=means)
+                yield meter.at(done, f"{self.phase} step {state.step}")
+                sums, count, logged = {}, 0, now
+            if int(done * self.job.validations) > validated:
+                validated = int(done * self.job.validations)
+                with state.averaged():
+                    yield from validator.run(self.phase, state.step, folder.path)
+            if now - saved > _CHECKPOINT_SECONDS:
+                state.save(folder.checkpoint(self.phase))
+                yield Checkpoint(path=str(folder.checkpoint(self.phase)))
+                saved = now
+        state.save(folder.checkpoint(self.phase))
+        yield Checkpoint(path=str(folder.checkpoint(self.phase)))
+
+
+def _networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
+    if job.init is None:
+        return StainerNetworks(job.network, job.consistency), None
+    bundle = load_bundle(find_model(job.init))
+    job.network = bundle.info.network  # the weights decide the sizes
+    networks = StainerNetworks(bundle.info.network, job.consistency)
+    networks.load_state_dict(bundle.networks.state_dict())
+    return networks, bundle.info
+
+
+def _split(pairs: list[Pair], job: TrainJob) -> tuple[list[Pair], list[Pair]]:
+    """Hold out the last pairs: a validation volume is never trained on."""
+    held = round(len(pairs) * job.validation_share)
+    if len(pairs) >= 4 and job.validation_share > 0:
+        held = max(held, 1)
+    return pairs[: len(pairs) - held], pairs[len(pairs) - held :]
+
+
+def _common_spacing(volumes: list[Volume]) -> Spacing | None:
+    """Return the median spacing of the volumes, in µm; None where no file tells."""
+    known = [v.spacing for v in volumes if v.spacing is not None]
+    if not known:
+        return None
+    z, y, x = np.median(np.array(known), axis=0)
+    return (float(z), float(y), float(x))
+
+
+def _standardised(latents: list[list[Tensor]], networks: StainerNetworks) -> list[list[Tensor]]:
+    """Set the latents' statistics for each channel and return standardised latents."""
+    flat = torch.cat([views[0].flatten(1) for views in latents], 1)
+    mean, std = flat.mean(1), flat.std(1).clamp_min(1e-6)
+    networks.latent_mean.copy_(mean.view_as(networks.latent_mean))
+    networks.latent_std.copy_(std.view_as(networks.latent_std))
+    m, s = mean[:, None, None, None], std[:, None, None, None]
+    return [[(z - m) / s for z in views] for views in latents]
+
+
+def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: _Trainer) -> None:
+    info.provenance |= {
+        "napari_llcm": __version__,
+        "torch": torch.__version__,
+        "pairs": len(pairs),
+        "init": job.init,
+        "job": job.model_dump(mode="json", exclude={"pairs", "out"}),
+        f"{trainer.phase}_steps": trainer.state.step,
+        f"{trainer.phase}_seconds": round(trainer.state.seconds),
+        f"{trainer.phase}_skipped_steps": trainer.state.skipped,
+    }

@@ -1,0 +1,112 @@
+"""What a model is worth while it trains: one-step staining of held-out volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..events import Job, Preview, Step
+from ..models.bundle import ModelInfo
+from ..models.consistency import sample, step_sigmas
+from ..models.noise import noise_field
+from ..models.stainer import StainerNetworks
+from .config import Phase
+
+_LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
+
+
+class Validator:
+    """Stain the centre of each validation volume and compare it with the truth.
+
+    Parameters
+    ----------
+    networks : StainerNetworks
+        The model in training.
+    dataset : sequence
+        Whole standardised pairs.
+    info : ModelInfo
+        Networks' configuration.
+    amp : callable
+        Returns the autocast context.
+    device : torch.device
+        Where the networks are.
+    """
+
+    def __init__(
+        self, networks: StainerNetworks, dataset: Any, info: ModelInfo, amp: Any, device: Any
+    ) -> None:
+        self.networks, self.info, self.amp, self.device = networks, info, amp, device
+        self.pairs = [self._centre(item) for item in dataset]
+
+    def run(self, phase: Phase, step: int, folder: Path) -> Job:
+        """Yield the figures as a `Step` and the first volume as a `Preview`."""
+        if not self.pairs:
+            return
+        figures: list[dict[str, float]] = []
+        images: dict[str, np.ndarray] = {}
+        for qpi, dapi in self.pairs:
+            output = self._output(phase, qpi, dapi)
+            prefix = "val_vae_" if phase == "vae" else "val_"
+            figures.append({prefix + k: v for k, v in _compare(dapi, output).items()})
+            if not images:
+                images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
+        mean = {k: float(np.mean([f[k] for f in figures])) for k in figures[0]}
+        yield Step(phase=phase, step=step, values=mean)
+        path = folder / "preview.png"
+        _save_preview(images, path)
+        yield Preview(phase=phase, step=step, path=str(path), images=images)
+
+    @torch.no_grad()
+    def _output(self, phase: Phase, qpi: Tensor, dapi: Tensor) -> Tensor:
+        n, config = self.networks, self.info.consistency
+        with self.amp():
+            if phase == "vae":
+                return n.autoencoder.decode(n.autoencoder.encode(dapi)[0]).float()
+            condition = n.condition(qpi)
+            shape = condition.shape[2:]
+            field = noise_field(0, self.info.network.latent_channels, (0, 0, 0), tuple(shape))
+            noise = torch.from_numpy(field)[None].to(self.device)
+            latent = sample(n.denoiser, [noise], condition, step_sigmas(config, 1))
+            return n.decode(latent).float()
+
+    def _centre(self, item: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        size = item["qpi"].shape[1:]
+        index: list[slice] = [slice(None)]
+        for n, largest, m in zip(size, _LARGEST, self.info.network.multiple, strict=True):
+            width = min(n, largest) // m * m
+            start = (n - width) // 2 // m * m
+            index.append(slice(start, start + width))
+        both = (item[key][tuple(index)][None].to(self.device) for key in ("qpi", "dapi"))
+        return next(both), next(both)
+
+
+def _compare(truth: Tensor, output: Tensor) -> dict[str, float]:
+    """Return PSNR (range 1), Pearson correlation and spread (std over the truth's std)."""
+    t, o = truth.flatten().double(), output.flatten().double()
+    mse = (t - o).square().mean().clamp_min(1e-12)
+    pearson = torch.corrcoef(torch.stack([t, o]))[0, 1]
+    return {
+        "psnr": float(-10 * mse.log10()),
+        "pearson": float(pearson.nan_to_num()),
+        "spread": float(o.std() / t.std().clamp_min(1e-12)),
+    }
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return np.asarray(x[0, 0].cpu().numpy(), np.float32)
+
+
+def _save_preview(images: dict[str, np.ndarray], path: Path) -> None:
+    """Save the middle plane of each image side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(images), 4.2), layout="constrained")
+    for axis, (name, image) in zip(figure.subplots(1, len(images)), images.items(), strict=True):
+        low, high = (-2, 2) if name == "qpi" else (0, 1)
+        axis.imshow(image[len(image) // 2], cmap="gray", vmin=low, vmax=high)
+        axis.set(title=name, xticks=[], yticks=[])
+    figure.savefig(path, dpi=100)
