@@ -64,14 +64,12 @@ def test_modules_are_short() -> None:
 def test_no_file_that_is_read_can_run_code() -> None:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                assert not {a.name for a in node.names} & UNSAFE, path
-            elif isinstance(node, ast.ImportFrom):
-                assert node.module not in UNSAFE, path
-            elif isinstance(node, ast.Call):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
                 given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+                assert called.split(".")[0] not in UNSAFE, path
                 assert given.get("allow_pickle", "False") == "False", path
-                if ast.unparse(node.func) == "torch.load":
+                if called == "torch.load":
                     assert given.get("weights_only") == "True", path
 
 
