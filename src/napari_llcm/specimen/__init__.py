@@ -2,6 +2,7 @@
 
 from .files import write_specimen, write_specimens
 from .make import make_specimen, second_exposure
+from .semisynthetic import specimen_from_dapi
 from .truth import Nucleus, Specimen
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Specimen",
     "make_specimen",
     "second_exposure",
+    "specimen_from_dapi",
     "write_specimen",
     "write_specimens",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from .difficulty import Difficulty
 from .grid import Array, Grid, Triple
 
-Kind = Literal["interphase", "mitotic", "apoptotic", "vacuole", "corpse"]
+Kind = Literal["interphase", "mitotic", "apoptotic", "real", "vacuole", "corpse"]
 WITH_DNA = ("interphase", "mitotic", "apoptotic")
 
 

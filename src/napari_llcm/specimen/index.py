@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cells import Body, Tissue
+from .cells import Body, Kind, Tissue
 from .difficulty import Difficulty
 from .grid import Array, Grid
 
 MEDIUM = 1.335
 CYTOPLASM = 1.358
-_SMOOTHNESS = {"interphase": 1.0, "mitotic": 1.5, "apoptotic": 1.5, "vacuole": 0.15, "corpse": 2.0}
+# how rough the index is inside each kind of body, relative to chromatin
+_ROUGHNESS: dict[Kind, float] = {
+    "interphase": 1.0,
+    "real": 1.0,
+    "mitotic": 1.5,
+    "apoptotic": 1.5,
+    "vacuole": 0.15,
+    "corpse": 2.0,
+}
 
 
 def draw_nucleoli(
@@ -65,7 +73,7 @@ def refractive_index(
     inside, in_cell = tissue.inside(), tissue.in_cell()
     host = np.array([0.0] + [rng.normal(0, 0.0015) for _ in bodies], np.float32)[tissue.body]
     contrast = np.array([0.0] + [b.contrast for b in bodies], np.float32)[tissue.body]
-    rough = np.array([0.0] + [_SMOOTHNESS[b.kind] for b in bodies], np.float32)[tissue.body]
+    rough = np.array([0.0] + [_ROUGHNESS[b.kind] for b in bodies], np.float32)[tissue.body]
     granules = grid.texture(rng, 0.45) + grid.texture(rng, 1.2)
     index = in_cell * (np.float32(CYTOPLASM - MEDIUM) + host)
     index += in_cell * (1 - inside) * granules * np.float32(preset.granularity / np.sqrt(2))

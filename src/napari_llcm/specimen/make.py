@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..events import UserError
@@ -69,20 +71,23 @@ def make_specimen(
         "modality": modality,
         "optics": vars(OPTICS[modality]),
     }
-
-    def volume(name: str, data: Array, unit: str) -> Volume:
-        return Volume(
-            np.ascontiguousarray(data), spacing, name=name, metadata={**made, "unit": unit}
-        )
-
     return Specimen(
-        qpi=volume("QPI", phase, UNITS[modality]),
-        dapi=volume("DAPI", exposure(photons, rng), "counts"),
-        labels=volume("nuclei", labels, "label"),
-        refractive_index=volume("refractive index", index[field], "refractive index"),
-        photons=volume("DAPI photons", photons, "photons"),
+        qpi=specimen_volume("QPI", phase, spacing, made, UNITS[modality]),
+        dapi=specimen_volume("DAPI", exposure(photons, rng), spacing, made, "counts"),
+        labels=specimen_volume("nuclei", labels, spacing, made, "label"),
+        refractive_index=specimen_volume(
+            "refractive index", index[field], spacing, made, "refractive index"
+        ),
+        photons=specimen_volume("DAPI photons", photons, spacing, made, "photons"),
         nuclei=table_of_nuclei(labels, present, photons, BACKGROUND, spacing),
     )
+
+
+def specimen_volume(
+    name: str, data: Array, spacing: Spacing, made: dict[str, Any], unit: str
+) -> Volume:
+    """Return one volume of a specimen, with the record of how it was `made` and its unit."""
+    return Volume(np.ascontiguousarray(data), spacing, name=name, metadata={**made, "unit": unit})
 
 
 def second_exposure(specimen: Specimen, seed: int = 1) -> Volume:
