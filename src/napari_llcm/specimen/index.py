@@ -74,9 +74,10 @@ def refractive_index(
     host = np.array([0.0] + [rng.normal(0, 0.0015) for _ in bodies], np.float32)[tissue.body]
     contrast = np.array([0.0] + [b.contrast for b in bodies], np.float32)[tissue.body]
     rough = np.array([0.0] + [_ROUGHNESS[b.kind] for b in bodies], np.float32)[tissue.body]
-    granules = grid.texture(rng, 0.45) + grid.texture(rng, 1.2)
+    # organelles: the cytoplasm is grainy, the nucleus is smooth
+    granules = 0.86 * grid.texture(rng, 0.35) + 0.5 * grid.texture(rng, 0.7)
     index = in_cell * (np.float32(CYTOPLASM - MEDIUM) + host)
-    index += in_cell * (1 - inside) * granules * np.float32(preset.granularity / np.sqrt(2))
+    index += in_cell * (1 - inside) * granules * np.float32(preset.granularity)
     # membranes: towards the medium, and between two cells
     membrane = np.exp(-((tissue.cell_level / 0.35) ** 2))
     membrane += in_cell * np.exp(-((tissue.junction / 0.5) ** 2))
@@ -90,7 +91,7 @@ def refractive_index(
     nuclear += nucleoli * strength[tissue.body]
     index = index * (1 - inside) + nuclear * inside
     envelope = np.exp(-((tissue.level / 0.3) ** 2)) * (rough > 0.5)
-    index += np.float32(0.0015) * envelope
+    index += np.float32(0.0025) * envelope
     return np.asarray(index + np.float32(MEDIUM), np.float32)
 
 
