@@ -164,6 +164,30 @@ def guarded(job: Iterable[Event]) -> Job:
         )
 
 
+def relay(job: Iterable[Event], text: str = "") -> Generator[Event, None, Any]:
+    """Yield the events of a job inside another one, and return its value.
+
+    Its `Started` and `Finished` are held back: the outer job has its own. `text` is put before
+    the text of its progress.
+
+    Raises
+    ------
+    UserError
+        If the inner job yields `Failed`.
+    """
+    value: Any = None
+    for event in job:
+        if isinstance(event, Finished):
+            value = event.value
+        elif isinstance(event, Failed):
+            raise UserError(event.sentence)
+        elif isinstance(event, Progress) and text:
+            yield event.model_copy(update={"text": f"{text} {event.text}".strip()})
+        elif not isinstance(event, Started):
+            yield event
+    return value
+
+
 def result_of(job: Iterable[Event], listen: Callable[[Event], None] | None = None) -> Any:
     """Run a job to its end and return the value of its `Finished` event.
 

@@ -1,1 +1,7 @@
-"""The evaluation room."""
+"""Evaluation: image metrics, and models judged on pairs."""
+
+from .demo import demo
+from .evaluating import Evaluation, evaluate, evaluate_pair
+from .image_metrics import image_metrics
+
+__all__ = ["Evaluation", "demo", "evaluate", "evaluate_pair", "image_metrics"]

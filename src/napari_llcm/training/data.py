@@ -59,8 +59,10 @@ class VolumeReader(ImageReader):
         path = data[0] if isinstance(data, Sequence) and not isinstance(data, str) else data
         volume = read(path).select()
         check_stack(volume)
-        if self.spacing and volume.spacing and not np.allclose(
-            volume.spacing, self.spacing, rtol=0.05
+        if (
+            self.spacing
+            and volume.spacing
+            and not np.allclose(volume.spacing, self.spacing, rtol=0.05)
         ):
             from ..volumes import resample
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def _run(
     opened = [pair.read()[0] for pair in pairs]  # a mismatched pair ends the job here
     spacing = info.spacing if info and info.spacing else _common_spacing(opened)
     voxels = sum(int(np.prod(volume.shape)) for volume in opened)
-    amp = partial(autocast, device, job.mixed_precision)
+    amp = partial(autocast, device) if job.mixed_precision else nullcontext
     training, validation = _split(pairs, job)
     yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
     data = load_pairs(training, job, spacing, voxels, folder.cache)
@@ -167,9 +168,7 @@ class _Trainer:
             else None
         )
 
-    def run(
-        self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None
-    ) -> Job:
+    def run(self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None) -> Job:
         state, loss_of = self.state, _LOSSES[self.phase]
         offset = PHASES.index(self.phase)
         meter = Meter(1.0, state.progress(self.allowed))
@@ -182,7 +181,9 @@ class _Trainer:
                 break
             began = time.monotonic()
             generator = torch.Generator().manual_seed(
-                int(np.random.SeedSequence([self.job.seed, offset, state.step]).generate_state(1)[0])
+                int(
+                    np.random.SeedSequence([self.job.seed, offset, state.step]).generate_state(1)[0]
+                )
             )
             batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
             with self.amp():

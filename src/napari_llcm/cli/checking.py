@@ -1,0 +1,143 @@
+"""The verbs after staining: compare nuclei, evaluate a model, run the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import print_figures, run, stdout
+from .options import (
+    Device,
+    Model,
+    Out,
+    Seed,
+    Segmenter,
+    SpacingText,
+    Weights,
+    three,
+)
+
+_HEADLINE = (
+    "recall",
+    "precision",
+    "f1",
+    "detection_recall",
+    "ap",
+    "found",
+    "missed",
+    "hallucinated",
+)
+
+
+def nuclei(
+    truth: Annotated[Path, typer.Option("--truth", help="Real DAPI, or labels of its nuclei.")],
+    stain: Annotated[Path, typer.Option("--stain", help="Virtual DAPI, or labels.")],
+    out: Out,
+    qpi: Annotated[Path | None, typer.Option(help="The label-free stack, for the figure.")] = None,
+    segmenter: Segmenter = "cellpose",
+    weights: Weights = None,
+    device: Device = "auto",
+    iou: Annotated[
+        float, typer.Option(min=0.05, max=0.95, help="Overlap that counts as found.")
+    ] = 0.5,
+    spacing: SpacingText = None,
+) -> None:
+    """Find the nuclei of both stacks by the same settings, and compare them one by one."""
+    from ..nuclei import compare_nuclei, make_segmenter, write_report
+    from ..volumes import read
+
+    voxel = three(spacing, "--spacing")
+    real, virtual = (read(path, spacing=voxel).select() for path in (truth, stain))
+    phase = None if qpi is None else read(qpi, spacing=voxel).select()
+    finished = run(
+        lambda stop: compare_nuclei(
+            real,
+            virtual,
+            segmenter=make_segmenter(segmenter, weights, device),
+            iou=iou,
+            should_stop=stop,
+        )
+    )
+    write_report(out, finished.value, qpi=phase, truth=real, stain=virtual)
+    figures = finished.result
+    print_figures("Nuclei", {k: figures[k] for k in _HEADLINE if k in figures})
+    stdout.print(f"Table, figures and picture in {out}")
+
+
+def evaluate(
+    pairs: Annotated[Path, typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list.")],
+    out: Out,
+    model: Model = None,
+    segmenter: Segmenter = "cellpose",
+    weights: Weights = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Stain every pair, and compare images and nuclei with the real DAPI."""
+    from ..evaluation import evaluate
+    from ..nuclei import make_segmenter
+
+    finished = run(
+        lambda stop: evaluate(
+            pairs,
+            out,
+            model=model,
+            segmenter=make_segmenter(segmenter, weights, device),
+            device=device,
+            seed=seed,
+            should_stop=stop,
+        )
+    )
+    _print_report("Evaluation", finished.result, out)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "demo-output"
+    ),
+    view: Annotated[
+        bool,
+        typer.Option("--view/--no-view", help="Open napari at the end, where there is a screen."),
+    ] = True,
+    model: Model = None,
+    segmenter: Segmenter = "cellpose",
+    device: Device = "auto",
+) -> None:
+    """Stain a specimen that no model has seen, and compare its nuclei: two minutes."""
+    from ..evaluation import demo
+    from ..nuclei import make_segmenter
+
+    finished = run(
+        lambda stop: demo(
+            out,
+            model=model,
+            segmenter=make_segmenter(segmenter, None, device),
+            device=device,
+            should_stop=stop,
+        )
+    )
+    _print_report("Demo: virtual against real DAPI", finished.result, out)
+    if view:
+        from ..gui.viewer import has_screen, show_demo
+
+        if has_screen():
+            show_demo(finished.value)
+
+
+def _print_report(title: str, report: dict[str, object], out: Path) -> None:
+    keys = (
+        *_HEADLINE,
+        "psnr",
+        "ssim",
+        "pearson",
+        "lpips",
+        "seconds",
+        "voxels_per_second",
+        "model",
+        "device",
+        "segmenter",
+    )
+    print_figures(title, {k: report[k] for k in keys if k in report})
+    stdout.print(f"Report and figure in {out}")

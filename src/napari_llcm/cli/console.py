@@ -1,0 +1,179 @@
+"""How a job looks on a terminal: a bar with time left, notices, and one sentence when it fails."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from ..events import Event, Finished, Job, Notice, Progress as Done, Step, UserError
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+class StopOnInterrupt:
+    """Turns the first Ctrl-C into a request to stop and keep; the second one interrupts."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __call__(self) -> bool:
+        """Return True once Ctrl-C was pressed."""
+        return self.asked
+
+    def __enter__(self) -> StopOnInterrupt:
+        self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        stderr.print("Stopping; what is done is kept. Press Ctrl-C again to break off.")
+
+
+def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Finished:
+    """Run a job on the terminal and return its last event.
+
+    Parameters
+    ----------
+    make_job : callable
+        Given the stop hook, returns the job.
+    as_json : bool
+        Print each event as one line of JSON instead.
+
+    Raises
+    ------
+    UserError
+        If the job fails in a way that the user can mend.
+    """
+    finished = Finished()
+    with StopOnInterrupt() as stop:
+        listener = _Lines() if as_json else _Bar()
+        with listener:
+            for event in make_job(stop):
+                listener.show(event)
+                if isinstance(event, Finished):
+                    finished = event
+    return finished
+
+
+class _Lines:
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+
+    def show(self, event: Event) -> None:
+        sys.stdout.write(event.to_json() + "\n")
+        sys.stdout.flush()
+
+
+class _Bar:
+    """A progress bar; where the output is no terminal, a line now and then."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[left]}"),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._losses = ""
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self._progress.console.print(event.text)
+        elif isinstance(event, Step):
+            shown = {k: v for k, v in event.values.items() if k == "loss" or k.startswith("val_")}
+            self._losses = "  ".join(f"{k} {v:.4g}" for k, v in shown.items())
+            if any(k.startswith("val_") for k in shown):
+                self._progress.console.print(f"{event.phase} step {event.step}: {self._losses}")
+        elif isinstance(event, Done):
+            left = "" if event.eta is None else f"{duration(event.eta)} left"
+            if self._task is None:
+                self._task = self._progress.add_task("", total=1.0, left="")
+            self._progress.update(
+                self._task,
+                completed=event.done / max(event.total, 1e-9),
+                description=event.text,
+                left=f"{left}  {self._losses}".rstrip(),
+            )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 45 s, 3 min, 2 h 10 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def print_figures(title: str, rows: dict[str, Any]) -> None:
+    """Print named figures as a small table."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        table.add_row(name, "not available" if value is None else shown)
+    stdout.print(table)
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Print a table."""
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    stdout.print(table)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the sentence and the exit code for an error that ends the program.
+
+    An unexpected one leaves its details in a file, for a bug report.
+    """
+    import errno
+    import traceback
+
+    if isinstance(error, UserError):
+        return str(error), 2
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "There is no space left on the disk: free some and start again.", 2
+    if isinstance(error, MemoryError):
+        return "There is not enough memory: close other programs or use a smaller volume.", 2
+    from platformdirs import user_log_path
+
+    folder = user_log_path("napari-llcm", appauthor=False, ensure_exists=True)
+    log = folder / "last-error.txt"
+    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return (
+        f"Something went wrong that napari-llcm did not expect ({type(error).__name__}: {error}). "
+        f"Please report it with the file {log}."
+    ), 1

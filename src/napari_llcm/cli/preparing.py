@@ -1,0 +1,149 @@
+"""The verbs before staining: make specimens, check pairs, train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..events import UserError
+from .console import print_figures, print_table, run, stdout
+from .options import Device, Events, Overwrite, Seed, as_json, three
+
+
+def specimen(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many specimens.")] = 1,
+    size: Annotated[str, typer.Option(help="Voxels Z,Y,X.")] = "48,192,192",
+    seed: Seed = 0,
+    difficulty: Annotated[str, typer.Option(help="easy, medium or hard.")] = "medium",
+    from_dapi: Annotated[
+        Path | None,
+        typer.Option("--from-dapi", help="Build around the nuclei of a real DAPI stack."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels of these nuclei; found by a threshold if none.")
+    ] = None,
+    spacing: Annotated[str | None, typer.Option(help="Voxel size Z,Y,X in µm.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make paired QPI, DAPI and label stacks with known truth."""
+    from .. import specimen as room
+    from ..volumes import read
+
+    voxel = three(spacing, "--spacing")
+    if from_dapi is None:
+        if labels is not None:
+            raise UserError("--labels goes with --from-dapi.")
+        voxels = three(size, "--size") or (0, 0, 0)
+        z, y, x = (int(v) for v in voxels)
+        options: dict[str, Any] = {"overwrite": overwrite}
+        if voxel is not None:
+            options["spacing"] = voxel
+        finished = run(
+            lambda stop: room.write_specimens(
+                out,
+                n,
+                (z, y, x),
+                seed,
+                difficulty,
+                should_stop=stop,
+                **options,  # type: ignore[arg-type]
+            )
+        )
+        stdout.print(f"Made {finished.result.get('specimens', n)} specimens in {out}")
+        return
+    dapi = read(from_dapi, spacing=voxel).select()
+    truth = read(labels, spacing=voxel).select() if labels else None
+    made = room.specimen_from_dapi(dapi, truth, seed=seed, difficulty=difficulty)  # type: ignore[arg-type]
+    room.write_specimen(out, made, dapi.name, overwrite=overwrite)
+    stdout.print(f"Made a semi-synthetic specimen around {len(made.nuclei)} real nuclei in {out}")
+
+
+def pairs(
+    source: Annotated[Path, typer.Argument(help="Folder with qpi/ and dapi/, or a CSV/YAML list.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for a figure of each pair.")
+    ] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option("--apply", help="Write the pairs here with each shift taken out of the DAPI."),
+    ] = None,
+) -> None:
+    """Check pairs: shape, spacing, and whether phase and DAPI lie on each other."""
+    from ..volumes import apply_shift, check_registration, find_pairs, write
+
+    rows = []
+    for pair in find_pairs(source):
+        qpi, dapi, _ = pair.read()
+        registration = check_registration(qpi, dapi)
+        shift = ", ".join(f"{s:+.2f}" for s in registration.shift)
+        rows.append([pair.name, registration.verdict, shift, registration.sentence])
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            registration.figure().savefig(out / f"{pair.name}.png", dpi=110)
+        if apply is not None:
+            moved = (
+                apply_shift(dapi, registration.shift) if registration.verdict == "shifted" else dapi
+            )
+            write(apply / "qpi" / f"{pair.name}.ome.tif", qpi)
+            write(apply / "dapi" / f"{pair.name}.ome.tif", moved)
+    print_table(["pair", "verdict", "shift (z, y, x) in voxels", ""], rows)
+
+
+def train(
+    job: Annotated[
+        Path | None, typer.Argument(help="A job as YAML, in place of the options.")
+    ] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.")] = None,
+    preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "standard",
+    network: Annotated[
+        str, typer.Option(help="default, or plan: the 512 times smaller latent.")
+    ] = "default",
+    phase: Annotated[str, typer.Option(help="vae, consistency or all.")] = "all",
+    init: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="Be done after this time.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the model; the run folder's if none.")] = "",
+    device: Device = "auto",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    events: Events = None,
+) -> None:
+    """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
+    from ..models import PRESETS
+    from ..training import load_job, make_job, train
+
+    if job is not None:
+        settings = load_job(job)
+    elif resume and out is not None and not pairs:
+        settings = load_job(out / "job.yaml")
+    else:
+        if not pairs or out is None:
+            raise UserError("Give --pairs and --out, or a job file; see napari-llcm train --help.")
+        if preset not in ("quick", "standard", "full"):
+            raise UserError(f"Unknown preset {preset!r}: choose quick, standard or full.")
+        if network not in PRESETS:
+            raise UserError(f"Unknown network {network!r}: choose one of {', '.join(PRESETS)}.")
+        settings = make_job(
+            preset,  # type: ignore[arg-type]
+            pairs=pairs,
+            out=out,
+            network=PRESETS[network],
+            phase=phase,
+            init=init,
+            max_minutes=max_minutes,
+            name=name,
+            device=device,
+            seed=seed,
+        )
+    lines = as_json(events)
+    finished = run(lambda stop: train(settings, resume=resume, should_stop=stop), lines)
+    if not lines:
+        print_figures(f"Model {finished.result['model']}", finished.result["metrics"])

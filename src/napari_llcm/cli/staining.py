@@ -1,0 +1,71 @@
+"""`napari-llcm stain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import duration, run, stdout
+from .options import (
+    Channel,
+    Device,
+    Events,
+    Model,
+    Overwrite,
+    Seed,
+    SpacingText,
+    Time,
+    as_json,
+    three,
+)
+
+
+def stain(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The label-free stack.")],
+    out: Annotated[Path, typer.Argument(help="The virtual DAPI: .ome.zarr or .ome.tif.")],
+    model: Model = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Seeds to average; more than one adds a spread.")
+    ] = 1,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Network steps; one is what the model is for.")
+    ] = 1,
+    channel: Channel = None,
+    time: Time = None,
+    spacing: SpacingText = None,
+    overwrite: Overwrite = False,
+    events: Events = None,
+) -> None:
+    """Stain a label-free stack: write the DAPI volume that you would have seen."""
+    from ..models import load_model
+    from ..models.device import pick_device
+    from ..staining import stain
+    from ..volumes import read
+
+    volume = read(source, spacing=three(spacing, "--spacing"), channel=channel, time=time).select()
+    bundle = load_model(model, str(pick_device(device)))
+    lines = as_json(events)
+    finished = run(
+        lambda stop: stain(
+            volume,
+            bundle,
+            out=out,
+            device=device,
+            seed=seed,
+            samples=samples,
+            steps=steps,
+            overwrite=overwrite,
+            should_stop=stop,
+        ),
+        lines,
+    )
+    if not lines:
+        result = finished.result
+        stdout.print(
+            f"Stained {volume.name} in {duration(result['seconds'])} "
+            f"({result['voxels_per_second'] / 1e6:.2f} megavoxels/s on {result['device']}): {out}"
+        )
