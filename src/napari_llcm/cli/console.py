@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from ..events import Event, Finished, Job, Notice, Progress as Done, Step, UserError
+from ..events import Event, Finished, Job, Notice, Step, UserError
+from ..events import Progress as Done
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,9 +189,10 @@ class _Trainer:
             with self.amp():
                 loss, parts = loss_of(self.networks, batch, self.job, progress, generator)
             norm = state.update(loss, progress)
-            values = {"loss": loss.detach(), "gradient": norm} | parts
-            for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
+            values = {"loss": loss, **parts}
+            figures = {"gradient": norm} | {k: float(v.detach()) for k, v in values.items()}
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + value
             count += 1
             now = time.monotonic()
             state.seconds += now - began

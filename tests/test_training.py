@@ -1,0 +1,181 @@
+"""Training: both phases end to end, exact resume, stopping, fine-tuning, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_llcm.events import (
+    Checkpoint,
+    Finished,
+    Preview,
+    Step,
+    UserError,
+    parse_event,
+    result_of,
+)
+from napari_llcm.models import NetworkConfig, load_bundle
+from napari_llcm.specimen import write_specimens
+from napari_llcm.training import TrainJob, load_job, make_job, train
+from napari_llcm.volumes import Volume, write
+
+SMALL = NetworkConfig(
+    encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 16)
+)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    result_of(write_specimens(folder, 4, (16, 48, 48), 500, "easy"))
+    return folder
+
+
+def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
+    fields: dict[str, Any] = {
+        "pairs": [pairs],
+        "out": out,
+        "network": SMALL,
+        "patch": (8, 32, 32),
+        "crops": 2,
+        "device": "cpu",
+        "mixed_precision": False,
+        "validations": 1,
+        "vae_phase": {"steps": 6, "warmup_steps": 2},
+        "consistency_phase": {"steps": 6, "warmup_steps": 2},
+        "tensorboard": False,
+    }
+    return make_job("quick", **(fields | changes))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_bundle(folder / "model").networks.state_dict()
+
+
+def test_training_makes_a_model_logs_and_previews(pairs: Path, tmp_path: Path) -> None:
+    events = list(train(job(pairs, tmp_path / "run", tensorboard=True)))
+    assert isinstance(events[-1], Finished)
+    steps = [e for e in events if isinstance(e, Step)]
+    assert {e.phase for e in steps} == {"vae", "consistency"}
+    assert any("val_psnr" in e.values for e in steps)
+    assert any(
+        isinstance(e, Preview) and set(e.images) == {"qpi", "real", "virtual"} for e in events
+    )
+    bundle = load_bundle(tmp_path / "run" / "model")
+    assert bundle.info.spacing == pytest.approx((0.8, 0.5, 0.5))
+    assert bundle.info.provenance["consistency_steps"] == 6
+    assert float(bundle.networks.latent_std.min()) > 0
+    lines = (tmp_path / "run" / "events.jsonl").read_text().splitlines()
+    assert [type(parse_event(line)) for line in lines] == [type(e) for e in events]
+    table = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert table[0] == "phase,step,name,value"
+    assert len(table) > 5
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_autoencoder_learns(pairs: Path, tmp_path: Path) -> None:
+    run = job(pairs, tmp_path / "run", phase="vae", vae_phase={"steps": 60}, validations=6)
+    values = [e.values for e in train(run) if isinstance(e, Step)]
+    psnr = [v["val_vae_psnr"] for v in values if "val_vae_psnr" in v]
+    assert psnr[-1] > psnr[0] + 1
+
+
+@pytest.mark.parametrize("phase", ["vae", "all"])
+def test_resumed_run_is_the_uninterrupted_run(pairs: Path, tmp_path: Path, phase: str) -> None:
+    whole = job(pairs, tmp_path / "whole", phase=phase, name="m")
+    result_of(train(whole))
+    broken = job(pairs, tmp_path / "broken", phase=phase, name="m")
+    asked = iter([False] * 3 + [True] * 9)
+    stopped = result_of(train(broken, should_stop=lambda: next(asked)))
+    assert stopped == tmp_path / "broken" / "model"  # what was trained is kept as a model
+    asked = iter([False] * 5 + [True] * 9)  # through the rest of the first phase, into the second
+    result_of(train(broken, resume=True, should_stop=lambda: next(asked)))
+    result_of(train(broken, resume=True))
+    a, b = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_killed_run_resumes_from_its_checkpoint(pairs: Path, tmp_path: Path) -> None:
+    run = job(pairs, tmp_path / "run", phase="vae", vae_phase={"steps": 40})
+    events = train(run)
+    for event in events:
+        if isinstance(event, Checkpoint):
+            break
+    events.close()  # as a killed process: nothing more is written
+    result = [e for e in train(run, resume=True) if isinstance(e, Finished)]
+    assert result[0].result["stopped"] is False
+
+
+def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
+    result_of(train(job(pairs, tmp_path / "first")))
+    tuned = job(
+        pairs,
+        tmp_path / "second",
+        init=str(tmp_path / "first"),
+        network=NetworkConfig(),
+        consistency_phase={"steps": 1, "learning_rate": 0.0},
+        phase="consistency",
+    )
+    result_of(train(tuned))
+    a, b = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.allclose(a[k], b[k], atol=1e-3) for k in a if not k.startswith("latent"))
+
+
+def test_monai_networks_and_gradient_checkpointing_train(pairs: Path, tmp_path: Path) -> None:
+    network = NetworkConfig(
+        autoencoder="monai",
+        unet="monai",
+        condition="vector",
+        factor=(4, 4, 4),
+        encoder_widths=(8, 8, 8),
+        condition_widths=(8, 8),
+        unet_widths=(16, 16),
+    )
+    run = job(pairs, tmp_path / "run", network=network, recompute=True, patch=(8, 16, 16))
+    result_of(train(run))
+    assert load_bundle(tmp_path / "run" / "model").info.network == network
+
+
+def test_job_files_and_their_mistakes(pairs: Path, tmp_path: Path) -> None:
+    text = f"pairs: {json.dumps(str(pairs))}\nout: {json.dumps(str(tmp_path / 'r'))}\n"
+    path = tmp_path / "job.yaml"
+    path.write_text(text + "preset: quick\n")
+    assert load_job(path).vae_phase.steps == 300
+    for wrong, word in [
+        ("preset: huge\n", "huge"),
+        ("crops: -1\n", "crops"),
+        ("colour: 1\n", "colour"),
+    ]:
+        path.write_text(text + wrong)
+        with pytest.raises(UserError, match=word):
+            load_job(path)
+    path.write_text("- 1")
+    with pytest.raises(UserError, match="settings"):
+        load_job(path)
+
+
+def test_refusals(pairs: Path, tmp_path: Path) -> None:
+    run = job(pairs, tmp_path / "run", phase="vae", vae_phase={"steps": 1})
+    result_of(train(run))
+    with pytest.raises(UserError, match="--resume"):
+        result_of(train(run))
+    (tmp_path / "run" / "checkpoints" / "vae.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="damaged"):
+        result_of(train(run, resume=True))
+    with pytest.raises(UserError, match="no folder"):
+        result_of(train(job(tmp_path / "nowhere", tmp_path / "new")))
+    assert not (tmp_path / "new").exists()
+
+
+def test_pairs_that_do_not_match_end_before_training(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind, depth in [("qpi", 12), ("dapi", 10)]:
+        data = rng.normal(size=(depth, 32, 32)).astype(np.float32)
+        write(tmp_path / "pairs" / kind / "a.ome.tif", Volume(data, spacing=(1, 0.5, 0.5)))
+    with pytest.raises(UserError, match="one shape"):
+        result_of(train(job(tmp_path / "pairs", tmp_path / "run")))
