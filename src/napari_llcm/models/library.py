@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..events import UserError
 from .bundle import (
@@ -16,9 +17,12 @@ from .bundle import (
     zip_bundle,
 )
 
+if TYPE_CHECKING:
+    from .stainer import StainerNetworks
+
 DEFAULT_MODEL = "specimen-v1"
 _SHIPPED = Path(__file__).parent / "shipped"
-_PTH = {"autoencoder.": "vae.pth", "": "llcm_ema.pth"}  # prefix of the weights: file
+_VAE, _EMA = "vae.pth", "llcm_ema.pth"
 
 
 def user_folder() -> Path:
@@ -96,7 +100,7 @@ def import_model(source: Path, name: str | None = None, overwrite: bool = False)
     target = user_folder() / (name or info.name)
     if target.exists() and not overwrite:
         raise UserError(f"You have a model named {target.name!r}: choose another --name.")
-    pickled = [path / file for file in _PTH.values()] if path.is_dir() else []
+    pickled = [path / _VAE, path / _EMA] if path.is_dir() else []
     if pickled and all(p.is_file() for p in pickled):
         networks = _from_pth(info, path)
     else:
@@ -129,12 +133,12 @@ def export_model(model: str | Path, target: Path, pth: bool = False) -> Path:
     (target / "model.json").write_text(bundle.info.model_dump_json(indent=2), encoding="utf-8")
     weights = bundle.networks.state_dict()
     vae = {k: v for k, v in weights.items() if k.startswith("autoencoder.")}
-    torch.save(vae, target / _PTH["autoencoder."])
-    torch.save({k: v for k, v in weights.items() if k not in vae}, target / _PTH[""])
+    torch.save(vae, target / _VAE)
+    torch.save({k: v for k, v in weights.items() if k not in vae}, target / _EMA)
     return target
 
 
-def _from_pth(info: ModelInfo, folder: Path):  # type: ignore[no-untyped-def]
+def _from_pth(info: ModelInfo, folder: Path) -> StainerNetworks:
     import pickle
 
     import torch
@@ -142,9 +146,9 @@ def _from_pth(info: ModelInfo, folder: Path):  # type: ignore[no-untyped-def]
     from .stainer import StainerNetworks
 
     networks = StainerNetworks(info.network, info.consistency)
-    weights = {}
+    weights: dict[str, torch.Tensor] = {}
     try:
-        for file in _PTH.values():
+        for file in (_VAE, _EMA):
             weights |= torch.load(folder / file, map_location="cpu", weights_only=True)
         networks.load_state_dict(weights)
     except (pickle.UnpicklingError, RuntimeError, TypeError) as error:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from .blocks import level_strides
 from .config import NetworkConfig
-from .networks import Encoder
+from .networks import Autoencoder, Encoder
 
 
-class MonaiAutoencoder(nn.Module):
+class MonaiAutoencoder(Autoencoder):
     """`monai.networks.nets.AutoencoderKL`, attention off (its memory grows with size²)."""
 
     def __init__(self, config: NetworkConfig) -> None:

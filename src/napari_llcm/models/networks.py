@@ -133,8 +133,20 @@ class LatentUNet(nn.Module):
         return self.head(h)
 
 
-class LocalAutoencoder(nn.Module):
+class Autoencoder(nn.Module):
     """DAPI (variance-stabilised, about 0 to 1) to a small spatial latent and back."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance (B, C, z, y, x) of the latent of x (B, 1, Z, Y, X)."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x)."""
+        raise NotImplementedError
+
+
+class LocalAutoencoder(Autoencoder):
+    """The default: convolutions and norms over channels only."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

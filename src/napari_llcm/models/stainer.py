@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .config import ConsistencyConfig, NetworkConfig
 from .consistency import Denoiser
-from .networks import Encoder, LatentUNet, LocalAutoencoder
+from .networks import Autoencoder, Encoder, LatentUNet, LocalAutoencoder
 
 
 class StainerNetworks(nn.Module):
@@ -47,7 +47,7 @@ class StainerNetworks(nn.Module):
         return self.autoencoder.decode(z)
 
 
-def _autoencoder(network: NetworkConfig) -> nn.Module:
+def _autoencoder(network: NetworkConfig) -> Autoencoder:
     if network.autoencoder == "local":
         return LocalAutoencoder(network)
     from .monai_networks import MonaiAutoencoder

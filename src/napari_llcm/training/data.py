@@ -135,8 +135,8 @@ def variant(x: Tensor, index: int) -> Tensor:
 
 def encode_latents(
     dataset: Any, networks: StainerNetworks, device: torch.device, amp: Any
-) -> list[Tensor]:
-    """Return the latents of every view of each DAPI volume: (8, C, z, y, x) on the CPU.
+) -> list[list[Tensor]]:
+    """Return the latents (C, z, y, x) of the 8 views of each DAPI volume, on the CPU.
 
     A strided encoder does not commute with flips, so each view is encoded on its own.
     """

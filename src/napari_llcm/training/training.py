@@ -104,8 +104,7 @@ def _run(
         latents: list[list[Tensor]] | None = None
         if phase == "consistency":
             yield Notice(text="Encoding the DAPI volumes once; training runs on their latents.")
-            latents = encode_latents(data, networks, device, amp)
-            latents = _standardised(latents, networks)
+            latents = _standardised(encode_latents(data, networks, device, amp), networks)
         batches = Batches(data, job, latents)
         trainer = _Trainer(job, phase, networks, batches, device, amp)
         if folder.checkpoint(phase).exists():
