@@ -6,6 +6,7 @@ Sizes in comments are for a patch of 32 x 64 x 64 voxels and the default configu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -94,19 +95,11 @@ class LatentUNet(nn.Module):
         e = 2 * widths[0]
         self.embed = NoiseEmbedding(widths[0], e)
         self.stem = nn.Conv3d(channels + condition, widths[0], 3, padding=1)
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
-        for level, width in enumerate(widths):
-            self.down.append(nn.ModuleList(ResBlock(width, width, e) for _ in range(blocks)))
-            if level + 1 < len(widths):
-                wide = widths[level + 1]
-                self.shrink.append(_Down(width, wide, (2, 2, 2)))
-                self.grow.append(_Up(wide, width, (2, 2, 2)))
-                self.up.append(
-                    nn.ModuleList(
-                        ResBlock(2 * width if i == 0 else width, width, e) for i in range(blocks)
-                    )
-                )
+        self.down = nn.ModuleList(_Blocks(width, width, e, blocks) for width in widths)
+        self.up = nn.ModuleList(_Blocks(2 * width, width, e, blocks) for width in widths[:-1])
+        pairs = list(pairwise(widths))
+        self.shrink = nn.ModuleList(_Down(fine, coarse, (2, 2, 2)) for fine, coarse in pairs)
+        self.grow = nn.ModuleList(_Up(coarse, fine, (2, 2, 2)) for fine, coarse in pairs)
         self.middle = ResBlock(widths[-1], widths[-1], e)
         self.head = nn.Sequential(
             ChannelNorm(widths[0]), nn.SiLU(), nn.Conv3d(widths[0], channels, 3, padding=1)
@@ -120,16 +113,11 @@ class LatentUNet(nn.Module):
         h = self.stem(torch.cat([x, condition], 1))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
-            if level:
-                h = self.shrink[level - 1](h)
-            for block in blocks:  # type: ignore[union-attr]
-                h = block(h, e)
+            h = blocks(self.shrink[level - 1](h) if level else h, e)
             skips.append(h)
         h = self.middle(skips.pop(), e)
         for level in reversed(range(len(self.up))):
-            h = torch.cat([self.grow[level](h), skips.pop()], 1)
-            for block in self.up[level]:  # type: ignore[union-attr]
-                h = block(h, e)
+            h = self.up[level](torch.cat([self.grow[level](h), skips.pop()], 1), e)
         return self.head(h)
 
 
@@ -161,6 +149,21 @@ class LocalAutoencoder(Autoencoder):
     def decode(self, z: Tensor) -> Tensor:
         """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x)."""
         return self.decoder(z)
+
+
+class _Blocks(nn.Module):
+    """Residual blocks that share one embedding."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, count: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ResBlock(outputs if i else inputs, outputs, embedding) for i in range(count)
+        )
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, embedding)
+        return x
 
 
 class _Down(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import __version__
 from ..events import Checkpoint, Finished, Job, Meter, Notice, ShouldStop, Started, Step
@@ -154,7 +154,7 @@ class _Trainer:
         self.batches, self.device, self.amp = batches, device, amp
         vae = phase == "vae"
         networks.autoencoder.requires_grad_(vae)
-        modules = (
+        modules: dict[str, nn.Module] = (
             {"autoencoder": networks.autoencoder}
             if vae
             else {"condition": networks.condition, "denoiser": networks.denoiser}
