@@ -114,12 +114,30 @@ def sample(
         Noise levels, falling; the first is sigma_max. One entry is one-step sampling.
     """
     x = torch.zeros_like(noise[0])
-    low = denoiser.config.sigma_min
     for n, sigma in zip(noise, sigmas, strict=True):
-        level = math.sqrt(max(sigma**2 - low**2, 0.0))
-        s = torch.full((len(n),), sigma, device=n.device)
-        x = denoiser(x + level * n, s, condition)
+        x = refine(denoiser, x, n, condition, sigma)
     return x
+
+
+def refine(denoiser: Denoiser, x: Tensor, noise: Tensor, condition: Tensor, sigma: float) -> Tensor:
+    """Return the clean latent after one step: noise of level `sigma` added to x and removed.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The trained model.
+    x : Tensor
+        The latent of the step before (B, C, z, y, x); zeros in the first.
+    noise : Tensor
+        Standard normal noise shaped like `x`.
+    condition : Tensor
+        QPI features (B, K, z, y, x).
+    sigma : float
+        Noise level, at least sigma_min.
+    """
+    level = math.sqrt(max(sigma**2 - denoiser.config.sigma_min**2, 0.0))
+    s = torch.full((len(x),), sigma, device=x.device)
+    return denoiser(x + level * noise, s, condition)
 
 
 def step_sigmas(config: ConsistencyConfig, steps: int) -> list[float]:

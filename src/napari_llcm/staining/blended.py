@@ -1,0 +1,82 @@
+"""Networks with statistics over space: the whole volume at once, or overlapping windows blended.
+
+Their result depends on the window, whatever its halo, so seams are hidden rather than absent:
+Gaussian weights over half-overlapping windows. The noise is still one field for the volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..events import Job, Meter, Notice
+from ..models.device import autocast, precision
+from ..models.noise import noise_field
+from ..models.normalise import unstabilise
+from .memory import blended_window, working_memory
+from .task import Task
+
+
+def run_blended(task: Task) -> Job:
+    """Stain with networks that are not local; the volume is held in memory."""
+    import torch
+
+    config = task.model.info.network
+    grid = task.grid
+    whole = tuple((0, n) for n in grid.padded)
+    qpi = torch.from_numpy(task.scaling.apply(grid.read(whole)).astype(np.float32))[None, None]
+    itemsize = precision(task.device).itemsize
+    roi = blended_window(config, grid.padded, itemsize, working_memory(task.device))
+    if roi != grid.padded:
+        yield Notice(
+            text="This model's networks are not local and the volume is too large for one piece: "
+            "overlapping windows are blended, which is slower and less exact."
+        )
+    inside = tuple((0, n) for n in grid.shape)
+    meter, dapi = Meter(len(task.seeds)), []
+    for k, seed in enumerate(task.seeds):
+        stabilised = _sample(task, qpi, roi, seed)
+        cut = stabilised[tuple(slice(n) for n in grid.shape)]
+        dapi.append(grid.back(inside, unstabilise(cut, task.model.info.dapi), inside))
+        yield meter.at(k + 1)
+    yield task.put(grid.outputs(inside), np.stack(dapi))
+
+
+def _sample(task: Task, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarray:
+    """Return stabilised DAPI (z, y, x) of the padded volume (1, 1, z, y, x) for one seed."""
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    from ..models.consistency import sample, step_sigmas
+
+    networks, config = task.model.networks, task.model.info.network
+    sigmas = step_sigmas(task.model.info.consistency, task.steps)
+
+    def stain_window(window: torch.Tensor, coordinates: list[list[slice]]) -> torch.Tensor:
+        spans = zip(coordinates[0][2:], config.factor, strict=True)
+        start, stop = zip(*((s.start // f, s.stop // f) for s, f in spans), strict=True)
+        fields = [
+            noise_field(seed + (i << 40), config.latent_channels, start, stop)
+            for i in range(task.steps)
+        ]
+        noise = [torch.from_numpy(f)[None].to(window.device) for f in fields]
+        with autocast(task.device):
+            condition = networks.condition(window)
+            latent = sample(networks.denoiser, noise, condition, sigmas)
+            return networks.decode(latent).float()
+
+    with torch.inference_mode():
+        result = sliding_window_inference(
+            qpi,
+            roi,
+            1,
+            stain_window,
+            overlap=0.5,
+            mode="gaussian",
+            sw_device=task.device,
+            device="cpu",
+            with_coord=True,
+        )
+    return np.asarray(result[0, 0].numpy())  # type: ignore[index]

@@ -1,0 +1,177 @@
+"""The networks' grid over an input volume: read windows from it, bring results back onto it.
+
+Where the input's voxels are not those of the training volumes, both ways interpolate linearly at
+absolute coordinates, window by window: no window shows a seam, and none needs the whole volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..events import UserError
+from ..models.bundle import ModelInfo
+from ..models.normalise import Scaling
+from ..volumes import Volume
+from .tiling import Box, padded, slices
+
+_SAME = 0.05  # spacings that differ by less are the same
+_STRANGE, _ABSURD = 2.0, 10.0
+
+
+class NetworkGrid:
+    """The grid that the networks see.
+
+    Parameters
+    ----------
+    data : array-like
+        The input (z, y, x), numpy, zarr or dask.
+    ratio : sequence of float
+        Input voxels for each voxel of this grid, along z, y and x.
+    multiple : sequence of int
+        The grid is padded by reflection to a multiple of this.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Size in voxels of this grid.
+    padded : tuple of int
+        Size with the padding.
+    resampled : bool
+        Whether it differs from the input's grid.
+    """
+
+    def __init__(self, data: Any, ratio: Sequence[float], multiple: Sequence[int]) -> None:
+        self.data, self.ratio = data, tuple(ratio)
+        self.input_shape = tuple(int(n) for n in data.shape)
+        self.resampled = any(r != 1 for r in ratio)
+        self.shape = tuple(
+            max(round(n / r), 1) for n, r in zip(self.input_shape, ratio, strict=True)
+        )
+        self.padded = padded(self.shape, multiple)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return the voxels of a box of the padded grid, float32."""
+        index = [_reflected(a, b, n) for (a, b), n in zip(box, self.shape, strict=True)]
+        inside = tuple((int(i.min()), int(i.max()) + 1) for i in index)
+        values = self._sample(inside) if self.resampled else self._input(inside)
+        return values[np.ix_(*(i - a for i, (a, _) in zip(index, inside, strict=True)))]
+
+    def outputs(self, box: Box) -> Box:
+        """Return the input voxels whose centres lie in a box of this grid."""
+        spans = []
+        for (a, b), r, n, m in zip(box, self.ratio, self.input_shape, self.shape, strict=True):
+            stop = n if b >= m else math.ceil(b * r - 0.5)
+            spans.append((min(max(math.ceil(a * r - 0.5), 0), n), min(max(stop, 0), n)))
+        return tuple(spans)
+
+    def back(self, box: Box, values: np.ndarray, within: Box) -> np.ndarray:
+        """Return `values`, known in the window `within`, at the input voxels `outputs(box)`.
+
+        The window must reach one voxel further than the box, or to the volume's edge.
+        """
+        if not self.resampled:
+            return values[slices(box, within)]
+        from scipy.ndimage import affine_transform
+
+        out = self.outputs(box)
+        ratio = np.array(self.ratio)
+        start = np.array([a for a, _ in out])
+        offset = (start + 0.5) / ratio - 0.5 - np.array([a for a, _ in within])
+        shape = tuple(b - a for a, b in out)
+        return affine_transform(
+            values, 1 / ratio, offset, output_shape=shape, order=1, mode="nearest"
+        )
+
+    def _sample(self, box: Box) -> np.ndarray:
+        """Return interpolated input at the voxels of a box of the unpadded grid."""
+        from scipy.ndimage import affine_transform, gaussian_filter
+
+        ratio = np.array(self.ratio)
+        # anti-aliasing before coarser sampling: half of what the voxel grows by (scikit-image)
+        sigma = np.maximum((ratio - 1) / 2, 0)
+        reach = np.ceil(4 * sigma).astype(int) + 2
+        first = (np.array([a for a, _ in box]) + 0.5) * ratio - 0.5
+        last = (np.array([b for _, b in box]) - 0.5) * ratio - 0.5
+        spans = zip(first, last, reach, self.input_shape, strict=True)
+        source = tuple(
+            (min(max(math.floor(a) - h, 0), n - 1), min(max(math.ceil(b) + h + 1, 1), n))
+            for a, b, h, n in spans
+        )
+        values = gaussian_filter(self._input(source), sigma, mode="nearest", truncate=4.0)
+        offset = first - np.array([a for a, _ in source])
+        shape = tuple(b - a for a, b in box)
+        return affine_transform(values, ratio, offset, output_shape=shape, order=1, mode="nearest")
+
+    def _input(self, box: Box) -> np.ndarray:
+        return np.asarray(self.data[slices(box)]).astype(np.float32)
+
+
+def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, float], list[str]]:
+    """Return input voxels for each voxel of the model's grid, and what the user should know.
+
+    Raises
+    ------
+    UserError
+        If the volume's spacing is so far from the model's that the stain would be fantasy.
+    """
+    same = (1.0, 1.0, 1.0)
+    if info.spacing is None:
+        return same, []
+    model = _text(info.spacing)
+    if volume.spacing is None:
+        return same, [
+            f"{volume.name} does not tell its voxel size; the model's {model} is assumed. "
+            "Give --spacing if it differs."
+        ]
+    ratio = tuple(m / v for m, v in zip(info.spacing, volume.spacing, strict=True))
+    worst = max(max(r, 1 / r) for r in ratio)
+    own = _text(volume.spacing)
+    if worst > _ABSURD:
+        raise UserError(
+            f"{volume.name} has voxels of {own}, the model was trained on {model}: correct the "
+            "voxel size with --spacing, or choose another model."
+        )
+    if worst <= 1 + _SAME:
+        return same, []
+    notices = [
+        f"{volume.name} has voxels of {own}; it is resampled to the model's {model}, "
+        "and the result is brought back."
+    ]
+    if worst > _STRANGE:
+        notices.append(
+            f"Its voxels differ {worst:.1f}-fold from those that the model was trained on: "
+            "look twice at the result."
+        )
+    # axes that agree are left alone
+    z, y, x = (1.0 if max(r, 1 / r) <= 1 + _SAME else r for r in ratio)
+    return (z, y, x), notices
+
+
+def contrast_notices(volume: Volume, scaling: Scaling, info: ModelInfo) -> list[str]:
+    """Return a notice if the volume's contrast is far from that of the training volumes."""
+    if info.qpi is None:
+        return []
+    ratio = (scaling.high - scaling.low) / (info.qpi.high - info.qpi.low)
+    if 1 / _ABSURD < ratio < _ABSURD:
+        return []
+    return [
+        f"The contrast of {volume.name} is {ratio:.2g} times that of the training stacks; it is "
+        "scaled to match. Make sure that it is the kind of image that the model was trained on."
+    ]
+
+
+def _reflected(start: int, stop: int, count: int) -> np.ndarray:
+    """Return the indices that padding by reflection gives for `start` to `stop`."""
+    if count == 1:
+        return np.zeros(stop - start, int)
+    period = 2 * (count - 1)
+    index = np.arange(start, stop) % period
+    return np.where(index < count, index, period - index)
+
+
+def _text(spacing: Sequence[float]) -> str:
+    return " × ".join(f"{s:.3g}" for s in spacing) + " µm"

@@ -1,0 +1,183 @@
+"""How large tiles may be: planned from the free memory before the start."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..events import UserError
+from ..models.config import NetworkConfig
+from .tiling import Box, padded, size, window
+
+if TYPE_CHECKING:
+    import torch
+
+_GIB = 2**30
+# Measured: the working memory of each network is 7 to 8 activations of its finest level; the
+# rest is a margin.
+_ACTIVATIONS = 10
+# Larger tiles waste less on halos; on a processor smaller ones come to the screen sooner.
+_LARGEST_TILE = {"cpu": 4 * 2**20, "cuda": 64 * 2**20, "mps": 16 * 2**20}
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Sizes (z, y, x) in voxels, without halo; rounded up to whole latent sites.
+
+    Parameters
+    ----------
+    tile : tuple of int
+        Of the QPI encoder and the decoder.
+    block : tuple of int
+        Of the latent U-Net, whose halo is wide and whose arrays are small.
+    """
+
+    tile: tuple[int, int, int]
+    block: tuple[int, int, int]
+
+
+def working_memory(device: torch.device) -> int:
+    """Return how many bytes staining may take on `device`: half of what is free, 8 GiB at most.
+
+    A GPU is not shared with the viewer's arrays: there it is 80 % of what is free.
+    """
+    if device.type == "cuda":
+        import torch
+
+        return int(0.8 * torch.cuda.mem_get_info(device)[0])
+    return min(free_memory() // 2, 8 * _GIB)
+
+
+def free_memory() -> int:
+    """Return how many bytes of main memory are free."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def plan(
+    config: NetworkConfig,
+    latent: Sequence[int],
+    halos: tuple[Sequence[int], Sequence[int]],
+    itemsize: int,
+    memory: int,
+    kind: str,
+) -> Tiling:
+    """Return the largest tiles whose working memory stays within `memory`.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Of local networks.
+    latent : sequence of int
+        Size (z, y, x) of the padded volume in latent sites.
+    halos : tuple
+        Of the decoder and the U-Net, in latent sites (z, y, x).
+    itemsize : int
+        Bytes of an activation: 2 for bfloat16, 4 for float32.
+    memory : int
+        Bytes.
+    kind : str
+        Type of the device: bounds the tile, so that progress is seen.
+    """
+    voxels = math.prod(config.factor)
+    stem = math.prod(2 if f > 1 else 1 for f in config.factor)  # voxels for each site behind it
+    width = max(config.condition_widths[0], config.decoder_widths[0])
+    for_tile = _ACTIVATIONS * itemsize * width * voxels / stem
+    for_block = _ACTIVATIONS * itemsize * config.unet_widths[0]
+    largest = _LARGEST_TILE[kind] / voxels
+
+    def tile_fits(box: Box, whole: Box) -> bool:
+        return for_tile * size(whole) <= memory and size(box) <= largest
+
+    def block_fits(box: Box, whole: Box) -> bool:
+        return for_block * size(whole) <= memory
+
+    tile = _shrink(latent, halos[0], (1, 1, 1), tile_fits)
+    block = _shrink(latent, halos[1], unet_stride(config), block_fits)
+    return Tiling(_voxels(tile, config.factor), _voxels(block, config.factor))
+
+
+def blended_window(
+    config: NetworkConfig, shape: tuple[int, int, int], itemsize: int, memory: int
+) -> tuple[int, int, int]:
+    """Return the largest window (z, y, x) in voxels for networks that are not local.
+
+    Their finest level has the resolution of the volume.
+    """
+    each = _ACTIVATIONS * itemsize * max(config.encoder_widths[0], config.decoder_widths[0])
+    twice = tuple(2 * m for m in config.multiple)  # windows overlap by half
+    halo = config.multiple
+    z, y, x = _shrink(shape, halo, twice, lambda box, _: each * size(box) <= memory)
+    return (min(z, shape[0]), min(y, shape[1]), min(x, shape[2]))
+
+
+def unet_stride(config: NetworkConfig) -> tuple[int, int, int]:
+    """Return the latent sites that one site of the U-Net's coarsest level covers."""
+    z, y, x = (m // f for m, f in zip(config.multiple, config.factor, strict=True))
+    return (z, y, x)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on any device."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
+def scratch(shape: Sequence[int], dtype: torch.dtype, folder: Path, memory: int) -> torch.Tensor:
+    """Return an uninitialised tensor in memory, or in a file of `folder` if it exceeds `memory`.
+
+    Raises
+    ------
+    UserError
+        If the disk has no room for it.
+    """
+    import torch
+
+    count = math.prod(shape)
+    bytes_needed = count * dtype.itemsize
+    if bytes_needed <= memory:
+        return torch.empty(tuple(shape), dtype=dtype)
+    if shutil.disk_usage(folder).free < bytes_needed:
+        raise UserError(
+            f"Staining this volume needs {bytes_needed / _GIB:.1f} GiB of scratch space in "
+            f"{folder}: free some, or choose an output on another disk."
+        )
+    name = folder / f"{len(os.listdir(folder))}.scratch"
+    return torch.from_file(str(name), shared=True, size=count, dtype=dtype).reshape(tuple(shape))
+
+
+def _shrink(
+    shape: Sequence[int],
+    halo: Sequence[int],
+    align: Sequence[int],
+    fits: Callable[[Box, Box], bool],
+) -> list[int]:
+    """Return the largest box that fits, halving where the halo weighs least."""
+    tile = list(padded(shape, align))
+    while True:
+        box = tuple(
+            (0, n) if t >= n else (n // 2 // s * s, min(n // 2 // s * s + t, n))
+            for t, n, s in zip(tile, shape, align, strict=True)
+        )  # in the middle of the volume, where the halo is whole
+        axes = [i for i in range(3) if tile[i] > align[i]]
+        if not axes or fits(box, window(box, halo, shape, align)):
+            return tile
+        axis = max(axes, key=lambda i: tile[i] / halo[i])
+        tile[axis] = -(-tile[axis] // (2 * align[axis])) * align[axis]
+
+
+def _voxels(sites: Sequence[int], factor: Sequence[int]) -> tuple[int, int, int]:
+    z, y, x = (n * f for n, f in zip(sites, factor, strict=True))
+    return (z, y, x)

@@ -1,0 +1,148 @@
+"""The three networks over boxes of the latent grid, each with the halo that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from ..models.bundle import ModelBundle
+from ..models.consistency import refine, step_sigmas
+from ..models.device import autocast, precision
+from ..models.networks import Decoder, Encoder, LatentUNet
+from ..models.noise import noise_field
+from ..models.normalise import Scaling, unstabilise
+from .grid import NetworkGrid
+from .memory import scratch, unet_stride
+from .tiling import Box, scaled, slices, window
+
+
+class LocalPipeline:
+    """QPI encoder, latent U-Net and decoder of one staining job.
+
+    Features of the QPI and latents of the whole volume are kept, in memory or, if they are too
+    large, in scratch files: no network runs twice over the same place but for the halos.
+
+    Parameters
+    ----------
+    model : ModelBundle
+        Local networks, on their device.
+    grid : NetworkGrid
+        The input.
+    scaling : Scaling
+        Of the input's intensities, from the whole volume.
+    seeds : sequence of int
+        One for each sample.
+    steps : int
+        Steps of the sampler.
+    folder : Path
+        For scratch files.
+    memory : int
+        Bytes that each array may take before it goes to a scratch file.
+    """
+
+    def __init__(
+        self,
+        model: ModelBundle,
+        grid: NetworkGrid,
+        scaling: Scaling,
+        seeds: Sequence[int],
+        steps: int,
+        folder: Path,
+        memory: int,
+    ) -> None:
+        config = model.info.network
+        self.networks, self.info = model.networks, model.info
+        self.grid, self.scaling, self.seeds = grid, scaling, seeds
+        self.device = next(model.networks.parameters()).device
+        self.sigmas = step_sigmas(model.info.consistency, steps)
+        self.factor, self.stride = config.factor, unet_stride(config)
+        self.latent = tuple(n // f for n, f in zip(grid.padded, config.factor, strict=True))
+        self.encoder = cast(Encoder, self.networks.condition)
+        self.unet = cast(LatentUNet, self.networks.denoiser.network)
+        self.decoder = cast(Decoder, self.networks.autoencoder.decoder)
+        channels = config.condition_widths[-1]
+        self._features = scratch((channels, *self.latent), precision(self.device), folder, memory)
+        # a step reads the latents of its neighbours: one array to read, one to write
+        shape = (len(seeds), config.latent_channels, *self.latent)
+        count = 1 if steps == 1 else 2
+        self._latents = [scratch(shape, torch.float32, folder, memory) for _ in range(count)]
+
+    def features_window(self, block: Box) -> Box:
+        """Return the latent sites whose features the U-Net needs for a block."""
+        return window(block, self.unet.halo, self.latent, self.stride)
+
+    def latents_window(self, tile: Box) -> Box:
+        """Return the latent sites that the decoder needs for a tile."""
+        # bringing a result back onto the input's grid interpolates: one site more
+        margin = 1 if self.grid.resampled else 0
+        return window(tile, [h + margin for h in self.decoder.halo], self.latent)
+
+    @torch.inference_mode()
+    def encode(self, box: Box) -> None:
+        """Compute the features of the QPI at a box of latent sites."""
+        voxels = window(scaled(box, self.factor), self.encoder.halo, self.grid.padded, self.factor)
+        qpi = torch.from_numpy(self.scaling.apply(self.grid.read(voxels)).astype(np.float32))
+        with autocast(self.device):
+            features = self.encoder(qpi[None, None].to(self.device))
+        sites = tuple((a // f, b // f) for (a, b), f in zip(voxels, self.factor, strict=True))
+        self._features[_all(box)] = features[0][_all(box, sites)].cpu()
+
+    @torch.inference_mode()
+    def denoise(self, block: Box, step: int) -> None:
+        """Compute one step of the sampler for all samples at a block of latent sites."""
+        sites = self.features_window(block)
+        start, stop = zip(*sites, strict=True)
+        condition = self._features[_all(sites)][None].to(self.device)
+        before, after = self._latents[step % 2 - 1], self._latents[step % 2]
+        for k, seed in enumerate(self.seeds):
+            # each step has a noise field of its own, far from the seeds that people choose
+            field = noise_field(seed + (step << 40), after.shape[1], start, stop)
+            noise = torch.from_numpy(field)[None].to(self.device)
+            x = torch.zeros_like(noise)
+            if step:
+                x = before[k][_all(sites)][None].to(self.device)
+            with autocast(self.device):
+                x = refine(self.networks.denoiser, x, noise, condition, self.sigmas[step])
+            after[k][_all(block)] = x[0][_all(block, sites)].cpu()
+
+    @torch.inference_mode()
+    def decode(self, tile: Box) -> tuple[Box, np.ndarray]:
+        """Return the input's voxels of a tile (latent sites) and every sample's DAPI there.
+
+        Returns
+        -------
+        box : Box
+            Input voxels.
+        dapi : np.ndarray
+            (samples, z, y, x), float32, in the units of the training DAPI.
+        """
+        sites = self.latents_window(tile)
+        latents = self._latents[(len(self.sigmas) - 1) % 2]
+        inside = self._inside(tile)
+        margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.resampled else inside
+        dapi = []
+        for k in range(len(self.seeds)):
+            z = latents[k][_all(sites)][None].to(self.device)
+            with autocast(self.device):
+                y = self.networks.decode(z)[0, 0]
+            cut = y[slices(margin, scaled(sites, self.factor))].float().cpu().numpy()
+            dapi.append(self.grid.back(inside, unstabilise(cut, self.info.dapi), margin))
+        return self.grid.outputs(inside), np.stack(dapi)
+
+    def outputs(self, tile: Box) -> Box:
+        """Return the input voxels of a tile (latent sites)."""
+        return self.grid.outputs(self._inside(tile))
+
+    def _inside(self, tile: Box) -> Box:
+        """Return the voxels of a tile that are not padding."""
+        spans = zip(scaled(tile, self.factor), self.grid.shape, strict=True)
+        return tuple((a, min(b, n)) for (a, b), n in spans)
+
+
+def _all(box: Box, within: Box | None = None) -> tuple[slice, ...]:
+    """Return the slices of a box for an array whose first axis, the channels, is taken whole."""
+    return (slice(None), *slices(box, within))

@@ -1,0 +1,163 @@
+"""Local networks: latent blocks, and tiles as soon as their latents are there. No seams.
+
+Per block, nearest to what the user looks at first: the QPI features of the block and its halo
+that are not there yet, the latent U-Net, then every tile whose latents are complete. Features
+and latents are kept, so only halos are computed twice: 18 x 28 x 28 voxels around a tile and 38
+latent sites around a block with the default networks, nothing beyond the volume's edge.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from functools import partial
+
+from ..events import Event, Job, Meter, Notice, UserError
+from ..models.device import precision
+from .memory import is_out_of_memory, plan, unet_stride, working_memory
+from .pipeline import LocalPipeline
+from .task import Task
+from .tiling import Box, covered, distance, halves, shared, size, tiles
+
+# Share of each network in the arithmetic of the default model, for the time left
+_SHARES = {"encode": 0.2, "denoise": 0.3, "decode": 0.5}
+_TOTAL = 100.0  # progress is in per cent
+
+
+class TiledRun:
+    """One run of local networks over a volume."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        config = task.model.info.network
+        memory = working_memory(task.device)
+        self.pipeline = LocalPipeline(
+            task.model, task.grid, task.scaling, task.seeds, task.steps, task.folder, memory // 4
+        )
+        latent = self.pipeline.latent
+        tiling = task.tiling or plan(
+            config,
+            latent,
+            (self.pipeline.decoder.halo, self.pipeline.unet.halo),
+            precision(task.device).itemsize,
+            memory,
+            task.device.type,
+        )
+        tile = task.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
+        task.output.start(tile)
+        stride = unet_stride(config)
+        block = _sites(tiling.block, config.factor, stride)
+        self.align = {"encode": (1, 1, 1), "denoise": stride, "decode": (1, 1, 1)}
+        self.limit: dict[str, int] = {}
+        stained = tuple(-(-n // f) for n, f in zip(task.grid.shape, config.factor, strict=True))
+        self.pending = [
+            t for t in tiles(stained, tile) if not task.output.is_done(self.pipeline.outputs(t))
+        ]
+        self.blocks = tiles(latent, block)
+        if task.steps == 1:  # a job that goes on needs no block whose tiles are all done
+            windows = [self.pipeline.latents_window(t) for t in self.pending]
+            self.blocks = [b for b in self.blocks if any(shared(b, w) for w in windows)]
+        windows = [self.pipeline.features_window(b) for b in self.blocks]
+        self.unread = [t for t in tiles(latent, tile) if any(shared(t, w) for w in windows)]
+        samples = len(task.seeds)
+        self._weight = {
+            "encode": _SHARES["encode"],
+            "denoise": _SHARES["denoise"] * samples,
+            "decode": _SHARES["decode"] * samples,
+        }
+        boxes = {
+            "encode": self.unread,
+            "denoise": self.blocks * task.steps,
+            "decode": self.pending,
+        }
+        self._total = sum(self._weight[k] * size(b) for k, bs in boxes.items() for b in bs)
+        self._done = 0.0
+        self._meter = Meter(_TOTAL)
+
+    def events(self) -> Job:
+        """Run, nearest blocks and tiles first."""
+        for step in range(self.task.steps):
+            blocks, done = list(self.blocks), list[Box]()
+            while blocks:
+                block = self._take(blocks)
+                needed = self.pipeline.features_window(block)
+                for tile in [t for t in self.unread if shared(t, needed)]:
+                    yield from self._run("encode", tile, self.pipeline.encode)
+                    self.unread.remove(tile)
+                yield from self._run("denoise", block, partial(self.pipeline.denoise, step=step))
+                done.append(block)
+                if step + 1 < self.task.steps:
+                    continue
+                while ready := [
+                    t for t in self.pending if covered(self.pipeline.latents_window(t), done)
+                ]:
+                    tile = self._take(ready)
+                    yield from self._run("decode", tile, self._decode)
+                    self.pending.remove(tile)
+
+    def _decode(self, tile: Box) -> Event:
+        return self.task.put(*self.pipeline.decode(tile))
+
+    def _take(self, boxes: list[Box]) -> Box:
+        """Remove and return the box nearest to the centre."""
+        grid, factor = self.task.grid, self.pipeline.factor
+        point = self.task.centre() if self.task.centre else [n / 2 for n in grid.input_shape]
+        sites = [p / r / f for p, r, f in zip(point, grid.ratio, factor, strict=True)]
+        return boxes.pop(min(range(len(boxes)), key=lambda i: distance(boxes[i], sites)))
+
+    def _run(self, stage: str, box: Box, work: Callable[[Box], Event | None]) -> Job:
+        """Do `work` on a box, in smaller and smaller parts where memory runs out.
+
+        Raises
+        ------
+        UserError
+            If the smallest part is still too large.
+        """
+        align, parts = self.align[stage], [box]
+        while parts:
+            part = parts.pop()
+            limit = self.limit.get(stage)
+            if limit is not None and size(part) > limit:
+                parts += reversed(halves(part, align))
+                continue
+            try:
+                event = work(part)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                smaller = halves(part, align)
+                if len(smaller) < 2:
+                    raise UserError(
+                        f"There is not enough memory on {self.task.device} for the smallest tile: "
+                        "close other programs or choose another device."
+                    ) from error
+                self.limit[stage] = max(size(s) for s in smaller)
+                event = None
+            else:
+                if event is not None:
+                    yield event
+                self._done += self._weight[stage] * size(part)
+                yield self._meter.at(_TOTAL * self._done / self._total)
+                continue
+            # outside the handler, so that what the failed attempt held is let go
+            self._free()
+            parts.append(part)
+            yield Notice(
+                text=f"Memory ran out on {self.task.device}: going on with tiles half as large."
+            )
+
+    def _free(self) -> None:
+        import torch
+
+        gc.collect()
+        if self.task.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _sites(
+    voxels: tuple[int, ...], factor: tuple[int, ...], align: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return a size in latent sites, rounded up to multiples of `align`."""
+    return tuple(
+        max(-(-v // (f * a)), 1) * a for v, f, a in zip(voxels, factor, align, strict=True)
+    )
