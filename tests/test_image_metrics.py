@@ -45,7 +45,7 @@ def test_ssim_agrees_with_torchmetrics_away_from_the_faces(noise: np.random.Gene
     import torch
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    # torchmetrics leaves out what its window mirrors at the faces; of white noise all parts are alike
+    # torchmetrics leaves out the faces, where windows see mirrored voxels; in noise all is alike
     truth = noise.normal(size=(24, 24, 24)).astype(np.float32)
     stain = truth + noise.normal(size=truth.shape).astype(np.float32)
     expected = structural_similarity_index_measure(

@@ -1,0 +1,76 @@
+"""What the manifest offers to napari: reader, writers and sample data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .layers import LayerData
+
+SAMPLE_SIZE = (32, 128, 128)  # two seconds to make
+SAMPLE_SEED = 20_000_002  # training, validation and tests use seeds below 10 million
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Return the reader of a volume; None for several files, which napari reads one by one."""
+    return read_layers if isinstance(path, str) else None
+
+
+def read_layers(path: str) -> list[LayerData]:
+    """Return the layers of a file, lazily, with their scale, units, axes and names.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read.
+    """
+    from ..nuclei.labelled import looks_like_labels
+    from ..volumes import read
+    from .layers import as_layers
+
+    volume = read(path)
+    return as_layers(volume, "labels" if looks_like_labels(volume) else "image")
+
+
+def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer with its scale and the record of how it was made.
+
+    Raises
+    ------
+    UserError
+        If the layer has no place in the file, or the disk is full.
+    """
+    return _write(path, data, attributes, labels=False)
+
+
+def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a labels layer with its scale and the record of how it was made.
+
+    Raises
+    ------
+    UserError
+        If the layer has no place in the file, or the disk is full.
+    """
+    return _write(path, data, attributes, labels=True)
+
+
+def _write(path: str, data: Any, attributes: dict[str, Any], labels: bool) -> list[str]:
+    from ..volumes import write
+    from .layers import as_volume
+
+    # napari's dialog has asked before it replaces a file
+    return [str(write(path, as_volume(data, attributes), overwrite=True, labels=labels))]
+
+
+def simulated_pair() -> list[LayerData]:
+    """Return a simulated specimen: phase stack, its DAPI, and the true nuclei."""
+    from ..specimen import make_specimen
+    from .layers import as_layers
+
+    made = make_specimen(SAMPLE_SIZE, SAMPLE_SEED, "medium")
+    return [
+        *as_layers(made.qpi, colormap="gray"),
+        *as_layers(made.dapi, colormap="I Blue", blending="additive"),
+        *as_layers(made.labels, "labels", visible=False),
+    ]
