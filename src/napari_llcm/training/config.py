@@ -61,6 +61,7 @@ class TrainJob(BaseModel):
     mixed_precision: bool = True  # bfloat16 where the device is quicker with it
     validation_share: float = Field(0.1, ge=0, lt=1)  # of the pairs, at least one of four
     validations: int = 10  # for each phase
+    checkpoint_seconds: float = 60.0  # a killed run loses no more
     tensorboard: bool = True
 
     def phases(self) -> tuple[Phase, ...]:

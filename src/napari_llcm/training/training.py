@@ -27,7 +27,7 @@ from .run_folder import RunFolder
 from .state import PhaseState
 from .validation import Validator
 
-_LOG_SECONDS, _CHECKPOINT_SECONDS = 5.0, 60.0
+_LOG_SECONDS = 5.0
 
 
 def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None = None) -> Job:
@@ -206,7 +206,7 @@ class _Trainer:
                 validated = int(done * self.job.validations)
                 with state.averaged():
                     yield from validator.run(self.phase, state.step, folder.path)
-            if now - saved > _CHECKPOINT_SECONDS:
+            if now - saved > self.job.checkpoint_seconds:
                 state.save(folder.checkpoint(self.phase))
                 yield Checkpoint(path=str(folder.checkpoint(self.phase)))
                 saved = now
@@ -225,11 +225,13 @@ def _networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
 
 
 def _split(pairs: list[Pair], job: TrainJob) -> tuple[list[Pair], list[Pair]]:
-    """Hold out the last pairs: a validation volume is never trained on."""
+    """Hold out pairs, evenly spread over the list: none of them is ever trained on."""
     held = round(len(pairs) * job.validation_share)
     if len(pairs) >= 4 and job.validation_share > 0:
         held = max(held, 1)
-    return pairs[: len(pairs) - held], pairs[len(pairs) - held :]
+    chosen = {int((i + 0.5) * len(pairs) / held) for i in range(held)}
+    training = [pair for i, pair in enumerate(pairs) if i not in chosen]
+    return training, [pairs[i] for i in sorted(chosen)]
 
 
 def _common_spacing(volumes: list[Volume]) -> Spacing | None:
