@@ -102,7 +102,10 @@ def specimen_from_dapi(
 
 
 def find_nuclei(image: Array, spacing: Spacing) -> Array:
-    """Return labels of bright round things: Otsu's threshold of √DAPI, then a watershed.
+    """Return labels of bright round things: a local threshold of √DAPI, then a watershed.
+
+    A voxel counts if it stands out from the background and has half the height of the brightest
+    place within 4 µm, so that dim nuclei beside bright ones keep their own outline.
 
     Parameters
     ----------
@@ -112,13 +115,17 @@ def find_nuclei(image: Array, spacing: Spacing) -> Array:
         Voxel size (z, y, x) in µm.
     """
     from skimage.feature import peak_local_max
-    from skimage.filters import threshold_otsu
     from skimage.measure import label
     from skimage.segmentation import watershed
 
     sigma = [0.5 / s for s in spacing]
     smooth = np.sqrt(ndimage.gaussian_filter(image - image.min(), sigma))
-    mask = smooth > threshold_otsu(smooth)
+    ground, top = np.percentile(smooth, [5, 99.5])
+    around = ndimage.maximum_filter(smooth, [2 * round(4 / s) + 1 for s in spacing])
+    mask = smooth - ground > np.maximum(0.15 * (top - ground), 0.5 * (around - ground))
+    mask = ndimage.binary_opening(mask)
+    if not mask.any():
+        return np.zeros(image.shape, np.uint16)
     depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask, spacing), sigma)
     peaks = peak_local_max(
         depth, min_distance=round(2.5 / min(spacing)), labels=label(mask), exclude_border=False
