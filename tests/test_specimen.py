@@ -16,7 +16,7 @@ from napari_llcm.specimen import (
 )
 from napari_llcm.specimen.grid import Grid
 from napari_llcm.specimen.optics import OPTICS, oblique_transfer, transmission_transfer
-from napari_llcm.volumes import read
+from napari_llcm.volumes import find_pairs, read
 
 SMALL = (24, 72, 72)
 
@@ -130,6 +130,7 @@ def test_files_pair_by_name_and_say_how_they_were_made(tmp_path):
     assert names == ["hard-0007", "hard-0008"]
     assert [e.done for e in events if isinstance(e, Progress)] == [1, 2]
     result_of(write_specimens(tmp_path, 1, (8, 32, 32), 7, "easy"))
+    assert [p.name for p in find_pairs(tmp_path)] == ["easy-0007", "hard-0007", "hard-0008"]
     table = json.loads((tmp_path / "specimens.json").read_text())
     assert sorted(table) == ["easy-0007", "hard-0007", "hard-0008"]
     for name, record in table.items():
@@ -162,6 +163,9 @@ def test_semi_synthetic_keeps_the_real_dapi(specimen, tmp_path):
     assert {n.kind for n in made.nuclei} == {"real"}
     paths = write_specimen(tmp_path, made, "embryo")
     assert read(paths["qpi"]).metadata["semi_synthetic"] is True
+    (name,) = result_of(write_specimens(tmp_path, 1, dapi=real, labels=specimen.labels))
+    assert name == "semi-synthetic-embryo-medium-0000"
+    np.testing.assert_array_equal(read(tmp_path / "dapi" / f"{name}.ome.tif").numpy(), real.numpy())
     with pytest.raises(UserError, match="semi-synthetic"):
         second_exposure(made)
 

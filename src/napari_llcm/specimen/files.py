@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
-from ..volumes import Spacing, write
+from ..volumes import Spacing, Volume, write
+from ..volumes.atomic import whole_or_nothing
 from .difficulty import DifficultyName, find_difficulty
 from .make import Size, check_size, make_specimen
 from .optics import Modality
+from .semisynthetic import specimen_from_dapi
 from .truth import Specimen
 
 TABLE = "specimens.json"
@@ -57,9 +58,8 @@ def write_specimen(
         "spacing": specimen.qpi.spacing,
         "nuclei": [asdict(nucleus) for nucleus in specimen.nuclei],
     }
-    partial = folder / f"{TABLE}.partial"
-    partial.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / TABLE)
+    with whole_or_nothing(folder / TABLE, overwrite=True) as partial:
+        partial.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return paths
 
 
@@ -72,10 +72,14 @@ def write_specimens(
     *,
     spacing: Spacing = (0.8, 0.5, 0.5),
     modality: Modality | None = None,
+    dapi: Volume | None = None,
+    labels: Volume | None = None,
     overwrite: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Make and write specimens of the seeds `seed` to `seed + n − 1`.
+
+    With `dapi` they are semi-synthetic, see `specimen_from_dapi`; size and spacing are then its.
 
     Parameters
     ----------
@@ -85,6 +89,8 @@ def write_specimens(
         How many.
     size, seed, difficulty, spacing, modality
         See `make_specimen`.
+    dapi, labels : Volume, optional
+        A real DAPI to build around, and its nuclei.
     overwrite : bool
         Whether files that exist may be replaced.
     should_stop : callable, optional
@@ -111,8 +117,12 @@ def write_specimens(
     for number in range(seed, seed + n):
         if should_stop is not None and should_stop():
             break
-        specimen = make_specimen(size, number, difficulty, spacing, modality)
         name = f"{difficulty}-{number:04d}"
+        if dapi is None:
+            specimen = make_specimen(size, number, difficulty, spacing, modality)
+        else:
+            specimen = specimen_from_dapi(dapi, labels, number, difficulty, modality)
+            name = f"semi-synthetic-{dapi.name}-{name}"
         write_specimen(out, specimen, name, overwrite=overwrite)
         names.append(name)
         nuclei += len(specimen.nuclei)
