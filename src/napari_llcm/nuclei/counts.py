@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,17 @@ class Counts:
     def ap(self) -> float:
         """Mean of TP / (TP + FP + FN) over `THRESHOLDS`, as Cellpose and StarDist report it."""
         return float(np.mean([self._ap(tp) for tp in self.true_positives]))
+
+    def figures(self) -> dict[str, Any]:
+        """Return all figures and counts under the names that reports use; NaN becomes None."""
+        names = ("recall", "precision", "f1", "ap", "ap_50", "detection_recall")
+        values = {name: getattr(self, name) for name in names}
+        return {
+            **{name: None if np.isnan(v) else v for name, v in values.items()},
+            "truth_nuclei": self.truth,
+            "stain_nuclei": self.stain,
+            **{f.name: getattr(self, f.name) for f in fields(self)[2:]},
+        }
 
     def _ap(self, true_positives: int) -> float:
         return _ratio(true_positives, self.truth + self.stain - true_positives)

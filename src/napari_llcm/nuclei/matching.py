@@ -41,6 +41,8 @@ class Matches:
         The same seen from the virtual nuclei.
     truth_iou, found_iou : ndarray of float
         IoU with that partner, 0 where there is none.
+    truth_detected, found_detected : ndarray of bool
+        Whether the nucleus has a one-to-one partner of whatever shape.
     counts : Counts
         Everything counted.
     iou : float
@@ -55,6 +57,8 @@ class Matches:
     found_partner: np.ndarray
     truth_iou: np.ndarray
     found_iou: np.ndarray
+    truth_detected: np.ndarray
+    found_detected: np.ndarray
     counts: Counts
     iou: float
 
@@ -185,13 +189,16 @@ def _judge(
     truth[overlap.t[swallowed]] = found[overlap.f[swallowed]] = "merged"
     pair_up(found_pairs, "found")
 
+    one_to_one = np.concatenate([detected_pairs, found_pairs])
+    seen_t, seen_f = np.zeros(nt, bool), np.zeros(nf, bool)
+    seen_t[overlap.t[one_to_one]] = seen_f[overlap.f[one_to_one]] = True
     tally = {v: int(np.sum(truth == v)) for v in ("misshapen", "merged", "split", "missed")}
     counts = Counts(
         truth=nt,
         stain=nf,
         found=found_pairs.size,
         hallucinated=int(np.sum(found == "hallucinated")),
-        detected=np.union1d(overlap.t[detected_pairs], overlap.t[found_pairs]).size,
+        detected=int(seen_t.sum()),
         true_positives=per_threshold,
         **tally,
     )
@@ -204,6 +211,8 @@ def _judge(
         found_partner=_lookup(partner_f, overlap.truth_ids, overlap.t),
         truth_iou=_lookup(partner_t, overlap.iou, np.arange(overlap.iou.size)),
         found_iou=_lookup(partner_f, overlap.iou, np.arange(overlap.iou.size)),
+        truth_detected=seen_t,
+        found_detected=seen_f,
         counts=counts,
         iou=iou,
     )

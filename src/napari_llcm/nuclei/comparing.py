@@ -1,0 +1,199 @@
+"""Compare the nuclei of a virtual stain with those of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
+from ..volumes import Volume
+from .counts import Counts
+from .labelled import labels_of, looks_like_labels
+from .matching import Matches, match_nuclei
+from .scale import anisotropy_of, diameter_in_pixels, estimate_diameter, readable_image
+from .segmenting import CELLPOSE, Segmenter, as_labels, make_segmenter
+from .table import Row, make_table, strata
+
+_STEPS = 3  # segment the one, segment the other, match
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The nuclei of two images of one field, side by side.
+
+    Parameters
+    ----------
+    truth, stain : Volume or None
+        The real and the virtual image, None where labels were given in its place.
+    truth_labels, stain_labels : Volume
+        Their nuclei, uint32.
+    matches : Matches
+        Verdict and partner of each nucleus.
+    table : list of dict
+        One row for each nucleus; see `table.make_table`.
+    settings : dict
+        Segmenter, diameter in pixels (None where nothing was segmented), IoU threshold, unit.
+    """
+
+    truth: Volume | None
+    stain: Volume | None
+    truth_labels: Volume
+    stain_labels: Volume
+    matches: Matches
+    table: list[Row]
+    settings: dict[str, Any]
+
+    @property
+    def counts(self) -> Counts:
+        """Everything counted."""
+        return self.matches.counts
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Recall, precision, F1, AP, detection recall, counts, strata and settings, as JSON."""
+        return {**self.counts.figures(), "strata": strata(self.table), **self.settings}
+
+
+def compare_nuclei(
+    truth: Volume,
+    stain: Volume,
+    *,
+    segmenter: str | Segmenter = CELLPOSE,
+    weights: str | None = None,
+    diameter: float | None = None,
+    iou: float = 0.5,
+    truth_is_labels: bool | None = None,
+    stain_is_labels: bool | None = None,
+    device: str = "auto",
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Segment two images of one field with the same settings and match their nuclei.
+
+    Parameters
+    ----------
+    truth : Volume
+        Real nuclear stain, or labels of its nuclei.
+    stain : Volume
+        Virtual nuclear stain, or labels of its nuclei.
+    segmenter : str or Segmenter
+        "cellpose", "classical" or a segmenter of your own.
+    weights : str, optional
+        Cellpose weights other than those that ship.
+    diameter : float, optional
+        Typical nuclear diameter in µm (pixels where the spacing is unknown); estimated from
+        `truth`, and used for both, if None.
+    iou : float
+        Intersection over union at which a nucleus counts as found.
+    truth_is_labels, stain_is_labels : bool, optional
+        Whether the volume holds labels; if None, it does where it says so of itself.
+    device : str
+        Where to compute.
+    should_stop : callable, optional
+        Asked between the steps; the job ends without `Finished` when it returns True.
+
+    Yields
+    ------
+    Event
+        `Started`, `Notice`, `Progress` and, with the `Comparison` as its value, `Finished`.
+
+    Raises
+    ------
+    UserError
+        If the images do not fit each other or cannot be segmented.
+    """
+    truth, stain = truth.select(), stain.select()
+    if truth.shape != stain.shape:
+        raise UserError(
+            f"{truth.name} has {truth.shape} voxels and {stain.name} {stain.shape}: compare two "
+            "images of the same field on the same grid."
+        )
+    yield Started(job="nuclei", total=_STEPS, settings={"iou": iou})
+    given = []
+    for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
+        given.append(looks_like_labels(volume) if said is None else said)
+        if given[-1] and said is None:
+            yield Notice(text=f"{volume.name} says that it holds labels: taken as they are.")
+    chosen = None if all(given) else make_segmenter(segmenter, weights, device)
+    meter, pixels = Meter(_STEPS), None
+    labels: list[Volume] = []
+    images: list[Volume | None] = []
+    for volume, is_labels in zip((truth, stain), given, strict=True):
+        if should_stop is not None and should_stop():
+            return
+        yield meter.at(len(labels), f"finding the nuclei of {volume.name}")
+        if is_labels or chosen is None:
+            images.append(None)
+            labels.append(labels_of(volume))
+        else:
+            image, anisotropy = readable_image(volume), anisotropy_of(volume)
+            if pixels is None:
+                pixels = _diameter(volume, diameter, image, anisotropy, labels)
+                yield Notice(text=_about(volume, pixels, diameter))
+            images.append(volume)
+            labels.append(as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels))
+    yield meter.at(2, "matching them")
+    matches = match_nuclei(labels[0].numpy(), labels[1].numpy(), iou)
+    table = make_table(matches, labels, images)
+    settings = {
+        "iou": iou,
+        "segmenter": chosen.name if chosen is not None else "labels as given",
+        "diameter_pixels": pixels,
+        "unit": "voxel" if truth.spacing is None else "µm",
+    }
+    value = Comparison(images[0], images[1], labels[0], labels[1], matches, table, settings)
+    yield meter.at(_STEPS)
+    yield Finished(result=value.figures, value=value)
+
+
+def pool(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """Return the figures of many volumes together: counts are summed before they are divided.
+
+    Parameters
+    ----------
+    comparisons : sequence of Comparison
+        Made with the same IoU threshold.
+
+    Raises
+    ------
+    UserError
+        If there are none, or their thresholds differ.
+    """
+    thresholds = {c.matches.iou for c in comparisons}
+    if len(thresholds) != 1:
+        raise UserError("Only comparisons made with one and the same IoU threshold can be pooled.")
+    counts = sum((c.counts for c in comparisons), Counts())
+    rows = [row for c in comparisons for row in c.table]
+    return {
+        **counts.figures(),
+        "strata": strata(rows),
+        "volumes": len(comparisons),
+        "iou": thresholds.pop(),
+    }
+
+
+def _diameter(
+    volume: Volume,
+    diameter: float | None,
+    image: np.ndarray,
+    anisotropy: float,
+    known: list[Volume],
+) -> float:
+    """Return the diameter in pixels: as given, of the labels that are known, or as estimated."""
+    if diameter is not None:
+        return diameter_in_pixels(volume, diameter)
+    voxels = np.bincount(known[0].numpy().ravel())[1:] if known else np.zeros(0)
+    if voxels.any():
+        typical = float(np.median(voxels[voxels > 0])) * anisotropy
+        return (6 / np.pi * typical) ** (1 / 3)
+    return estimate_diameter(image, anisotropy)
+
+
+def _about(volume: Volume, pixels: float, diameter: float | None) -> str:
+    how = "as given" if diameter is not None else "estimated; give the diameter if that is wrong"
+    if volume.spacing is None:
+        return f"Nuclei are taken to be {pixels:.0f} pixels wide ({how}); the spacing is unknown."
+    width = pixels * float(np.sqrt(volume.spacing[1] * volume.spacing[2]))
+    return f"Nuclei are taken to be {width:.1f} µm wide ({how})."

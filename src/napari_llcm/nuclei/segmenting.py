@@ -1,0 +1,142 @@
+"""Segment the nuclei of a volume, with Cellpose or, where asked for, by classical means."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..events import UserError
+from ..volumes import Volume
+from .scale import anisotropy_of, diameter_in_pixels, estimate_diameter, readable_image
+
+CELLPOSE = "cellpose"
+CLASSICAL = "classical"
+
+
+class Segmenter(Protocol):
+    """Anything that finds nuclei in a volume of known scale."""
+
+    name: str
+
+    def __call__(self, image: np.ndarray, diameter: float, anisotropy: float) -> np.ndarray:
+        """Return the labels of the nuclei.
+
+        Parameters
+        ----------
+        image : ndarray of float32
+            Shape (z, y, x), as it was measured: normalising is the segmenter's own part.
+        diameter : float
+            Typical nuclear diameter in pixels of the plane.
+        anisotropy : float
+            Spacing along z over spacing in the plane.
+
+        Returns
+        -------
+        ndarray of uint32
+            Shape (z, y, x); 0 is background, nuclei count from 1.
+        """
+        ...
+
+
+def make_segmenter(
+    segmenter: str | Segmenter = CELLPOSE, weights: str | None = None, device: str = "auto"
+) -> Segmenter:
+    """Return the segmenter of that name.
+
+    Parameters
+    ----------
+    segmenter : str or Segmenter
+        "cellpose", "classical" or a segmenter of your own.
+    weights : str, optional
+        For Cellpose: a weights file or the name of a model in Cellpose's own folder. The small
+        network that ships with the package if None.
+    device : str
+        "auto", "cpu", "cuda", "mps" or any other name that torch knows.
+
+    Raises
+    ------
+    UserError
+        If there is no such segmenter, or its weights are not there.
+    """
+    if not isinstance(segmenter, str):
+        return segmenter
+    if segmenter == CELLPOSE:
+        from .cellpose_adapter import Cellpose
+
+        return Cellpose(weights, device)
+    if segmenter == CLASSICAL:
+        if weights is not None:
+            raise UserError("The classical segmenter takes no weights: leave them out.")
+        from .classical import Classical
+
+        return Classical()
+    raise UserError(
+        f"There is no segmenter named {segmenter!r}: choose {CELLPOSE!r} or {CLASSICAL!r}."
+    )
+
+
+def segment(
+    volume: Volume,
+    segmenter: str | Segmenter = CELLPOSE,
+    *,
+    diameter: float | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+) -> Volume:
+    """Segment the nuclei of one volume.
+
+    Parameters
+    ----------
+    volume : Volume
+        Nuclear stain, real or virtual; one channel, one time point.
+    segmenter : str or Segmenter
+        "cellpose", "classical" or a segmenter of your own.
+    diameter : float, optional
+        Typical nuclear diameter in µm, in pixels where the spacing is unknown; estimated from
+        the volume if None.
+    weights : str, optional
+        Cellpose weights other than those that ship.
+    device : str
+        Where to compute.
+
+    Returns
+    -------
+    Volume
+        Labels as uint32 on the grid of `volume`.
+
+    Raises
+    ------
+    UserError
+        If the volume is no stack of finite numbers or a setting makes no sense.
+    """
+    chosen = make_segmenter(segmenter, weights, device)
+    image, anisotropy = readable_image(volume), anisotropy_of(volume)
+    pixels = (
+        estimate_diameter(image, anisotropy)
+        if diameter is None
+        else diameter_in_pixels(volume, diameter)
+    )
+    return as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels)
+
+
+def as_labels(volume: Volume, labels: np.ndarray, segmenter: Segmenter, diameter: float) -> Volume:
+    """Return labels as a volume on the grid of `volume`.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image that was segmented.
+    labels : ndarray of uint32
+        Shape (z, y, x).
+    segmenter : Segmenter
+        What made them.
+    diameter : float
+        The nuclear diameter it was given, in pixels; both are recorded in the metadata.
+    """
+    made: dict[str, Any] = {
+        "labels": True,
+        "segmenter": segmenter.name,
+        "diameter_pixels": diameter,
+    }
+    return volume.select().replace(data=labels, name=f"{volume.name} nuclei", metadata=made)

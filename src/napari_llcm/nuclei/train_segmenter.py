@@ -1,0 +1,191 @@
+"""Train the small Cellpose network that ships, on simulated specimens only.
+
+``python -m napari_llcm.nuclei.train_segmenter OUT`` makes ``OUT/nuclei.safetensors`` and
+``OUT/nuclei.json``; copied to ``nuclei/weights`` they are what the package loads. The specimens'
+seeds start at 10000 and are used nowhere else; no real image takes part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ..specimen.cells import add_bodies, empty_tissue, pack
+from ..specimen.difficulty import find_difficulty
+from ..specimen.fluorescence import expected_photons
+from ..specimen.grid import Grid
+from ..specimen.index import draw_nucleoli
+from ..specimen.make import TISSUE_AROUND
+from ..volumes import Spacing
+from .scale import normalise
+
+FIRST_SEED = 10_000
+CHANNELS = (32, 64, 128)
+DIAMETER = 14.0  # pixels: specimens of 0.5 µm are hardly rescaled
+CROP = 96  # pixels
+SPACINGS = ((0.8, 0.5, 0.5), (0.5, 0.35, 0.35), (1.2, 0.4, 0.4))
+EXTENT = (32.0, 64.0, 64.0)  # µm
+
+Planes = list[tuple[np.ndarray, np.ndarray]]
+
+
+def degraded(photons: np.ndarray, spacing: Spacing, rng: np.random.Generator) -> np.ndarray:
+    """Return one image of a noiseless stain, as some microscope or network might show it.
+
+    Brightness, blur, haze, background and noise vary far more widely than in any one data set;
+    a quarter has no noise at all, as a virtual stain has none.
+    """
+    from scipy import ndimage
+
+    image = photons - photons.min()
+    pixels = 1 / np.array(spacing)
+    if rng.random() < 0.6:
+        width = rng.uniform(0.1, 0.7)  # µm
+        image = ndimage.gaussian_filter(image, width * np.array([2.5, 1, 1]) * pixels)
+    if rng.random() < 0.4:
+        haze = ndimage.gaussian_filter(image, rng.uniform(2, 5) * pixels)
+        image = image + rng.uniform(0.1, 0.8) * haze
+    image = image / np.percentile(image, 99.8)
+    image = image ** rng.uniform(0.75, 1.3)
+    image = image + rng.uniform(0, 0.25)
+    if rng.random() < 0.25:
+        return image.astype(np.float32)
+    light = np.exp(rng.uniform(np.log(8), np.log(400)))  # photons of a bright nucleus
+    noise = rng.uniform(0, 0.04) * light * rng.standard_normal(image.shape)
+    return (rng.poisson(image * light) + noise).astype(np.float32)
+
+
+def planes_of(
+    image: np.ndarray,
+    labels: np.ndarray,
+    spacing: Spacing,
+    rng: np.random.Generator,
+    count: int = 14,
+) -> Planes:
+    """Return `count` planes of each orientation, cubic pixels, nuclei about `DIAMETER` wide."""
+    from skimage.transform import resize
+
+    voxels = np.bincount(labels.ravel())[1:]
+    diameter = float(np.median((6 / np.pi * voxels[voxels > 0] * np.prod(spacing)) ** (1 / 3)))
+    factor = DIAMETER / diameter * np.exp(rng.uniform(np.log(0.75), np.log(1.3)))
+    shape = tuple(round(n * s * factor) for n, s in zip(image.shape, spacing, strict=True))
+    scaled = resize(normalise(image), shape, order=1).astype(np.float32)
+    kept = resize(labels, shape, order=0, preserve_range=True, anti_aliasing=False)
+    kept = kept.astype(np.int32)
+    planes = []
+    for axis in range(3):
+        for at in rng.choice(shape[axis], min(count, shape[axis]), replace=False):
+            planes.append((np.take(scaled, at, axis), np.take(kept, at, axis)))
+    return planes
+
+
+def crowd(seed: int, spacing: Spacing, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noiseless DAPI (photons) and the labels of a tissue more crowded than any preset.
+
+    Most of a sparse field is background, from which nothing is learned about touching nuclei.
+    """
+    z, y, x = (round(e / s) for e, s in zip(EXTENT, spacing, strict=True))
+    size = (z, y, x)
+    grid = Grid.around(size, spacing, TISSUE_AROUND)
+    preset = dataclasses.replace(
+        find_difficulty("hard"),
+        density=float(np.exp(rng.uniform(np.log(40), np.log(180)))),
+        crowding=rng.uniform(0.5, 0.95),
+        look_alikes=0.0,  # so that every body is a nucleus
+    )
+    tissue_rng = np.random.default_rng(seed)
+    bodies = pack(EXTENT, grid, preset, tissue_rng)
+    tissue = empty_tissue(grid)
+    add_bodies(tissue, bodies, grid)
+    nucleoli = draw_nucleoli(bodies, grid, tissue_rng)
+    chromatin = grid.texture(tissue_rng, 0.45)
+    field = grid.field(size)
+    photons = expected_photons(tissue, bodies, nucleoli, chromatin, grid, preset)[field]
+    labels = np.where(tissue.level < 0, tissue.body, 0)[field]
+    return photons, labels
+
+
+def training_planes(specimens: int, seed: int = FIRST_SEED) -> Planes:
+    """Return planes of simulated specimens, each imaged twice in different ways."""
+    planes: Planes = []
+    for number in range(specimens):
+        rng = np.random.default_rng([seed, number])
+        spacing = SPACINGS[number % len(SPACINGS)]
+        photons, labels = crowd(seed + number, spacing, rng)
+        for _ in range(2):
+            planes += planes_of(degraded(photons, spacing, rng), labels, spacing, rng)
+    return planes
+
+
+def train(out: Path, specimens: int = 20, epochs: int = 120, seed: int = FIRST_SEED) -> None:
+    """Train with Cellpose's own loop and loss, and write the weights as float16."""
+    import cellpose.train
+    import torch
+    from safetensors.torch import save_file
+
+    from ..models.device import autocast
+    from .network import SmallCellpose
+
+    class MixedPrecision(SmallCellpose):
+        # Here and not around Cellpose's loop: autocast keeps its copies of the weights until it
+        # ends, and would never see a step of the optimiser.
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            with autocast(self.device):
+                return super().forward(x)
+
+    start = time.monotonic()
+    torch.manual_seed(seed)
+    planes = training_planes(specimens, seed)
+    print(f"{len(planes)} planes in {time.monotonic() - start:.0f} s", flush=True)
+    net = MixedPrecision(CHANNELS, DIAMETER)
+    with tempfile.TemporaryDirectory() as scratch:
+        _, losses, _ = cellpose.train.train_seg(
+            net,
+            train_data=[image[None] for image, _ in planes],
+            train_labels=[labels for _, labels in planes],
+            normalize=False,
+            rescale=False,
+            scale_range=0.2,
+            bsize=CROP,
+            batch_size=16,
+            learning_rate=2e-3,
+            weight_decay=1e-4,
+            n_epochs=epochs,
+            nimg_per_epoch=192,  # 12 steps: Cellpose's schedule counts epochs
+            min_train_masks=0,
+            save_path=scratch,
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    about = {
+        "channels": CHANNELS,
+        "diameter": DIAMETER,
+        "made_by": f"python -m napari_llcm.nuclei.train_segmenter OUT --specimens {specimens} "
+        f"--epochs {epochs} --seed {seed}",
+        "trained_on": f"simulated specimens, seeds {seed} to {seed + specimens - 1}; no real image",
+        "planes": len(planes),
+        "final_loss": float(losses[-1]),
+        "seconds": round(time.monotonic() - start),
+    }
+    weights = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in net.state_dict().items()
+    }
+    save_file(weights, out / "nuclei.safetensors")
+    (out / "nuclei.json").write_text(json.dumps(about, indent=2) + "\n")
+    print(json.dumps(about), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--specimens", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=FIRST_SEED)
+    options = parser.parse_args()
+    train(options.out, options.specimens, options.epochs, options.seed)

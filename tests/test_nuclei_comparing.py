@@ -1,0 +1,181 @@
+"""Comparing two images of one field: same rules for both, labels accepted, a whole report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_llcm.events import Finished, Notice, UserError, result_of
+from napari_llcm.nuclei import Comparison, compare_nuclei, pool, segment, write_report
+from napari_llcm.nuclei.labelled import labels_of, looks_like_labels
+from napari_llcm.nuclei.scale import estimate_diameter, normalise
+from napari_llcm.volumes import Volume, read, write
+
+SPACING = (1.0, 0.5, 0.5)
+CENTRES = [(10, 20, 20), (10, 20, 60), (10, 60, 20), (10, 60, 60), (10, 40, 84)]
+BRIGHT = [1.0, 0.2, 1.0, 0.6, 0.8]  # the second is dim
+
+
+def balls(keep: list[int], radius: float = 7.0) -> np.ndarray:
+    """Return labels of balls `2 * radius` pixels wide; z is sampled half as densely."""
+    z, y, x = np.indices((20, 80, 100))
+    labels = np.zeros(z.shape, np.uint16)
+    for i in keep:
+        cz, cy, cx = CENTRES[i]
+        labels[4 * (z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2 < radius**2] = i + 1
+    return labels
+
+
+def stain(keep: list[int], gain: float = 300.0, offset: float = 100.0) -> Volume:
+    """Return an image of the balls: blurred, noisy, in its own units."""
+    labels = balls(keep)
+    light = np.array([0.0, *BRIGHT])[labels]
+    image = ndimage.gaussian_filter(light, (0.5, 1, 1))
+    noise = 0.01 * np.random.default_rng(0).standard_normal(image.shape)
+    return Volume((gain * (image + noise) + offset).astype(np.float32), SPACING, name="DAPI")
+
+
+def compare(truth: Volume, other: Volume, **settings: object) -> Comparison:
+    settings = {"segmenter": "classical", "diameter": 7.0} | settings
+    result = result_of(compare_nuclei(truth, other, **settings))
+    assert isinstance(result, Comparison)
+    return result
+
+
+def test_missed_and_hallucinated_nuclei_are_told_with_place_and_size() -> None:
+    result = compare(stain([0, 1, 2, 3]), stain([0, 2, 3, 4]))
+    counts = result.counts
+    assert (counts.found, counts.missed, counts.hallucinated) == (3, 1, 1)
+    (missed,) = [r for r in result.table if r["verdict"] == "missed"]
+    assert [missed[a] for a in "zyx"] == pytest.approx([10.0, 10.0, 30.0], abs=0.3)
+    ball = 4 / 3 * np.pi * 3.5**3  # µm³
+    assert 0.3 * ball < missed["volume"] < 1.5 * ball  # dim: the threshold cuts it small
+    (ghost,) = [r for r in result.table if r["verdict"] == "hallucinated"]
+    assert ghost["image"] == "stain"
+    assert ghost["x"] == pytest.approx(42.0, abs=0.3)
+    # The missed nucleus is the dimmest, and the strata say so.
+    dim, *bright = result.figures["strata"]["brightness"]
+    assert dim["recall"] < 1
+    assert [b["recall"] for b in bright] == [1, 1]
+
+
+def test_gain_and_offset_change_nothing() -> None:
+    plain = compare(stain([0, 1, 2, 3]), stain([0, 1, 2, 3]))
+    other = compare(stain([0, 1, 2, 3]), stain([0, 1, 2, 3], gain=7.0, offset=-3.0))
+    assert plain.counts == other.counts
+    assert other.counts.f1 == 1.0
+
+
+def test_the_same_diameter_serves_both_images() -> None:
+    events = list(compare_nuclei(stain([0, 2, 3]), stain([0]), segmenter="classical"))
+    notices = [e.text for e in events if isinstance(e, Notice)]
+    assert len(notices) == 1
+    assert "µm wide (estimated" in notices[0]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].value.settings["diameter_pixels"] == pytest.approx(14, rel=0.2)
+    json.dumps(events[-1].result)
+
+
+def test_labels_stand_in_for_either_image() -> None:
+    labels = Volume(balls([0, 1, 2, 3]), SPACING, name="truth labels")
+    result = compare(labels, stain([0, 2, 3]))
+    assert (result.counts.found, result.counts.missed) == (3, 1)
+    assert all(row["brightness"] is None for row in result.table if row["image"] == "truth")
+    unnamed = labels.replace(name="something", data=balls([0, 1, 2, 3]).astype(np.float32))
+    result = compare(unnamed, unnamed, truth_is_labels=True, stain_is_labels=True)
+    assert result.counts.f1 == 1.0
+    assert result.settings["segmenter"] == "labels as given"
+
+
+def test_what_says_that_it_is_labels() -> None:
+    whole = np.zeros((2, 4, 4), np.uint16)
+    assert looks_like_labels(Volume(whole, name="nuclei_labels"))
+    assert looks_like_labels(Volume(whole, source="/data/labels/3.tif"))
+    assert not looks_like_labels(Volume(whole, name="DAPI"))
+    assert not looks_like_labels(Volume(whole, name="unmasked labelling"))
+    assert not looks_like_labels(Volume(whole.astype(float), name="labels"))
+    with pytest.raises(UserError, match="whole numbers"):
+        labels_of(Volume(np.full((2, 4, 4), 0.5)))
+
+
+def test_the_report_is_whole(tmp_path: Path) -> None:
+    result = compare(stain([0, 1, 2, 3]), stain([0, 2, 3, 4]))
+    paths = write_report(tmp_path / "out", result, qpi=stain([0, 1, 2, 3, 4]))
+    assert paths["figure"].read_bytes()[:4] == b"\x89PNG"
+    report = json.loads(paths["report"].read_text())
+    assert report["recall"] == pytest.approx(3 / 4)
+    assert report["hallucinated"] == 1
+    with paths["table"].open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["verdict"] for r in rows].count("found") == 3
+    assert float(rows[0]["volume (µm³)"]) > 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "nuclei.csv", "nuclei.png", "report.json",
+    ]  # fmt: skip
+
+
+def test_pooled_figures_come_from_summed_counts() -> None:
+    good = compare(stain([0, 1, 2, 3]), stain([0, 1, 2, 3]))
+    bad = compare(stain([0, 2]), stain([0]))
+    pooled = pool([good, bad])
+    assert pooled["recall"] == pytest.approx(5 / 6)
+    assert pooled["volumes"] == 2
+    assert sum(third["nuclei"] for third in pooled["strata"]["depth"]) == 6
+    with pytest.raises(UserError, match="same IoU"):
+        pool([good, compare(stain([0]), stain([0]), iou=0.4)])
+
+
+def test_labels_keep_their_grid_on_disk(tmp_path: Path) -> None:
+    labels = segment(stain([0, 2, 3]), "classical", diameter=7.0)
+    assert labels.dtype == np.uint32
+    again = read(write(tmp_path / "found.ome.tif", labels, labels=True))
+    assert again.spacing == pytest.approx(SPACING)
+    assert len(np.unique(again.numpy())) == 4
+
+
+def test_stopping_ends_without_a_result() -> None:
+    job = compare_nuclei(stain([0]), stain([0]), segmenter="classical", should_stop=lambda: True)
+    assert not any(isinstance(event, Finished) for event in job)
+
+
+def test_one_hot_voxel_does_not_dim_the_image() -> None:
+    image = stain([0, 2, 3]).numpy()
+    hot = image.copy()
+    hot[0, 0, 0] = 1e6
+    np.testing.assert_allclose(normalise(hot)[1:], normalise(image)[1:], atol=0.02)
+
+
+def test_the_diameter_is_that_of_the_nuclei() -> None:
+    image = stain([0, 2, 3, 4]).numpy()
+    assert estimate_diameter(image, anisotropy=2.0) == pytest.approx(14, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"data": np.zeros((20, 80, 99), np.float32)}, "same field"),
+        ({"data": np.full((20, 80, 100), np.nan, np.float32)}, "not numbers"),
+        ({"data": np.zeros((20, 80, 100), np.float32)}, "same value"),
+    ],
+)
+def test_images_that_cannot_be_compared(change: dict[str, np.ndarray], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        compare(stain([0, 1]), stain([0, 1]).replace(**change))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"segmenter": "magic"}, "no segmenter"),
+        ({"diameter": 0.1}, "at least 4"),
+        ({"weights": "x"}, "takes no weights"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        compare(stain([0, 1]), stain([0, 1]), **settings)
