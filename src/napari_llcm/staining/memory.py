@@ -93,9 +93,11 @@ def plan(
     largest = _LARGEST_TILE[kind] / voxels
 
     def tile_fits(box: Box, whole: Box) -> bool:
+        """Return whether a tile and, with its halo, its working memory are small enough."""
         return for_tile * size(whole) <= memory and size(box) <= largest
 
     def block_fits(box: Box, whole: Box) -> bool:
+        """Return whether a block's working memory, with its halo, is small enough."""
         return for_block * size(whole) <= memory
 
     tile = _shrink(latent, halos[0], (1, 1, 1), tile_fits)

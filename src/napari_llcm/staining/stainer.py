@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def stain(
         "seed": seed,
         "samples": samples,
         "steps": steps,
-        "ratio": ratio,
+        "resampled_by": ratio,
     }
     output = _output(qpi, model, settings, scaling, out, overwrite)
     notices += [output.notice] if output.notice else []
@@ -257,8 +258,6 @@ def _output(
     overwrite: bool,
 ) -> MemoryOutput | StoredOutput:
     """Return where tiles go; the result has the input's grid, and the record of its making."""
-    from .. import __version__
-
     many = settings["samples"] > 1
     result = qpi.replace(
         data=None,
@@ -268,7 +267,7 @@ def _output(
         source=None if out is None else str(out),
         metadata={
             **settings,
-            "made_by": f"napari-llcm {__version__}: virtual staining",
+            "made_by": f"napari-llcm {version('napari-llcm')}: virtual staining",
             "input": qpi.source or qpi.name,
         },
     )

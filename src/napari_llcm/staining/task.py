@@ -92,6 +92,7 @@ def interruptible(networks: torch.nn.Module, should_stop: ShouldStop | None) -> 
     from torch import nn
 
     def check(*_: object) -> None:
+        """Ask the user."""
         if should_stop is not None and should_stop():
             raise Stopped
 
