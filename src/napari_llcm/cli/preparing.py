@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from ..events import UserError
 from .console import print_figures, print_table, run, stdout
 from .options import Device, Events, Overwrite, Seed, as_json, three
+
+if TYPE_CHECKING:
+    from ..specimen.difficulty import DifficultyName
+    from ..training.config import Preset
 
 
 def specimen(
@@ -29,36 +33,28 @@ def specimen(
     overwrite: Overwrite = False,
 ) -> None:
     """Make paired QPI, DAPI and label stacks with known truth."""
-    from .. import specimen as room
+    from ..specimen import write_specimens
     from ..volumes import read
 
+    if labels is not None and from_dapi is None:
+        raise UserError("--labels goes with --from-dapi.")
     voxel = three(spacing, "--spacing")
-    if from_dapi is None:
-        if labels is not None:
-            raise UserError("--labels goes with --from-dapi.")
-        voxels = three(size, "--size") or (0, 0, 0)
-        z, y, x = (int(v) for v in voxels)
-        options: dict[str, Any] = {"overwrite": overwrite}
-        if voxel is not None:
-            options["spacing"] = voxel
-        finished = run(
-            lambda stop: room.write_specimens(
-                out,
-                n,
-                (z, y, x),
-                seed,
-                difficulty,
-                should_stop=stop,
-                **options,  # type: ignore[arg-type]
-            )
+    z, y, x = (int(n) for n in three(size, "--size") or ())
+    finished = run(
+        lambda stop: write_specimens(
+            out,
+            n,
+            (z, y, x),
+            seed,
+            cast("DifficultyName", difficulty),
+            spacing=voxel or (0.8, 0.5, 0.5),
+            dapi=read(from_dapi, spacing=voxel).select() if from_dapi else None,
+            labels=read(labels, spacing=voxel).select() if labels else None,
+            overwrite=overwrite,
+            should_stop=stop,
         )
-        stdout.print(f"Made {finished.result.get('specimens', n)} specimens in {out}")
-        return
-    dapi = read(from_dapi, spacing=voxel).select()
-    truth = read(labels, spacing=voxel).select() if labels else None
-    made = room.specimen_from_dapi(dapi, truth, seed=seed, difficulty=difficulty)  # type: ignore[arg-type]
-    room.write_specimen(out, made, dapi.name, overwrite=overwrite)
-    stdout.print(f"Made a semi-synthetic specimen around {len(made.nuclei)} real nuclei in {out}")
+    )
+    stdout.print(f"Made {finished.result['specimens']} specimens in {out}")
 
 
 def pairs(
@@ -132,7 +128,7 @@ def train(
         if network not in PRESETS:
             raise UserError(f"Unknown network {network!r}: choose one of {', '.join(PRESETS)}.")
         settings = make_job(
-            preset,  # type: ignore[arg-type]
+            cast("Preset", preset),
             pairs=pairs,
             out=out,
             network=PRESETS[network],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..events import Finished, Job, Notice, ShouldStop, Started
+from ..events import Finished, Job, Notice, ShouldStop, Started, UserError
 from ..volumes import write
 from .evaluating import evaluate_pair, prepare_folder, write_json
 
@@ -70,6 +70,8 @@ def demo(
         device=place,
         should_stop=should_stop,
     )
+    if done is None:
+        raise UserError("The demo was stopped before its end: there is nothing to report.")
     volumes = {
         "qpi": specimen.qpi,
         "dapi": specimen.dapi,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +40,10 @@ def evaluate_pair(
     model: ModelBundle,
     *,
     segmenter: Segmenter,
-    device: str = "auto",
+    device: str,
     seed: int = 0,
     should_stop: ShouldStop | None = None,
-) -> Generator[Event, None, Evaluation]:
+) -> Generator[Event, None, Evaluation | None]:
     """Stain one volume and compare it with the real DAPI.
 
     Parameters
@@ -69,22 +70,27 @@ def evaluate_pair(
 
     Returns
     -------
-    Evaluation
+    Evaluation or None
         The volumes and their figures; keys of `report` are those of the demo's report.json.
+        None where the job was stopped.
     """
     from ..nuclei import compare_nuclei
     from ..staining import stain
 
     began = time.perf_counter()
-    virtual: Volume = yield from relay(
+    virtual: Volume | None = yield from relay(
         stain(qpi, model, device=device, seed=seed, should_stop=should_stop), f"{name}: staining"
     )
     seconds = time.perf_counter() - began
-    comparison: Comparison = yield from relay(
+    if virtual is None:
+        return None
+    comparison: Comparison | None = yield from relay(
         compare_nuclei(dapi, virtual, segmenter=segmenter, should_stop=should_stop),
         f"{name}: nuclei",
     )
-    voxels = virtual.data.size
+    if comparison is None:
+        return None
+    voxels = math.prod(virtual.shape)
     report = {
         "name": name,
         **comparison.figures,
@@ -92,7 +98,7 @@ def evaluate_pair(
         "seconds": seconds,
         "voxels_per_second": voxels / seconds,
         "model": model.info.name,
-        "device": virtual.metadata.get("napari_llcm", virtual.metadata).get("device", device),
+        "device": device,
         "segmenter": segmenter.name,
         "seed": seed,
     }
@@ -161,6 +167,8 @@ def evaluate(
             seed=seed,
             should_stop=should_stop,
         )
+        if done is None:
+            break
         write(out / pair.name / "virtual.ome.tif", done.stain, overwrite=True)
         write_report(out / pair.name, done.comparison, qpi=qpi, truth=dapi, stain=done.stain)
         reports.append(done.report)
@@ -170,8 +178,8 @@ def evaluate(
             text=f"{pair.name} ({len(reports)} of {len(found)}): recall {r['recall']:.3f}, "
             f"precision {r['precision']:.3f}, F1 {r['f1']:.3f}"
         )
-        if should_stop is not None and should_stop():
-            break
+    if not reports:
+        raise UserError("Stopped before the first pair was done: there is nothing to report.")
     pooled = _pooled(reports, pool(comparisons))
     _write_table(out / "pairs.csv", reports)
     write_json(out / "report.json", pooled | {"pairs": reports})
