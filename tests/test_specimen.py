@@ -186,6 +186,10 @@ def test_mistakes_are_told_in_one_sentence(specimen):
         make_specimen(SMALL, modality="xray")
     with pytest.raises(UserError, match="at least 8 voxels"):
         make_specimen((4, 64, 64))
+    with pytest.raises(UserError, match="seed must be 0 or more"):
+        make_specimen(SMALL, seed=-1)
+    with pytest.raises(UserError, match="voxel size"):
+        make_specimen(SMALL, spacing=(0.0, 0.5, 0.5))
     with pytest.raises(UserError, match="no spacing"):
         specimen_from_dapi(specimen.dapi.replace(spacing=None))
     with pytest.raises(UserError, match="grid of their DAPI"):

@@ -11,7 +11,7 @@ from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
 from ..volumes import Spacing, Volume, write
 from ..volumes.atomic import whole_or_nothing
 from .difficulty import DifficultyName, find_difficulty
-from .make import Size, check_size, make_specimen
+from .make import Size, check_request, make_specimen
 from .optics import Modality
 from .semisynthetic import specimen_from_dapi
 from .truth import Specimen
@@ -109,7 +109,7 @@ def write_specimens(
     if n < 1:
         raise UserError(f"The number of specimens must be at least 1, not {n}.")
     find_difficulty(difficulty)
-    check_size(size)
+    check_request(size, spacing, seed)
     out = Path(out).expanduser()
     settings = {"size": size, "seed": seed, "difficulty": difficulty, "modality": modality}
     yield Started(job="specimen", total=n, unit="specimens", settings=settings)

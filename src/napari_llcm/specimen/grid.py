@@ -33,11 +33,11 @@ class Grid:
     @classmethod
     def around(cls, size: tuple[int, int, int], spacing: Triple, reach: Triple) -> Grid:
         """Return the grid of a field of `size` voxels with `reach` µm of tissue around it."""
-        margin = tuple(int(np.ceil(r / s)) for r, s in zip(reach, spacing, strict=True))
-        shape = tuple(
-            fft.next_fast_len(n + 2 * m, real=True) for n, m in zip(size, margin, strict=True)
+        mz, my, mx = (int(np.ceil(r / s)) for r, s in zip(reach, spacing, strict=True))
+        z, y, x = (
+            fft.next_fast_len(n + 2 * m, real=True) for n, m in zip(size, (mz, my, mx), strict=True)
         )
-        return cls(shape, spacing, margin)  # type: ignore[arg-type]
+        return cls((z, y, x), spacing, (mz, my, mx))
 
     def field(self, size: tuple[int, int, int]) -> Box:
         """Return the slices of the field of view."""

@@ -21,25 +21,21 @@ _ROUGHNESS: dict[Kind, float] = {
 }
 
 
-def draw_nucleoli(
-    bodies: list[Body], grid: Grid, rng: np.random.Generator
-) -> tuple[Array, list[int]]:
-    """Return how much of each voxel lies in a nucleolus (float32, 0 to 1) and their number each.
+def draw_nucleoli(bodies: list[Body], grid: Grid, rng: np.random.Generator) -> Array:
+    """Return how much of each voxel lies in a nucleolus (float32, 0 to 1).
 
-    Interphase nuclei have one to four nucleoli of 0.5 to 1.3 µm radius.
+    Interphase nuclei have one to four nucleoli of 0.5 to 1.4 µm radius.
     """
     nucleoli = np.zeros(grid.shape, np.float32)
-    numbers = []
     for body in bodies:
         number = int(rng.integers(1, 5)) if body.kind == "interphase" else 0
-        numbers.append(number)
         for _ in range(number):
             way = rng.normal(size=3)
             way *= rng.uniform(0, 0.6) / np.linalg.norm(way)
             centre = body.centre + (way * body.semi_axes) @ body.rotation
             radius = rng.uniform(0.6, 1.3) * (1.2 - 0.1 * number)
             _add_ball(nucleoli, grid, centre, radius, 1.0)
-    return nucleoli, numbers
+    return nucleoli
 
 
 def refractive_index(
@@ -82,9 +78,9 @@ def refractive_index(
     membrane = np.exp(-((tissue.cell_level / 0.35) ** 2))
     membrane += in_cell * np.exp(-((tissue.junction / 0.5) ** 2))
     index += np.float32(0.003) * membrane * (1 - inside)
-    droplets = _droplets(tissue, bodies, grid, preset, rng)
+    droplets = _droplets(bodies, grid, preset, rng)
     index = np.maximum(index, droplets * (1 - inside))
-    # bodies: a corpse lies in no cell, so its index counts from the cytoplasm's as well
+    # every body counts from a cytoplasm, also a corpse, which lies in none
     nuclear = np.float32(CYTOPLASM - MEDIUM) + host + contrast
     nuclear += chromatin * rough * np.float32(preset.chromatin)
     strength = np.array([0.0] + [rng.uniform(*preset.nucleolus) for _ in bodies], np.float32)
@@ -96,9 +92,9 @@ def refractive_index(
 
 
 def _droplets(
-    tissue: Tissue, bodies: list[Body], grid: Grid, preset: Difficulty, rng: np.random.Generator
+    bodies: list[Body], grid: Grid, preset: Difficulty, rng: np.random.Generator
 ) -> Array:
-    """Return the index of lipid droplets and granules above the medium's."""
+    """Return the index of lipid droplets above the medium's."""
     droplets = np.zeros(grid.shape, np.float32)
     for body in bodies:
         for _ in range(rng.poisson(preset.droplets)):

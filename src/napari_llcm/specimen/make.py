@@ -8,6 +8,7 @@ import numpy as np
 
 from ..events import UserError
 from ..volumes import Spacing, Volume
+from ..volumes.calibration import checked_spacing
 from .cells import WITH_DNA, Body, Tissue, add_bodies, empty_tissue, pack
 from .difficulty import DifficultyName, find_difficulty
 from .fluorescence import BACKGROUND, expected_photons, exposure
@@ -46,11 +47,11 @@ def make_specimen(
     Raises
     ------
     UserError
-        If the difficulty or the modality is unknown, or the size is too small.
+        If the difficulty or the modality is unknown, or size, spacing or seed cannot be.
     """
     preset = find_difficulty(difficulty)
     modality = find_modality(modality)
-    check_size(size)
+    spacing = check_request(size, spacing, seed)
     rng = np.random.default_rng(seed)
     grid = Grid.around(size, spacing, TISSUE_AROUND)
     field = grid.field(size)
@@ -58,7 +59,7 @@ def make_specimen(
     bodies = pack((extent[0], extent[1], extent[2]), grid, preset, rng)
     tissue = empty_tissue(grid)
     add_bodies(tissue, bodies, grid)
-    nucleoli, _ = draw_nucleoli(bodies, grid, rng)
+    nucleoli = draw_nucleoli(bodies, grid, rng)
     chromatin = grid.texture(rng, 0.45)
     index = refractive_index(tissue, bodies, nucleoli, chromatin, grid, preset, rng)
     phase = phase_image(index, MEDIUM, grid, modality, preset, rng)[field]
@@ -114,7 +115,16 @@ def _label(tissue: Tissue, bodies: list[Body], field: Box) -> tuple[Array, list[
     return number[body], [bodies[i - 1] for i in present]
 
 
-def check_size(size: Size) -> None:
-    """Raise a UserError unless the size is one of a volume that can hold a nucleus."""
+def check_request(size: Size, spacing: Spacing, seed: int) -> Spacing:
+    """Return the spacing if a specimen of this size, spacing and seed can be made.
+
+    Raises
+    ------
+    UserError
+        If not.
+    """
     if len(size) != 3 or min(size) < 8:
         raise UserError(f"A specimen needs three sizes of at least 8 voxels (z, y, x), not {size}.")
+    if seed < 0:
+        raise UserError(f"The seed must be 0 or more, not {seed}.")
+    return checked_spacing(spacing, "A specimen")

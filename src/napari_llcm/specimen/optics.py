@@ -61,9 +61,10 @@ def find_modality(name: str | None) -> Modality:
     UserError
         If there is none of this name.
     """
+    known: Modality
     for known in get_args(Modality):
         if known == (name or "qobm"):
-            return known  # type: ignore[no-any-return]
+            return known
     raise UserError(f"There is no modality {name!r}: choose {', '.join(OPTICS)}.")
 
 

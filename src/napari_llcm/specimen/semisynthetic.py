@@ -9,9 +9,9 @@ from scipy import ndimage
 
 from ..events import UserError
 from ..volumes import Spacing, Volume, check_stack
-from .cells import Body, Tissue, add_bodies, draw_body, empty_tissue
+from .cells import Body, Kind, Tissue, add_bodies, draw_body, empty_tissue
 from .difficulty import Difficulty, DifficultyName, find_difficulty
-from .grid import Array, Grid, Triple
+from .grid import Array, Grid
 from .index import MEDIUM, refractive_index
 from .make import TISSUE_AROUND, specimen_volume
 from .optics import OPTICS, Modality, find_modality
@@ -194,15 +194,15 @@ def _look_alikes(
     tissue: Tissue, count: int, grid: Grid, preset: Difficulty, rng: np.random.Generator
 ) -> list[Body]:
     """Return vacuoles and corpses in the free space around the nuclei."""
-    low: Triple = tuple(-m * s for m, s in zip(grid.margin, grid.spacing, strict=True))  # type: ignore[assignment]
+    low = -np.array(grid.margin) * grid.spacing
     extent = np.array(grid.shape) * grid.spacing
     found: list[Body] = []
     for _ in range(20 * count):
         if len(found) >= preset.look_alikes * count:
             break
         place = rng.uniform(0, 1, 3)
-        kind = "vacuole" if rng.random() < 0.5 else "corpse"
-        body = draw_body(kind, np.array(low) + place * extent, preset, rng)  # type: ignore[arg-type]
+        kind: Kind = "vacuole" if rng.random() < 0.5 else "corpse"
+        body = draw_body(kind, low + place * extent, preset, rng)
         free = tissue.level[tuple((place * grid.shape).astype(int))] > body.semi_axes.max()
         apart = all(np.linalg.norm(b.centre - body.centre) > b.radius + body.radius for b in found)
         if free and apart:
