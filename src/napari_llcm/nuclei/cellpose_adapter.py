@@ -90,12 +90,13 @@ class Cellpose:
             labels = dynamics.resize_and_compute_masks(
                 flows[..., :3].transpose(3, 0, 1, 2),
                 flows[..., 3],
-                # Flows move a voxel about one pixel a step: four times the way to the middle.
+                # A step is about a pixel long: four times the way to the middle.
                 niter=int(2 * size),
                 cellprob_threshold=self.cellprob_threshold,
                 do_3D=True,
                 min_size=int(SPECK * np.pi / 6 * size**3),
-                device=self.device,
+                # Apple's GPU cannot sample in 3D.
+                device=torch.device("cpu") if self.device.type == "mps" else self.device,
             )
         return _nearest(labels, image.shape)
 

@@ -30,6 +30,7 @@ CHANNELS = (32, 64, 128)
 DIAMETER = 14.0  # pixels: specimens of 0.5 µm are hardly rescaled
 CROP = 96  # pixels
 SPACINGS = ((0.8, 0.5, 0.5), (0.5, 0.35, 0.35), (1.2, 0.4, 0.4))
+NUCLEUS = 7.3  # µm, median diameter of simulated nuclei
 EXTENT = (32.0, 64.0, 64.0)  # µm
 
 Planes = list[tuple[np.ndarray, np.ndarray]]
@@ -56,7 +57,7 @@ def degraded(photons: np.ndarray, spacing: Spacing, rng: np.random.Generator) ->
     image = image + rng.uniform(0, 0.25)
     if rng.random() < 0.25:
         return image.astype(np.float32)
-    light = np.exp(rng.uniform(np.log(8), np.log(400)))  # photons of a bright nucleus
+    light = np.exp(rng.uniform(np.log(4), np.log(400)))  # photons of a bright nucleus
     noise = rng.uniform(0, 0.04) * light * rng.standard_normal(image.shape)
     return (rng.poisson(image * light) + noise).astype(np.float32)
 
@@ -71,10 +72,10 @@ def planes_of(
     """Return `count` planes of each orientation, cubic pixels, nuclei about `DIAMETER` wide."""
     from skimage.transform import resize
 
-    voxels = np.bincount(labels.ravel())[1:]
-    diameter = float(np.median((6 / np.pi * voxels[voxels > 0] * np.prod(spacing)) ** (1 / 3)))
-    factor = DIAMETER / diameter * np.exp(rng.uniform(np.log(0.75), np.log(1.3)))
-    shape = tuple(round(n * s * factor) for n, s in zip(image.shape, spacing, strict=True))
+    factor = DIAMETER / NUCLEUS * np.exp(rng.uniform(np.log(0.75), np.log(1.3)))
+    stretch = np.exp(0.25 * rng.standard_normal(3))  # simulated nuclei are rounder than real ones
+    factors = factor * np.array(spacing) * stretch / np.prod(stretch) ** (1 / 3)
+    shape = tuple(np.rint(image.shape * factors).astype(int).tolist())
     scaled = resize(normalise(image), shape, order=1).astype(np.float32)
     kept = resize(labels, shape, order=0, preserve_range=True, anti_aliasing=False)
     kept = kept.astype(np.int32)
@@ -120,10 +121,27 @@ def training_planes(specimens: int, seed: int = FIRST_SEED) -> Planes:
         photons, labels = crowd(seed + number, spacing, rng)
         for _ in range(2):
             planes += planes_of(degraded(photons, spacing, rng), labels, spacing, rng)
+        empty = nothing(photons, spacing, rng)
+        planes += planes_of(empty, np.zeros_like(labels), spacing, rng, count=4)
     return planes
 
 
-def train(out: Path, specimens: int = 20, epochs: int = 120, seed: int = FIRST_SEED) -> None:
+def nothing(photons: np.ndarray, spacing: Spacing, rng: np.random.Generator) -> np.ndarray:
+    """Return an image without nuclei: noise, or haze too smooth to hold any.
+
+    Normalising stretches whatever there is; what is stretched must not seem full of nuclei.
+    """
+    from scipy import ndimage
+
+    haze = ndimage.gaussian_filter(photons, rng.uniform(8, 20) / np.array(spacing))
+    if rng.random() < 0.5:
+        haze = np.full_like(haze, haze.mean())
+    light = np.exp(rng.uniform(np.log(2), np.log(400)))
+    noisy = rng.poisson(haze / haze.mean() * light).astype(np.float32)
+    return noisy if rng.random() < 0.75 else haze + 0.01 * rng.random(haze.shape, np.float32)
+
+
+def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_SEED) -> None:
     """Train with Cellpose's own loop and loss, and write the weights as float16."""
     import cellpose.train
     import torch
@@ -184,8 +202,8 @@ def train(out: Path, specimens: int = 20, epochs: int = 120, seed: int = FIRST_S
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--specimens", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--specimens", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=160)
     parser.add_argument("--seed", type=int, default=FIRST_SEED)
     options = parser.parse_args()
     train(options.out, options.specimens, options.epochs, options.seed)
