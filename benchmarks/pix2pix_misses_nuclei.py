@@ -5,7 +5,7 @@ compares, on held-out pairs, its nuclei with those of a model of ours, by the sa
 
     napari-llcm specimen hard-train --n 40 --seed 100000 --difficulty hard
     napari-llcm specimen hard-test --n 4 --seed 9000000 --difficulty hard
-    python benchmarks/pix2pix_misses_nuclei.py hard-train hard-test --minutes 12 --model RUN
+    python benchmarks/pix2pix_misses_nuclei.py --train hard-train --test hard-test --model RUN
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ def train(batches: Batches, minutes: float, device: torch.device) -> tuple[nn.Mo
     adversarial = PatchAdversarialLoss(criterion="least_squares")
     optimise_g = torch.optim.Adam(g.parameters(), 2e-4, betas=(0.5, 0.999))
     optimise_d = torch.optim.Adam(d.parameters(), 2e-5, betas=(0.5, 0.999))
-    end, step = time.monotonic() + 60 * minutes, 0
-    while time.monotonic() < end:
+    # on a CPU that others use too, the seconds that count are those spent working
+    clock = time.process_time if device.type == "cpu" else time.monotonic
+    end, step = clock() + 60 * minutes, 0
+    while clock() < end:
         batch = {k: v.to(device) for k, v in batches.at(step).items()}
         with autocast(device):
             fake = g(batch["qpi"]).float()
@@ -81,16 +83,18 @@ def train(batches: Batches, minutes: float, device: torch.device) -> tuple[nn.Mo
 def main() -> None:
     """Train, stain, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("train", type=Path)
-    parser.add_argument("test", type=Path)
+    parser.add_argument("--train", type=Path, nargs="+", required=True)
+    parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--model", help="a model of ours, trained on the same pairs and time")
     parser.add_argument("--out", type=Path, default=Path("pix2pix-benchmark"))
     options = parser.parse_args()
     device, segmenter = pick_device(), make_segmenter()
-    job = make_job(pairs=[options.train], out=options.out)
-    data = load_pairs(find_pairs(options.train), job, None, 0, options.out / "cache")
+    job = make_job(pairs=options.train, out=options.out)
+    pairs = [pair for folder in options.train for pair in find_pairs(folder)]
+    data = load_pairs(pairs, job, None, 0, options.out / "cache")
     _, dapi_scale = median_scalings(data)
+    options.out.mkdir(parents=True, exist_ok=True)
     gan, steps = train(Batches(data, job), options.minutes, device)
     comparisons = []
     for pair in find_pairs(options.test):
