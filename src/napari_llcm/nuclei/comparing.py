@@ -141,7 +141,7 @@ def compare_nuclei(
         "iou": iou,
         "segmenter": chosen.name if chosen is not None else "labels as given",
         "diameter_pixels": pixels,
-        "unit": "voxel" if truth.spacing is None else "µm",
+        "unit": "voxels" if truth.spacing is None else "µm",
     }
     value = Comparison(images[0], images[1], labels[0], labels[1], matches, table, settings)
     yield meter.at(_STEPS)

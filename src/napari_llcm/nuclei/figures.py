@@ -210,7 +210,7 @@ def _busiest(comparison: Comparison) -> tuple[int, int, int]:
 def _shown(image: Volume | None, labels: Volume) -> np.ndarray:
     """Return a stain on the scale on which it is segmented; without one, its labels, flat."""
     if image is None or image.data is labels.data or looks_like_labels(image):
-        return (labels.numpy() > 0).astype(np.float32)
+        return np.where(labels.numpy() > 0, np.float32(0.5), np.float32(0))
     return normalise(image.numpy().astype(np.float32))
 
 
