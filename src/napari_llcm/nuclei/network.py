@@ -13,6 +13,8 @@ import torch
 from monai.networks.nets import UNet
 from torch import Tensor, nn
 
+from ..models.device import autocast
+
 STYLE = 256
 
 
@@ -75,3 +77,14 @@ class SmallCellpose(nn.Module):
 
     def save_model(self, filename: str) -> None:
         """Do nothing: `cellpose.train` asks for a pickle, the weights ship as safetensors."""
+
+
+class MixedPrecision(SmallCellpose):
+    """The same for training: in bfloat16 where the processor multiplies it natively."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `SmallCellpose` returns."""
+        # Here and not around Cellpose's loop: autocast keeps its copies of the weights until it
+        # ends, and would never see a step of the optimiser.
+        with autocast(self.device):
+            return super().forward(x)

@@ -147,15 +147,7 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
     import torch
     from safetensors.torch import save_file
 
-    from ..models.device import autocast
-    from .network import SmallCellpose
-
-    class MixedPrecision(SmallCellpose):
-        # Here and not around Cellpose's loop: autocast keeps its copies of the weights until it
-        # ends, and would never see a step of the optimiser.
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            with autocast(self.device):
-                return super().forward(x)
+    from .network import MixedPrecision
 
     start = time.monotonic()
     torch.manual_seed(seed)
