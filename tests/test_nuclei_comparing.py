@@ -152,7 +152,7 @@ def test_one_hot_voxel_does_not_dim_the_image() -> None:
 
 def test_the_diameter_is_that_of_the_nuclei() -> None:
     image = stain([0, 2, 3, 4]).numpy()
-    assert estimate_diameter(image, anisotropy=2.0) == pytest.approx(14, rel=0.2)
+    assert estimate_diameter(image) == pytest.approx(14, rel=0.2)
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def _diameter(
     if voxels.any():
         typical = float(np.median(voxels[voxels > 0])) * anisotropy
         return (6 / np.pi * typical) ** (1 / 3)
-    return estimate_diameter(image, anisotropy)
+    return estimate_diameter(image)
 
 
 def _about(volume: Volume, pixels: float, diameter: float | None) -> str:

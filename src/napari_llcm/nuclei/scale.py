@@ -9,6 +9,9 @@ from ..volumes import Volume, check_stack
 
 # Nuclei narrower than this have too few pixels for any segmenter to hold on to.
 _NARROWEST = 4.0
+# Half the cut area of a ball lies in cuts at least this wide, relative to its diameter:
+# (1 - u^2)^(1/2) at the u with u - u^3/3 = 1/3.
+_MIDDLE = 0.938
 SPECK = 0.05
 """Share of the typical nuclear volume below which an object is a speck and is dropped."""
 
@@ -93,28 +96,37 @@ def diameter_in_pixels(volume: Volume, diameter: float) -> float:
     return pixels
 
 
-def estimate_diameter(image: np.ndarray, anisotropy: float) -> float:
+def estimate_diameter(image: np.ndarray) -> float:
     """Estimate the typical nuclear diameter of an image, in pixels of the plane.
 
-    Twice the distance from the middle of a nucleus to its border, over all nuclei, each weighted
-    with its volume so that specks do not count. Touching nuclei need not be told apart first: the
-    distance has one maximum in each.
+    Twice the distance from the middle of a nucleus to its border, plane by plane, so that neither
+    a coarse nor an unknown spacing along z matters. Each maximum weighs as its area does, so that
+    specks and the caps of nuclei hardly count; touching nuclei need not be told apart first, as
+    the distance has a maximum in each.
 
     Parameters
     ----------
     image : ndarray of float32
         Shape (z, y, x).
-    anisotropy : float
-        Spacing along z over that in the plane.
     """
+    scaled = normalise(image)
+    first = _width(scaled, 1.0)
+    # Once more with the texture inside nuclei smoothed away, now that their size is known.
+    return max(_width(scaled, 0.1 * first), _NARROWEST)
+
+
+def _width(scaled: np.ndarray, sigma: float) -> float:
+    """Return the typical diameter of what is bright after smoothing each plane."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
-    smooth = ndimage.gaussian_filter(normalise(image), (1.0 / anisotropy, 1.0, 1.0))
-    bright = smooth > threshold_otsu(smooth)
-    depth = ndimage.distance_transform_edt(bright, sampling=(anisotropy, 1.0, 1.0))
-    peaks = (depth == ndimage.maximum_filter(depth, 5)) & bright
-    radius = np.sort(depth[peaks])
-    weight = np.cumsum(radius**3)
-    typical = radius[np.searchsorted(weight, weight[-1] / 2)]
-    return max(2.0 * float(typical), _NARROWEST)
+    smooth = ndimage.gaussian_filter(scaled, (0.0, sigma, sigma))
+    threshold = threshold_otsu(smooth)
+    radii = []
+    for plane in smooth:
+        depth = ndimage.distance_transform_edt(plane > threshold)
+        peaks = (depth == ndimage.maximum_filter(depth, 5)) & (depth > 0)
+        radii.append(depth[peaks])
+    radius = np.sort(np.concatenate(radii))
+    weight = np.cumsum(radius**2)
+    return 2.0 * float(radius[np.searchsorted(weight, weight[-1] / 2)]) / _MIDDLE

@@ -112,11 +112,7 @@ def segment(
     """
     chosen = make_segmenter(segmenter, weights, device)
     image, anisotropy = readable_image(volume), anisotropy_of(volume)
-    pixels = (
-        estimate_diameter(image, anisotropy)
-        if diameter is None
-        else diameter_in_pixels(volume, diameter)
-    )
+    pixels = estimate_diameter(image) if diameter is None else diameter_in_pixels(volume, diameter)
     return as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels)
 
 
