@@ -395,3 +395,23 @@ def test_the_plain_api(model: ModelBundle, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a device"):
         Stainer(model, device="tpu")
     assert result_of(stain(volume, model, device="cpu")).name == "cells virtual DAPI"
+
+
+def test_many_workers_give_what_one_gives(model: ModelBundle, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    volume, out = make_volume((8, 64, 80)), tmp_path / "out.ome.zarr"
+    tiling = Tiling((8, 16, 16), (8, 32, 32))
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        options: dict[str, Any] = {"out": out, "scheduler": cluster.scheduler_address}
+        job = stain(volume, model, device="cpu", tiling=tiling, **options)
+        while not isinstance(next(job), Tile):
+            pass
+        job.close()
+        finished, _ = run(stain(volume, model, device="cpu", **options))
+        with pytest.raises(UserError, match="one step"):
+            run(stain(volume, model, device="cpu", steps=2, scheduler=cluster.scheduler_address))
+    assert finished.result["tiles"] == 20 - 1
+    assert difference(read(out).numpy(), stained(volume, model)) < 1e-4

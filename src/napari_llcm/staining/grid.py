@@ -45,7 +45,7 @@ class NetworkGrid:
     """
 
     def __init__(self, data: Any, ratio: Sequence[float], multiple: Sequence[int]) -> None:
-        self.data, self.ratio = data, tuple(ratio)
+        self.data, self.ratio, self.multiple = data, tuple(ratio), tuple(multiple)
         self.input_shape = tuple(int(n) for n in data.shape)
         self.resampled = any(r != 1 for r in ratio)
         self.shape = tuple(
@@ -59,6 +59,17 @@ class NetworkGrid:
         inside = tuple((int(i.min()), int(i.max()) + 1) for i in index)
         values = self._sample(inside) if self.resampled else self._input(inside)
         return values[np.ix_(*(i - a for i, (a, _) in zip(index, inside, strict=True)))]
+
+    def cut(self, box: Box) -> NetworkGrid:
+        """Return this grid with no more of the input than a box needs, in memory."""
+        index = [_reflected(a, b, n) for (a, b), n in zip(box, self.shape, strict=True)]
+        source = self._source(tuple((int(i.min()), int(i.max()) + 1) for i in index))
+        part = _Part(np.asarray(self.data[slices(source)]), source, self.input_shape)
+        return NetworkGrid(part, self.ratio, self.multiple)
+
+    def inside(self, box: Box) -> Box:
+        """Return the part of a box that is not padding."""
+        return tuple((a, min(b, n)) for (a, b), n in zip(box, self.shape, strict=True))
 
     def outputs(self, box: Box) -> Box:
         """Return the input voxels whose centres lie in a box of this grid."""
@@ -90,24 +101,41 @@ class NetworkGrid:
         """Return interpolated input at the voxels of a box of the unpadded grid."""
         from scipy.ndimage import affine_transform, gaussian_filter
 
-        ratio = np.array(self.ratio)
-        # anti-aliasing before coarser sampling: half of what the voxel grows by (scikit-image)
-        sigma = np.maximum((ratio - 1) / 2, 0)
-        reach = np.ceil(4 * sigma).astype(int) + 2
+        source, ratio = self._source(box), np.array(self.ratio)
+        values = gaussian_filter(self._input(source), self._blur(), mode="nearest", truncate=4.0)
         first = (np.array([a for a, _ in box]) + 0.5) * ratio - 0.5
-        last = (np.array([b for _, b in box]) - 0.5) * ratio - 0.5
-        spans = zip(first, last, reach, self.input_shape, strict=True)
-        source = tuple(
-            (min(max(math.floor(a) - h, 0), n - 1), min(max(math.ceil(b) + h + 1, 1), n))
-            for a, b, h, n in spans
-        )
-        values = gaussian_filter(self._input(source), sigma, mode="nearest", truncate=4.0)
         offset = first - np.array([a for a, _ in source])
         shape = tuple(b - a for a, b in box)
         return affine_transform(values, ratio, offset, output_shape=shape, order=1, mode="nearest")
 
+    def _source(self, box: Box) -> Box:
+        """Return the input voxels that a box of the unpadded grid is interpolated from."""
+        if not self.resampled:
+            return box
+        spans = []
+        for (a, b), r, n, s in zip(box, self.ratio, self.input_shape, self._blur(), strict=True):
+            reach = math.ceil(4 * s) + 2
+            first, last = math.floor((a + 0.5) * r - 0.5), math.ceil((b - 0.5) * r - 0.5)
+            spans.append((min(max(first - reach, 0), n - 1), min(max(last + reach + 1, 1), n)))
+        return tuple(spans)
+
+    def _blur(self) -> list[float]:
+        """Return the anti-aliasing deviation: half of what a voxel grows by (scikit-image)."""
+        return [max((r - 1) / 2, 0.0) for r in self.ratio]
+
     def _input(self, box: Box) -> np.ndarray:
         return np.asarray(self.data[slices(box)]).astype(np.float32)
+
+
+class _Part:
+    """A part of an array that is indexed as if it were the whole."""
+
+    def __init__(self, values: np.ndarray, box: Box, shape: tuple[int, ...]) -> None:
+        self._values, self._box, self.shape = values, box, shape
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        box = tuple((i.start, i.stop) for i in index)
+        return self._values[slices(box, self._box)]
 
 
 def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, float], list[str]]:

@@ -38,10 +38,6 @@ class LocalPipeline:
         One for each sample.
     steps : int
         Steps of the sampler.
-    folder : Path
-        For scratch files.
-    memory : int
-        Bytes that each array may take before it goes to a scratch file.
     """
 
     def __init__(
@@ -51,8 +47,6 @@ class LocalPipeline:
         scaling: Scaling,
         seeds: Sequence[int],
         steps: int,
-        folder: Path,
-        memory: int,
     ) -> None:
         config = model.info.network
         # channels last: the norm over channels moves no voxel; 1.4 times faster, measured
@@ -66,11 +60,15 @@ class LocalPipeline:
         self.encoder = cast(Encoder, self.networks.condition)
         self.unet = cast(LatentUNet, self.networks.denoiser.network)
         self.decoder = cast(Decoder, self.networks.autoencoder.decoder)
-        channels = config.condition_widths[-1]
-        self._features = scratch((channels, *self.latent), precision(self.device), folder, memory)
+
+    def allocate(self, folder: Path, memory: int) -> None:
+        """Make room for features and latents: arrays of more than `memory` bytes in `folder`."""
+        config = self.info.network
+        shape = (config.condition_widths[-1], *self.latent)
+        self._features = scratch(shape, precision(self.device), folder, memory)
         # a step reads the latents of its neighbours: one array to read, one to write
-        shape = (len(seeds), config.latent_channels, *self.latent)
-        count = 1 if steps == 1 else 2
+        shape = (len(self.seeds), config.latent_channels, *self.latent)
+        count = min(len(self.sigmas), 2)
         self._latents = [scratch(shape, torch.float32, folder, memory) for _ in range(count)]
 
     def features_window(self, block: Box) -> Box:
@@ -83,10 +81,18 @@ class LocalPipeline:
         margin = 1 if self.grid.resampled else 0
         return window(tile, [h + margin for h in self.decoder.halo], self.latent)
 
+    def region_block(self, region: Box) -> Box:
+        """Return the block whose latents are all that the tiles of a region need."""
+        return window(self.latents_window(region), (0, 0, 0), self.latent, self.stride)
+
+    def qpi_window(self, sites: Box) -> Box:
+        """Return the voxels of the padded grid that the QPI encoder needs for a box of sites."""
+        return window(scaled(sites, self.factor), self.encoder.halo, self.grid.padded, self.factor)
+
     @torch.inference_mode()
     def encode(self, box: Box) -> None:
         """Compute the features of the QPI at a box of latent sites."""
-        voxels = window(scaled(box, self.factor), self.encoder.halo, self.grid.padded, self.factor)
+        voxels = self.qpi_window(box)
         qpi = torch.from_numpy(self.scaling.apply(self.grid.read(voxels)).astype(np.float32))
         with autocast(self.device):
             features = self.encoder(qpi[None, None].to(self.device))
@@ -124,7 +130,7 @@ class LocalPipeline:
         """
         sites = self.latents_window(tile)
         latents = self._latents[(len(self.sigmas) - 1) % 2]
-        inside = self._inside(tile)
+        inside = self.grid.inside(scaled(tile, self.factor))
         margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.resampled else inside
         dapi = []
         for k in range(len(self.seeds)):
@@ -134,15 +140,6 @@ class LocalPipeline:
             cut = y[slices(margin, scaled(sites, self.factor))].float().cpu().numpy()
             dapi.append(self.grid.back(inside, unstabilise(cut, self.info.dapi), margin))
         return self.grid.outputs(inside), np.stack(dapi)
-
-    def outputs(self, tile: Box) -> Box:
-        """Return the input voxels of a tile (latent sites)."""
-        return self.grid.outputs(self._inside(tile))
-
-    def _inside(self, tile: Box) -> Box:
-        """Return the voxels of a tile that are not padding."""
-        spans = zip(scaled(tile, self.factor), self.grid.shape, strict=True)
-        return tuple((a, min(b, n)) for (a, b), n in spans)
 
 
 def _all(box: Box, within: Box | None = None) -> tuple[slice, ...]:

@@ -36,6 +36,7 @@ def stain(
     steps: int = 1,
     tiling: Tiling | None = None,
     centre: Centre | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> Job:
@@ -63,6 +64,8 @@ def stain(
         Tile sizes; by default planned from the free memory. The result does not depend on it.
     centre : callable, optional
         Returns the voxel (z, y, x) around which to start; asked again for each tile.
+    scheduler : str, optional
+        Address of a dask scheduler whose workers shall stain, each on its own fastest device.
     overwrite : bool
         Whether a result at `out` may be replaced.
     should_stop : callable, optional
@@ -104,7 +107,7 @@ def stain(
         yield Notice(text=text)
 
     stopped = False
-    with _scratch_folder(out) as folder, interruptible(model.networks, should_stop):
+    with _scratch_folder(out) as folder:
         task = Task(
             model,
             where,
@@ -118,7 +121,7 @@ def stain(
             centre=centre,
         )
         try:
-            yield from _run(task)
+            yield from _run(task, scheduler, should_stop)
         except Stopped:
             stopped = True
     value = None if stopped else output.finish()
@@ -204,15 +207,21 @@ class Stainer:
         return stained
 
 
-def _run(task: Task) -> Job:
-    if task.model.info.network.local:
-        from .tiled import TiledRun
+def _run(task: Task, scheduler: str | None, should_stop: ShouldStop | None) -> Job:
+    if scheduler is not None:
+        from .cluster import run_distributed
 
-        yield from TiledRun(task).events()
-    else:
-        from .blended import run_blended
+        yield from run_distributed(task, scheduler, should_stop)
+        return
+    with interruptible(task.model.networks, should_stop):
+        if task.model.info.network.local:
+            from .tiled import TiledRun
 
-        yield from run_blended(task)
+            yield from TiledRun(task).events()
+        else:
+            from .blended import run_blended
+
+            yield from run_blended(task)
 
 
 @contextmanager

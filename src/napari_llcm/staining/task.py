@@ -16,7 +16,7 @@ from ..models.normalise import Scaling
 from .grid import NetworkGrid
 from .memory import Tiling
 from .output import MemoryOutput, StoredOutput
-from .tiling import Box, size
+from .tiling import Box, scaled, size
 
 if TYPE_CHECKING:
     import torch
@@ -71,12 +71,21 @@ class Task:
     tiles: int = 0
     voxels: int = 0
 
+    def outputs(self, tile: Box) -> Box:
+        """Return the input voxels of a tile (latent sites)."""
+        voxels = scaled(tile, self.model.info.network.factor)
+        return self.grid.outputs(self.grid.inside(voxels))
+
     def put(self, box: Box, dapi: np.ndarray) -> Event:
         """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`."""
         data = dapi[0]
         if len(self.seeds) > 1:
             data = np.stack([dapi.mean(0), dapi.std(0, ddof=1)])
             box = ((0, 2), *box)
+        return self.keep(box, data)
+
+    def keep(self, box: Box, data: np.ndarray) -> Event:
+        """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
         self.output.put(box, data)
         self.tiles += 1
         self.voxels += size(box[-3:])

@@ -17,7 +17,9 @@ from ..models.device import precision
 from .memory import is_out_of_memory, plan, unet_stride, working_memory
 from .pipeline import LocalPipeline
 from .task import Task
-from .tiling import Box, covered, distance, halves, shared, size, tiles
+from .tiling import Box, common, covered, distance, halves, shared, size, tiles
+
+Sites = tuple[int, ...]
 
 # Share of each network in the arithmetic of the default model, for the time left
 _SHARES = {"encode": 0.2, "denoise": 0.3, "decode": 0.5}
@@ -25,40 +27,37 @@ _TOTAL = 100.0  # progress is in per cent
 
 
 class TiledRun:
-    """One run of local networks over a volume."""
+    """One run of local networks over a volume, or a region of it.
 
-    def __init__(self, task: Task) -> None:
+    Parameters
+    ----------
+    task : Task
+        What to do.
+    region : Box, optional
+        Latent sites, whole tiles: stain these alone, in one block.
+    """
+
+    def __init__(self, task: Task, region: Box | None = None) -> None:
         self.task = task
-        config = task.model.info.network
-        memory = working_memory(task.device)
-        self.pipeline = LocalPipeline(
-            task.model, task.grid, task.scaling, task.seeds, task.steps, task.folder, memory // 4
-        )
-        latent = self.pipeline.latent
-        tiling = task.tiling or plan(
-            config,
-            latent,
-            (self.pipeline.decoder.halo, self.pipeline.unet.halo),
-            precision(task.device).itemsize,
-            memory,
-            task.device.type,
-        )
-        tile = task.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
+        self.pipeline = make_pipeline(task)
+        self.pipeline.allocate(task.folder, working_memory(task.device) // 4)
+        latent, stride = self.pipeline.latent, self.pipeline.stride
+        tile, block = tile_and_block(task)
         task.output.start(tile)
-        stride = unet_stride(config)
-        block = _sites(tiling.block, config.factor, stride)
         self.align = {"encode": (1, 1, 1), "denoise": stride, "decode": (1, 1, 1)}
         self.limit: dict[str, int] = {}
-        stained = tuple(-(-n // f) for n, f in zip(task.grid.shape, config.factor, strict=True))
-        self.pending = [
-            t for t in tiles(stained, tile) if not task.output.is_done(self.pipeline.outputs(t))
-        ]
+        self.pending = pending_tiles(task, tile)
         self.blocks = tiles(latent, block)
+        if region is not None:
+            self.pending = [t for t in self.pending if shared(t, region)]
+            self.blocks = [self.pipeline.region_block(region)]
         if task.steps == 1:  # a job that goes on needs no block whose tiles are all done
             windows = [self.pipeline.latents_window(t) for t in self.pending]
             self.blocks = [b for b in self.blocks if any(shared(b, w) for w in windows)]
         windows = [self.pipeline.features_window(b) for b in self.blocks]
         self.unread = [t for t in tiles(latent, tile) if any(shared(t, w) for w in windows)]
+        if region is not None:  # the input may be there for this region alone
+            self.unread = [common(t, w) for t in self.unread for w in windows]
         samples = len(task.seeds)
         self._weight = {
             "encode": _SHARES["encode"],
@@ -152,6 +151,33 @@ class TiledRun:
         gc.collect()
         if self.task.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def make_pipeline(task: Task) -> LocalPipeline:
+    """Return the pipeline of a task, without its arrays."""
+    return LocalPipeline(task.model, task.grid, task.scaling, task.seeds, task.steps)
+
+
+def tile_and_block(task: Task) -> tuple[Sites, Sites]:
+    """Return the sizes of tiles and of blocks, in latent sites, for a task's volume and device."""
+    config, networks = task.model.info.network, task.model.networks
+    tiling = task.tiling or plan(
+        config,
+        [n // f for n, f in zip(task.grid.padded, config.factor, strict=True)],
+        (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore
+        precision(task.device).itemsize,
+        working_memory(task.device),
+        task.device.type,
+    )
+    tile = task.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
+    return tile, _sites(tiling.block, config.factor, unet_stride(config))
+
+
+def pending_tiles(task: Task, tile: Sites) -> list[Box]:
+    """Return the tiles, in latent sites, that are not done yet."""
+    factor = task.model.info.network.factor
+    stained = tuple(-(-n // f) for n, f in zip(task.grid.shape, factor, strict=True))
+    return [t for t in tiles(stained, tile) if not task.output.is_done(task.outputs(t))]
 
 
 def _sites(

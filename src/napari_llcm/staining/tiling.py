@@ -58,6 +58,12 @@ def shared(one: Box, other: Box) -> int:
     return math.prod(max(min(b, d) - max(a, c), 0) for (a, b), (c, d) in spans)
 
 
+def common(one: Box, other: Box) -> Box:
+    """Return the sites that two overlapping boxes share."""
+    spans = zip(one, other, strict=True)
+    return tuple((max(a, c), min(b, d)) for (a, b), (c, d) in spans)
+
+
 def covered(box: Box, done: Iterable[Box]) -> bool:
     """Return whether boxes that do not overlap cover `box` together."""
     return sum(shared(box, other) for other in done) == size(box)

@@ -1,0 +1,157 @@
+"""Staining on many machines: regions of the volume go out to dask workers, tiles come back.
+
+Every worker gets its region's part of the input with the halo that the networks need, so the
+result is the one that a single machine gives, and no file need be shared. One worker with one
+thread for each device is best.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..events import Job, Meter, Notice, ShouldStop, UserError
+from ..models.bundle import ModelBundle
+from ..models.device import pick_device
+from ..models.normalise import Scaling
+from .grid import NetworkGrid
+from .output import MemoryOutput
+from .task import Stopped, Task
+from .tiled import TiledRun, make_pipeline, pending_tiles, tile_and_block
+from .tiling import Box, halves, shared, size
+
+_PATIENCE = 0.1  # seconds between two looks at the workers
+_FOR_EACH_WORKER = 2  # regions, so that a fast worker helps a slow one
+
+
+class CollectedTiles(MemoryOutput):
+    """The tiles of a region, to be sent back.
+
+    Parameters
+    ----------
+    tile : sequence of int
+        Tile size in latent sites.
+    wanted : set of Box
+        Input voxels of the tiles that are not done yet.
+    """
+
+    def __init__(self, tile: Sequence[int], wanted: set[Box]) -> None:
+        self.tile: tuple[int, ...] = tuple(tile)
+        self.wanted = wanted
+        self.parts: list[tuple[Box, np.ndarray]] = []
+
+    def is_done(self, box: Box) -> bool:
+        """Return whether a tile is not wanted."""
+        return box not in self.wanted
+
+    def put(self, box: Box, data: np.ndarray) -> None:
+        """Keep the voxels of a box to be sent back."""
+        self.parts.append((box, data))
+
+
+def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) -> Job:
+    """Stain on the workers of a dask scheduler.
+
+    Parameters
+    ----------
+    task : Task
+        With local networks and one step.
+    scheduler : str
+        Address, such as "tcp://host:8786".
+    should_stop : callable, optional
+        Asked ten times a second.
+
+    Raises
+    ------
+    UserError
+        If dask.distributed is not installed, the scheduler does not answer, it has no workers,
+        or the model or the settings cannot be distributed.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UserError(
+            'To stain on many machines, run: pip install "napari-llcm[cluster]"'
+        ) from error
+    if task.steps > 1 or not task.model.info.network.local:
+        raise UserError("Many machines stain with local networks and in one step only.")
+    try:
+        client = Client(scheduler, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"No dask scheduler answers at {scheduler}.") from error
+    with client:
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        if not workers:
+            raise UserError(f"The dask scheduler at {scheduler} has no workers: start some.")
+        tile, block = tile_and_block(task)
+        task.output.start(tile)
+        pending = pending_tiles(task, tile)
+        regions = _regions(pending, tile, block, _FOR_EACH_WORKER * workers)
+        yield Notice(
+            text=f"Workers at {scheduler}: {workers}; parts of the volume: {len(regions)}."
+        )
+        work = partial(_stain_region, scaling=task.scaling, seeds=task.seeds, tile=tile)
+        model = client.scatter(task.model, broadcast=True)
+        pipeline = make_pipeline(task)
+        waiting, running = list(regions), dict[Any, Box]()
+        meter, done = Meter(float(sum(size(r) for r in regions))), 0.0
+        while waiting or running:
+            while waiting and len(running) < _FOR_EACH_WORKER * workers:
+                region = waiting.pop()
+                sites = pipeline.features_window(pipeline.region_block(region))
+                part = task.grid.cut(pipeline.qpi_window(sites))
+                boxes = {task.outputs(t) for t in pending if shared(t, region)}
+                running[client.submit(work, model, part, region, boxes, pure=False)] = region
+            if should_stop is not None and should_stop():
+                client.cancel(list(running))
+                raise Stopped
+            time.sleep(_PATIENCE)
+            for future in [f for f in running if f.done()]:
+                for box, data in future.result():
+                    yield task.keep(box, data)
+                done += size(running.pop(future))
+                yield meter.at(done)
+
+
+def _regions(
+    pending: list[Box], tile: Sequence[int], block: Sequence[int], count: int
+) -> list[Box]:
+    """Return boxes of whole tiles, no larger than a block, if possible at least `count`."""
+    if not pending:
+        return []
+    ends = [max(t[axis][1] for t in pending) for axis in range(3)]
+    regions: list[Box] = [tuple((0, n) for n in ends)]
+    largest_allowed = int(np.prod(block))
+    while len(regions) < count or size(regions[-1]) > largest_allowed:
+        parts = halves(regions[-1], tile)
+        if len(parts) < 2:
+            break
+        regions = sorted(regions[:-1] + parts, key=size)
+    return [r for r in regions if any(shared(r, t) for t in pending)]
+
+
+def _stain_region(
+    model: ModelBundle,
+    grid: NetworkGrid,
+    region: Box,
+    wanted: set[Box],
+    *,
+    scaling: Scaling,
+    seeds: list[int],
+    tile: Sequence[int],
+) -> list[tuple[Box, np.ndarray]]:
+    """Return the boxes and voxels of a region's tiles; runs on a worker."""
+    device = pick_device()
+    model.networks.to(device)
+    output = CollectedTiles(tile, wanted)
+    with tempfile.TemporaryDirectory() as folder:
+        task = Task(model, device, grid, scaling, seeds, 1, output, Path(folder))
+        for _ in TiledRun(task, region).events():
+            pass
+    return output.parts
