@@ -96,3 +96,21 @@ def test_a_senseless_threshold_is_refused(iou: float) -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(UserError, match="same field"):
         match_nuclei(field(), field()[1:])
+
+
+def test_every_object_is_accounted_for() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        truth, found = rng.integers(0, 6, (2, 3, 5, 5))
+        matches = match_nuclei(truth, found, iou=0.15)
+        counts = matches.counts
+        verdicts = counts.found + counts.misshapen + counts.merged + counts.split + counts.missed
+        assert verdicts == counts.truth
+        assert counts.found <= counts.detected <= min(counts.truth, counts.stain)
+        # Partners of the one-to-one kind point at each other.
+        back = dict(zip(matches.found_ids, matches.found_partner, strict=True))
+        for label, verdict, partner in zip(
+            matches.truth_ids, matches.truth_verdicts, matches.truth_partner, strict=True
+        ):
+            if verdict in ("found", "misshapen"):
+                assert back[partner] == label

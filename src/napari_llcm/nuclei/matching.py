@@ -92,9 +92,11 @@ def match_nuclei(truth_labels: np.ndarray, found_labels: np.ndarray, iou: float 
         raise UserError(f"The IoU threshold must lie above 0 and at most at 1, not at {iou}.")
     overlap = _Overlap(truth_labels, found_labels)
     found_pairs = overlap.assign(overlap.iou >= iou)
-    detected_pairs = overlap.assign(overlap.touches())
+    # A nucleus that was found keeps its partner: only the others look for one of any shape.
+    taken = np.isin(overlap.t, overlap.t[found_pairs]) | np.isin(overlap.f, overlap.f[found_pairs])
+    misshapen_pairs = overlap.assign(overlap.touches() & ~taken)
     per_threshold = tuple(overlap.assign(overlap.iou >= t).size for t in THRESHOLDS)
-    return _judge(overlap, found_pairs, detected_pairs, per_threshold, iou)
+    return _judge(overlap, found_pairs, misshapen_pairs, per_threshold, iou)
 
 
 class _Overlap:
@@ -160,7 +162,7 @@ class _Overlap:
 def _judge(
     overlap: _Overlap,
     found_pairs: np.ndarray,
-    detected_pairs: np.ndarray,
+    misshapen_pairs: np.ndarray,
     per_threshold: tuple[int, ...],
     iou: float,
 ) -> Matches:
@@ -174,7 +176,7 @@ def _judge(
         truth[overlap.t[pairs]] = found[overlap.f[pairs]] = verdict
         partner_t[overlap.t[pairs]], partner_f[overlap.f[pairs]] = pairs, pairs
 
-    pair_up(detected_pairs, "misshapen")
+    pair_up(misshapen_pairs, "misshapen")
     pieces = np.flatnonzero(overlap.of_found > _MOSTLY)
     in_truth = np.bincount(overlap.t[pieces], minlength=nt)
     pieces = pieces[in_truth[overlap.t[pieces]] > 1]
@@ -189,7 +191,7 @@ def _judge(
     truth[overlap.t[swallowed]] = found[overlap.f[swallowed]] = "merged"
     pair_up(found_pairs, "found")
 
-    one_to_one = np.concatenate([detected_pairs, found_pairs])
+    one_to_one = np.concatenate([misshapen_pairs, found_pairs])
     seen_t, seen_f = np.zeros(nt, bool), np.zeros(nf, bool)
     seen_t[overlap.t[one_to_one]] = seen_f[overlap.f[one_to_one]] = True
     tally = {v: int(np.sum(truth == v)) for v in ("misshapen", "merged", "split", "missed")}
@@ -227,10 +229,10 @@ def _lookup(pair: np.ndarray, values: np.ndarray, index: np.ndarray) -> np.ndarr
 
 def _indexed(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the labels in use, their sizes in voxels, and each voxel's index (-1: background)."""
-    ids, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    index = index.ravel()
-    if ids.size and ids[0] == 0:
-        return ids[1:], sizes[1:], index - 1
+    inside = np.flatnonzero(labels)  # sorting the background would take most of the time
+    ids, which, sizes = np.unique(labels.ravel()[inside], return_inverse=True, return_counts=True)
+    index = np.full(labels.size, -1)
+    index[inside] = which
     return ids, sizes, index
 
 
