@@ -173,7 +173,10 @@ def _load_named(weights: str, version: str, device: torch.device) -> Loaded:
     try:
         model = models.CellposeModel(device=device, pretrained_model=str(path))
     except Exception as error:  # whatever a file that is no such model makes Cellpose raise
-        raise UserError(f"{path} holds no weights for Cellpose {version} ({error}).") from error
+        raise UserError(
+            f"{path} holds no weights for Cellpose {version}: give a model of that version (those "
+            "of Cellpose 3 and 4 do not load in each other)."
+        ) from error
     if version.startswith("3"):
         return Loaded(model.net, float(model.diam_mean), model.nchan, 224, False, 99.0)
     return Loaded(model.net, 30.0, 3, 256, False, 99.0)
