@@ -5,14 +5,18 @@ from .checks import check_stack
 from .omezarr import ZarrWriter
 from .pairs import Pair, find_pairs
 from .reading import read
+from .registration import Registration, apply_shift, check_registration
 from .volume import Spacing, Volume, planes
 from .writing import write
 
 __all__ = [
     "Pair",
+    "Registration",
     "Spacing",
     "Volume",
     "ZarrWriter",
+    "apply_shift",
+    "check_registration",
     "check_stack",
     "disk_errors",
     "find_pairs",

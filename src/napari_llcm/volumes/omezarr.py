@@ -237,24 +237,29 @@ class ZarrWriter:
         while max(level.shape[-2:]) > _SMALLEST:
             # Halve the finest axes only, so that voxels become cubes on the way up.
             finest = min(size[i] for i in spatial if level.shape[i] > 1)
-            factors = {i: 2 for i in spatial if level.shape[i] > 1 and size[i] < 1.5 * finest}
+            factors = np.ones(len(self.axes), int)
+            for i in spatial:
+                factors[i] += level.shape[i] > 1 and size[i] < 1.5 * finest
             smaller = _halved(da.from_zarr(level), factors, self.labels)
             level = self._create(str(len(datasets)), smaller.shape, self.array.dtype, None)
             _store(smaller, level)
             if not self.labels:  # a mean lies in the middle of the voxels it was made of
-                start = start + [size[i] / 2 if i in factors else 0 for i in range(len(size))]
-            size = size * [factors.get(i, 1) for i in range(len(size))]
+                start = start + size * (factors - 1) / 2
+            size = size * factors
             datasets.append(_dataset(str(len(datasets)), size, start))
         return datasets
 
 
-def _halved(data: da.Array, factors: dict[int, int], labels: bool) -> da.Array:
+def _halved(data: da.Array, factors: np.ndarray, labels: bool) -> da.Array:
     import dask.array as da
 
     if labels:
-        return data[tuple(slice(None, None, factors.get(i, 1)) for i in range(data.ndim))]
-    data = data.rechunk({i: _even(data.chunks[i]) for i in factors})
-    return da.coarsen(np.mean, data, factors, trim_excess=True).astype(data.dtype)
+        return data[tuple(slice(None, None, int(f)) for f in factors)]
+    even = {i: _even(data.chunks[i]) for i, f in enumerate(factors) if f > 1}
+    mean = da.coarsen(
+        np.mean, data.rechunk(even), dict(enumerate(factors.tolist())), trim_excess=True
+    )
+    return mean.astype(data.dtype)
 
 
 def _store(data: da.Array, array: Any) -> None:

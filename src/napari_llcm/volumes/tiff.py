@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -34,19 +36,18 @@ def read_tiff(path: Path) -> Volume:
     import zarr
     from tifffile import TiffFile, TiffFileError
 
-    try:
-        tif = TiffFile(path)
-    except (TiffFileError, ValueError, struct.error) as error:
-        raise UserError(f"{path} is not a TIFF file, or is damaged.") from error
-    try:
-        if not tif.pages or not tif.series:
-            raise UserError(f"{path} holds no image.")
-        series = tif.series[0]
-        _check_whole(tif, series, path)
+    with ExitStack() as on_error:
+        try:
+            with _no_lost_tags():
+                tif = on_error.enter_context(TiffFile(path))
+                series = tif.series[0]
+                _check_whole(tif, series)
+        except (TiffFileError, ValueError, IndexError, struct.error) as error:
+            raise UserError(
+                f"{path} is not a TIFF file, or is cut short or damaged: copy or export it again."
+            ) from error
         array = zarr.open_array(series.aszarr(level=0), mode="r")
-    except BaseException:
-        tif.close()
-        raise
+        on_error.pop_all()  # the lazy array keeps the file open
     volume = Volume(da.from_array(array, chunks=array.chunks, name=False), axes=series.axes.lower())
     if tif.is_ome and tif.ome_metadata:
         return _with_ome(volume, tif.ome_metadata)
@@ -55,26 +56,43 @@ def read_tiff(path: Path) -> Volume:
     return volume
 
 
-def _check_whole(tif: TiffFile, series: TiffPageSeries, path: Path) -> None:
-    """Refuse a file whose directory or pixels end beyond the file's end."""
-    cut = UserError(f"{path} is cut short or damaged: copy or export it again.")
-    size = tif.filehandle.size
+@contextmanager
+def _no_lost_tags() -> Iterator[None]:
+    """Raise a ValueError where tifffile logs a tag beyond the file's end (and goes on without)."""
+    lost: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "invalid value offset" in record.getMessage():
+                lost.append(record.getMessage())
+
+    listener, logger = Listener(), logging.getLogger("tifffile")
+    logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)
+    if lost:
+        raise ValueError(lost[0])
+
+
+def _check_whole(tif: TiffFile, series: TiffPageSeries) -> None:
+    """Raise a ValueError where a directory or pixels end beyond the file's end."""
     where = tif.pages.next_page_offset
     if where is not None:
         tif.filehandle.seek(where)
         if tif.filehandle.read(tif.tiff.offsetsize).strip(b"\0"):
-            raise cut  # the last directory points to another one, which is not there
+            raise ValueError("the last directory points to another one, which is not there")
     if series.dataoffset is not None:
-        if series.dataoffset + series.nbytes > size:
-            raise cut
+        if series.dataoffset + series.nbytes > tif.filehandle.size:
+            raise ValueError("pixels are missing")
         return
     for page in series.pages:
         if page is None:
-            raise cut
-        end = page.parent.filehandle.size
+            raise ValueError("planes are missing")
         ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
-        if any(e > end for e in ends):
-            raise cut
+        if max(ends, default=0) > page.parent.filehandle.size:
+            raise ValueError("pixels are missing")
 
 
 def _with_ome(volume: Volume, xml: str) -> Volume:

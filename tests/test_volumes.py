@@ -1,0 +1,391 @@
+"""Volumes come back as they were written, with their scale; wrong files end with one sentence."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_llcm.events import UserError
+from napari_llcm.volumes import Volume, ZarrWriter, check_stack, planes, read, write
+
+SPACING = (0.8, 0.25, 0.5)
+
+
+def _noise(shape: tuple[int, ...] = (5, 12, 9), dtype: str = "uint16") -> np.ndarray:
+    return (np.random.default_rng(0).random(shape) * 200).astype(dtype)
+
+
+def _tiff(path: Path, data: np.ndarray, **options: Any) -> Path:
+    tifffile.imwrite(path, data, **options)
+    return path
+
+
+# What is written is read back
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr", ".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "uint32"])
+def test_write_then_read(tmp_path: Path, suffix: str, dtype: str) -> None:
+    data = _noise(dtype=dtype)
+    volume = Volume(
+        data, SPACING, origin=(1.0, 2.0, 3.5), name="a", metadata={"seed": 1, "by": "é"}
+    )
+    back = read(write(tmp_path / f"a{suffix}", volume))
+    assert back.name == "a"
+    assert back.axes == "zyx"
+    assert back.dtype == data.dtype
+    np.testing.assert_array_equal(back.numpy(), data)
+    np.testing.assert_allclose(back.spacing, SPACING)
+    np.testing.assert_allclose(back.origin, (1.0, 2.0, 3.5))
+    if "nii" not in suffix:
+        assert back.metadata == {"seed": 1, "by": "é"}
+    assert [p.name for p in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+def test_channels_and_time_survive_and_can_be_chosen(tmp_path: Path, suffix: str) -> None:
+    data = _noise((2, 3, 4, 12, 9))
+    volume = Volume(data, SPACING, axes="tczyx", channels=("phase", "DAPI", "actin"))
+    path = write(tmp_path / f"a{suffix}", volume)
+    back = read(path)
+    assert back.axes == "tczyx"
+    assert back.channels == ("phase", "DAPI", "actin")
+    np.testing.assert_array_equal(read(path, channel="DAPI", time=1).numpy(), data[1, 1])
+    with pytest.raises(UserError, match="phase, DAPI, actin"):
+        read(path, time=0)
+    assert read(path, channels=["a", "b", "c"]).channels == ("a", "b", "c")
+
+
+def test_a_volume_without_spacing_stays_without(tmp_path: Path) -> None:
+    for suffix in (".ome.tif", ".ome.zarr", ".nii"):
+        assert read(write(tmp_path / f"a{suffix}", Volume(_noise()))).spacing is None
+
+
+def test_64_bit_labels_fit_ome_tiff_or_say_so(tmp_path: Path) -> None:
+    labels = np.arange(24, dtype=np.int64).reshape(2, 3, 4)
+    assert read(write(tmp_path / "a.tif", Volume(labels))).dtype == np.int32
+    with pytest.raises(UserError, match="too large"):
+        write(tmp_path / "b.tif", Volume(labels + 2**40))
+    assert not (tmp_path / "b.tif").exists()
+
+
+def test_tiff_turns_big_where_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_llcm.volumes.tiff._CLASSIC_LIMIT", 1000)
+    with tifffile.TiffFile(write(tmp_path / "a.ome.tif", Volume(_noise()))) as tif:
+        assert tif.is_bigtiff
+
+
+def test_zarr_is_valid_multiscale_with_scale_and_translation(tmp_path: Path) -> None:
+    data = _noise((6, 600, 300), "float32")
+    path = write(tmp_path / "a.ome.zarr", Volume(data, (2.0, 0.5, 0.5), origin=(0.0, 0.0, 10.0)))
+    ome = json.loads((path / "zarr.json").read_text())["attributes"]["ome"]
+    assert ome["version"] == "0.5"
+    image = ome["multiscales"][0]
+    assert [a["unit"] for a in image["axes"]] == ["micrometer"] * 3
+    levels = [zarr.open_array(path / d["path"], mode="r") for d in image["datasets"]]
+    assert [a.shape for a in levels] == [(6, 600, 300), (6, 300, 150), (6, 150, 75)]
+    scale, translation = image["datasets"][1]["coordinateTransformations"]
+    assert scale["scale"] == [2.0, 1.0, 1.0]
+    assert translation["translation"] == [0.0, 0.25, 10.25]
+    mean = data.reshape(6, 300, 2, 150, 2).mean((2, 4))
+    np.testing.assert_allclose(levels[1][:], mean, rtol=1e-6)
+
+
+def test_a_pyramid_of_labels_is_not_averaged(tmp_path: Path) -> None:
+    labels = np.where(_noise((4, 300, 300)) > 100, 7, 90).astype(np.uint32)
+    path = write(tmp_path / "a.zarr", Volume(labels, SPACING), labels=True)
+    assert set(np.unique(zarr.open_array(path / "1", mode="r")[:])) == {7, 90}
+
+
+def test_a_store_is_filled_tile_by_tile_and_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.zarr"
+    first = ZarrWriter(path, (4, 40, 40), "float32", spacing=SPACING, chunks=(2, 20, 20))
+    first.array[:2] = 1
+    assert not path.exists()
+    second = ZarrWriter(path, (4, 40, 40), "float32", spacing=SPACING, resume=True)
+    assert second.resumed
+    second.array[2:] = 2
+    back = read(second.finish({"model": "x"}))
+    assert back.numpy()[:, 0, 0].tolist() == [1, 1, 2, 2]
+    assert back.metadata == {"model": "x"}
+    assert not second.partial.exists()
+    with pytest.raises(UserError, match="exists already"):
+        ZarrWriter(path, (4, 40, 40), "float32")
+
+
+# Other people's files
+
+
+@pytest.mark.parametrize(("unit", "length"), [("micron", 1.0), ("nm", 1e-3), ("\\u00B5m", 1.0)])
+def test_imagej_calibration(tmp_path: Path, unit: str, length: float) -> None:
+    data = _noise((3, 2, 12, 9))
+    path = _tiff(
+        tmp_path / "a.tif",
+        data,
+        imagej=True,
+        resolution=(4.0, 2.0),
+        metadata={"axes": "ZCYX", "spacing": 1.5, "unit": unit},
+    )
+    volume = read(path)
+    assert volume.axes == "czyx"
+    np.testing.assert_allclose(volume.spacing, np.array([1.5, 0.5, 0.25]) * length, rtol=1e-6)
+    np.testing.assert_array_equal(volume.select(1).numpy(), data[:, 1])
+
+
+def test_imagej_in_inches(tmp_path: Path) -> None:
+    path = _tiff(
+        tmp_path / "a.tif",
+        _noise(),
+        imagej=True,
+        resolution=(25400.0, 12700.0),
+        resolutionunit="INCH",
+        metadata={"axes": "ZYX", "spacing": 1e-4},
+    )
+    np.testing.assert_allclose(read(path).spacing, (2.54, 2.0, 1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_a_plain_tiff_is_a_lazy_stack(tmp_path: Path, compression: str | None) -> None:
+    data = _noise()
+    volume = read(_tiff(tmp_path / "a.tif", data, compression=compression))
+    assert volume.axes == "zyx"
+    assert volume.spacing is None
+    assert not isinstance(volume.data, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(volume.data[2, 3:5]), data[2, 3:5])
+
+
+def test_ome_units_and_overrides(tmp_path: Path) -> None:
+    metadata: dict[str, Any] = {"axes": "ZYX"}
+    for axis, size in zip("ZYX", (800, 250, 500), strict=True):
+        metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
+    data = _noise()
+    path = _tiff(tmp_path / "a.ome.tif", data, metadata=metadata)
+    np.testing.assert_allclose(read(path).spacing, SPACING)
+    other = read(path, axes="xyz", spacing=(1, 2, 3))
+    assert other.spacing == (1.0, 2.0, 3.0)
+    np.testing.assert_array_equal(other.numpy(), data.transpose(2, 1, 0))
+    frames = read(path, axes="tyx")
+    with pytest.raises(UserError, match=r"time series of 2D images.*zyx"):
+        frames.select()
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_ome_zarr_of_either_version(tmp_path: Path, version: str) -> None:
+    data = _noise((1, 2, 4, 12, 9))
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.create_array("s0", data=data)
+    space = [{"name": a, "type": "space", "unit": "nanometer"} for a in "zyx"]
+    image = {
+        "axes": [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}, *space],
+        "datasets": [
+            {
+                "path": "s0",
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [1, 1, 400, 125, 250]},
+                    {"type": "translation", "translation": [0, 0, 100, 0, 0]},
+                ],
+            }
+        ],
+        "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 2, 2, 2]}],
+    }
+    ome = {"multiscales": [image], "omero": {"channels": [{"label": "a"}, {"label": "b"}]}}
+    group.attrs.update(ome if version == "0.4" else {"ome": {"version": "0.5", **ome}})
+    volume = read(tmp_path / "a.zarr")
+    assert volume.axes == "czyx"
+    assert volume.channels == ("a", "b")
+    np.testing.assert_allclose(volume.spacing, SPACING)
+    np.testing.assert_allclose(volume.origin, (0.2, 0, 0))
+    np.testing.assert_array_equal(volume.select("b").numpy(), data[0, 1])
+
+
+def test_nifti_in_millimetres_is_turned_to_zyx(tmp_path: Path) -> None:
+    data = _noise((9, 12, 5), "int16")
+    image = nibabel.Nifti1Image(data, np.diag([5e-4, 2.5e-4, 8e-4, 1.0]))
+    image.header.set_xyzt_units("mm")
+    image.header.set_slope_inter(2.0, 1.0)
+    nibabel.save(image, tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    np.testing.assert_allclose(volume.spacing, SPACING)
+    np.testing.assert_array_equal(volume.numpy(), nibabel.load(tmp_path / "a.nii").get_fdata().T)
+
+
+def test_a_folder_of_planes_is_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    import imageio.v3
+
+    data = _noise((11, 12, 9), "uint8")
+    for z, plane in enumerate(data):
+        _tiff(tmp_path / f"z{z}.tif", plane) if z % 2 else imageio.v3.imwrite(
+            tmp_path / f"z{z}.png", plane
+        )
+    (tmp_path / "notes.txt").write_text("about")
+    volume = read(tmp_path, spacing=SPACING)
+    assert volume.axes == "zyx"
+    np.testing.assert_array_equal(volume.numpy(), data)
+    _tiff(tmp_path / "z20.tif", data[0, :5])
+    with pytest.raises(UserError, match=r"z20\.tif is 5 × 9.*12 × 9"):
+        read(tmp_path)
+
+
+def test_planes_are_read_a_chunk_at_a_time(tmp_path: Path) -> None:
+    data = _noise((70, 12, 9))
+    volume = read(write(tmp_path / "a.zarr", Volume(data)))
+    np.testing.assert_array_equal(np.stack(list(planes(volume))), data)
+
+
+# Mistakes
+
+
+def _empty_folder(tmp_path: Path) -> Path:
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder"
+
+
+def _file(name: str, content: bytes) -> Any:
+    def make(tmp_path: Path) -> Path:
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    return make
+
+
+def _bare_zarr(tmp_path: Path) -> Path:
+    zarr.open_group(tmp_path / "a.zarr", mode="w").create_array("0", data=_noise())
+    return tmp_path / "a.zarr"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: p / "gone.tif", "no file or folder"),
+        (_empty_folder, "folder without images"),
+        (_file("a.tif", b""), "empty file"),
+        (_file("a.tif", b"not an image, I fear"), "not a TIFF"),
+        (_file("a.tif", b"II*\0\x08\0\0\0"), "TIFF|no image"),
+        (_file("a.nii", b"no" * 400), "not a NIfTI"),
+        (_file("a.png", b"no" * 400), "not an image"),
+        (_file("a.czi", b"no" * 400), r"pip install|bioio"),
+        (_bare_zarr, "without the OME metadata"),
+        (lambda p: _tiff(p / "a.tif", _noise((4, 12, 9, 3), "uint8"), photometric="rgb"), "RGB"),
+        (lambda p: _tiff(p / "a.tif", _noise((3, 4, 5, 12, 9))), "name them"),
+        (
+            lambda p: _tiff(
+                p / "a.tif",
+                _noise(),
+                imagej=True,
+                resolution=(1e-4, 1),
+                metadata={"axes": "ZYX", "spacing": 1, "unit": "um"},
+            ),
+            "10000 µm",
+        ),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, make: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read(make(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"axes": "zy"},
+        {"axes": "zyy"},
+        {"axes": "zyq"},
+        {"spacing": (1, 2)},
+        {"spacing": (0, 1, 1)},
+        {"spacing": (float("nan"), 1, 1)},
+        {"spacing": (5000, 1, 1)},
+        {"channels": ["a", "b"]},
+        {"channel": 7, "axes": "cyx"},
+    ],
+)
+def test_overrides_that_do_not_fit(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        read(_tiff(tmp_path / "a.tif", _noise()), **options)
+
+
+@pytest.mark.parametrize("kind", ["plain", "zlib", "imagej", "ome", "bigtiff"])
+@pytest.mark.parametrize("share", [0.002, 0.05, 0.3, 0.6, 0.99])
+def test_a_truncated_tiff_is_noticed_on_opening(tmp_path: Path, kind: str, share: float) -> None:
+    options: dict[str, Any] = {
+        "plain": {"metadata": None},
+        "zlib": {"compression": "zlib"},
+        "imagej": {"imagej": True},
+        "ome": {"ome": True, "compression": "zlib"},
+        "bigtiff": {"bigtiff": True, "compression": "zlib", "metadata": None},
+    }[kind]
+    path = _tiff(tmp_path / "a.tif", _noise((20, 64, 64)), **options)
+    whole = path.read_bytes()
+    assert read(path).shape == (20, 64, 64)
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match=r"cut short|damaged|no image"):
+        read(path)
+
+
+def test_damaged_pixels_are_found_by_the_check(tmp_path: Path) -> None:
+    path = _tiff(tmp_path / "a.tif", _noise((8, 64, 64)), compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        start = tif.pages[5].dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[start : start + 200] = bytes(200)
+    path.write_bytes(bytes(content))
+    with pytest.raises(UserError, match="damaged"):
+        check_stack(read(path))
+
+
+@pytest.mark.parametrize(
+    ("data", "axes", "words"),
+    [
+        (_noise((12, 9)), "yx", "2D image; a stack of at least 2 planes"),
+        (_noise((1, 12, 9)), "zyx", "1 plane;"),
+        (_noise((2, 4, 12, 9)), "czyx", "choose one channel"),
+        (np.full((4, 5, 6), np.nan, "float32"), "zyx", "NaN"),
+        (np.full((4, 5, 6), 3.0), "zyx", "same value"),
+        (np.where(np.arange(120).reshape(4, 5, 6) == 99, np.inf, 1.0), "zyx", "plane 3"),
+        (np.zeros((4, 0, 6)), "zyx", "empty"),
+        (_noise((4, 5, 6)) * 1j, "zyx", "real numbers"),
+    ],
+)
+def test_stacks_that_no_network_can_work_on(data: np.ndarray, axes: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        check_stack(Volume(data, axes=axes))
+
+
+def test_a_sound_stack_passes() -> None:
+    check_stack(Volume(_noise()))
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr", ".nii.gz"])
+def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tifffile.TiffWriter.write", full)
+    monkeypatch.setattr("dask.array.store", full)
+    monkeypatch.setattr("nibabel.save", full)
+    with pytest.raises(UserError, match="no space left"):
+        write(tmp_path / f"a{suffix}", Volume(_noise()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_that_must_not_be_replaced(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", Volume(_noise()))
+    with pytest.raises(UserError, match="exists already"):
+        write(path, Volume(_noise()))
+    write(path, Volume(_noise((3, 4, 5))), overwrite=True)
+    assert read(path).shape == (3, 4, 5)
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "thesis.doc").write_text("precious")
+    with pytest.raises(UserError, match="holds other files"):
+        write(tmp_path / "mine.zarr", Volume(_noise()), overwrite=True)
+    with pytest.raises(UserError, match="must end with"):
+        write(tmp_path / "a.png", Volume(_noise()))
