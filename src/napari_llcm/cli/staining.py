@@ -37,6 +37,9 @@ def stain(
     channel: Channel = None,
     time: Time = None,
     spacing: SpacingText = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler: stain on its workers.")
+    ] = None,
     overwrite: Overwrite = False,
     events: Events = None,
 ) -> None:
@@ -58,13 +61,18 @@ def stain(
             seed=seed,
             samples=samples,
             steps=steps,
+            scheduler=scheduler,
             overwrite=overwrite,
             should_stop=stop,
         ),
         lines,
     )
-    if not lines:
-        result = finished.result
+    result = finished.result
+    if lines:
+        return
+    if result["stopped"]:
+        stdout.print("Stopped. What is done is kept: the same command goes on from there.")
+    else:
         stdout.print(
             f"Stained {volume.name} in {duration(result['seconds'])} "
             f"({result['voxels_per_second'] / 1e6:.2f} megavoxels/s on {result['device']}): {out}"

@@ -53,7 +53,7 @@ class VolumeReader(ImageReader):
 
     def read(self, data: Any, **kwargs: Any) -> Volume:
         """Return the volume of a path, resampled to the training spacing where that differs."""
-        from ..volumes import check_stack, read
+        from ..volumes import check_stack, read, resample
 
         path = data[0] if isinstance(data, Sequence) and not isinstance(data, str) else data
         volume = read(path).select()
@@ -63,8 +63,6 @@ class VolumeReader(ImageReader):
             and volume.spacing
             and not np.allclose(volume.spacing, self.spacing, rtol=0.05)
         ):
-            from ..volumes import resample
-
             volume = resample(volume, self.spacing)
         return volume
 

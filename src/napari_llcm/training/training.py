@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import __version__
 from ..events import Checkpoint, Finished, Job, Meter, Notice, ShouldStop, Started, Step
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, load_bundle, save_bundle
 from ..models.device import autocast, pick_device
 from ..models.library import find_model
 from ..models.stainer import StainerNetworks
-from ..volumes import Pair, Spacing, Volume, find_pairs
+from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
 from .config import PHASES, Phase, TrainJob
 from .data import Batches, encode_latents, load_pairs, median_scalings
 from .losses import consistency_loss, vae_loss
@@ -28,6 +28,7 @@ from .state import PhaseState
 from .validation import Validator
 
 _LOG_SECONDS = 5.0
+_CHECKED = 6  # pairs, spread over the list, whose registration is looked at
 
 
 def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None = None) -> Job:
@@ -79,6 +80,7 @@ def _run(
     spacing = info.spacing if info and info.spacing else _common_spacing(opened)
     voxels = sum(int(np.prod(volume.shape)) for volume in opened)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
+    yield from _check_registration(pairs, should_stop)
     training, validation = _split(pairs, job)
     yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
     data = load_pairs(training, job, spacing, voxels, folder.cache)
@@ -224,6 +226,23 @@ def _networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     return networks, bundle.info
 
 
+def _check_registration(pairs: list[Pair], should_stop: ShouldStop | None) -> Job:
+    """Tell of pairs whose stacks do not lie on each other: nothing can be learned from them."""
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, _CHECKED).round().astype(int))
+    for i in chosen:
+        if should_stop is not None and should_stop():
+            return
+        qpi, dapi, _ = pairs[i].read()
+        found = check_registration(qpi, dapi)
+        if found.verdict != "registered":
+            yield Notice(text=f"{pairs[i].name}: {found.sentence}")
+    if len(chosen) < len(pairs):
+        yield Notice(
+            text=f"Checked the registration of {len(chosen)} of {len(pairs)} pairs; "
+            "napari-llcm pairs checks all."
+        )
+
+
 def _split(pairs: list[Pair], job: TrainJob) -> tuple[list[Pair], list[Pair]]:
     """Hold out pairs, evenly spread over the list: none of them is ever trained on."""
     held = round(len(pairs) * job.validation_share)
@@ -255,7 +274,7 @@ def _standardised(latents: list[list[Tensor]], networks: StainerNetworks) -> lis
 
 def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: _Trainer) -> None:
     info.provenance |= {
-        "napari_llcm": __version__,
+        "napari_llcm": version("napari-llcm"),
         "torch": torch.__version__,
         "pairs": len(pairs),
         "init": job.init,
