@@ -6,6 +6,7 @@ from .omezarr import ZarrWriter
 from .pairs import Pair, find_pairs
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
+from .resampling import resample, resample_to
 from .volume import Spacing, Volume, planes
 from .writing import write
 
@@ -22,5 +23,7 @@ __all__ = [
     "find_pairs",
     "planes",
     "read",
+    "resample",
+    "resample_to",
     "write",
 ]

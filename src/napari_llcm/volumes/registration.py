@@ -157,7 +157,7 @@ def check_registration(qpi: Volume, dapi: Volume, *, limit: float = 10.0) -> Reg
     return Registration(verdict, sentence, shift, score, whole[2] / len(tiles), local, overlay)
 
 
-def apply_shift(volume: Volume, shift: Sequence[float]) -> Volume:
+def apply_shift(volume: Volume, shift: Sequence[float], *, order: int = 1) -> Volume:
     """Return the volume moved by a rigid shift; what comes in from outside is 0.
 
     Parameters
@@ -165,8 +165,9 @@ def apply_shift(volume: Volume, shift: Sequence[float]) -> Volume:
     volume : Volume
         Axes "zyx"; read into memory.
     shift : sequence of float
-        Voxels (z, y, x), as in `Registration.shift`. Fractions are interpolated linearly, but
-        for whole-number labels use whole shifts.
+        Voxels (z, y, x), as in `Registration.shift`.
+    order : int
+        Of the spline for fractions of a voxel: 1 is linear; 0, nearest neighbour, is for labels.
 
     Returns
     -------
@@ -176,11 +177,12 @@ def apply_shift(volume: Volume, shift: Sequence[float]) -> Volume:
     from scipy import ndimage
 
     data = volume.numpy()
-    moved = ndimage.shift(data.astype(np.float64), shift, order=1)
-    if data.dtype.kind in "iu":
+    values = data if order == 0 else data.astype(np.float32)
+    moved = ndimage.shift(values, shift, order=order)
+    if order > 0 and data.dtype.kind in "iu":
         moved = np.rint(moved)
     record = {**volume.metadata, "shifted_by_voxels": [float(s) for s in shift]}
-    return volume.replace(data=moved.astype(data.dtype), metadata=record)
+    return volume.replace(data=moved.astype(data.dtype, copy=False), metadata=record)
 
 
 def _judge(
@@ -220,7 +222,7 @@ def _tiles(shape: Sequence[int]) -> list[tuple[slice, ...]]:
     z = slice((shape[0] - depth) // 2, (shape[0] + depth) // 2)
     spans = []
     for n in shape[1:]:
-        count = int(np.clip(n // 40, 1, 3))
+        count = int(np.clip(n // 32, 1, 3))
         size = min(n // count, _TILE)
         starts = np.linspace(0, n - size, count).astype(int)
         spans.append([slice(int(s), int(s) + size) for s in starts])

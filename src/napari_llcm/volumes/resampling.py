@@ -1,41 +1,96 @@
-"""Another voxel size: the whole volume at once, for training; staining resamples tile by tile."""
+"""Bring a volume to another spacing, and back to the grid that it came from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from ..events import UserError
+from .calibration import checked_spacing
 from .volume import Spacing, Volume
 
 
-def resample(volume: Volume, spacing: Spacing) -> Volume:
-    """Return a volume on a grid of another spacing that covers the same field.
+def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Volume:
+    """Return the volume on a grid of another spacing over the same extent.
 
     Parameters
     ----------
     volume : Volume
-        Axes "zyx", with spacing.
-    spacing : tuple of float
-        Voxel size (z, y, x) wanted, in µm. The result's own is the nearest at which whole voxels
-        cover the field.
+        Axes "zyx", with a spacing; read into memory.
+    spacing : sequence of float
+        Voxel size (z, y, x) in µm of the result.
+    order : int
+        Of the spline: 1 is linear; 0, nearest neighbour, is for labels.
 
     Returns
     -------
     Volume
-        float32, linearly interpolated; smoothed first along axes that become coarser.
+        Same dtype, exactly the spacing asked for, and the origin of its first voxel.
 
     Raises
     ------
-    ValueError
-        If the volume's spacing is unknown.
+    UserError
+        If the volume is not z-y-x or has no spacing, or the new one is absurd.
     """
-    from skimage.transform import resize
+    old, new = _known(volume), checked_spacing(spacing, volume.name)
+    if old == new:
+        return volume
+    sizes = (max(1, round(n * o / s)) for n, o, s in zip(volume.shape, old, new, strict=True))
+    # The outer faces of the volumes coincide, so the middle of the first voxel moves.
+    z, y, x = (p + (s - o) / 2 for p, o, s in zip(volume.origin, old, new, strict=True))
+    return _on_grid(volume, tuple(sizes), new, (z, y, x), order)
 
+
+def resample_to(volume: Volume, like: Volume, *, order: int = 1) -> Volume:
+    """Return the volume on the grid of another: exactly its shape, spacing and origin.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "zyx", with a spacing; read into memory.
+    like : Volume
+        Axes "zyx", with a spacing; only its grid is used.
+    order : int
+        Of the spline: 1 is linear; 0, nearest neighbour, is for labels.
+
+    Raises
+    ------
+    UserError
+        If either is not z-y-x or has no spacing.
+    """
+    spacing = _known(like)
+    _known(volume)
+    return _on_grid(volume, like.shape, spacing, like.origin, order)
+
+
+def _known(volume: Volume) -> Spacing:
+    if volume.axes != "zyx":
+        raise UserError(f"{volume.name} has axes {volume.axes}: choose one channel and time point.")
     if volume.spacing is None:
-        raise ValueError("resample needs a volume whose spacing is known")
-    extent = [n * s for n, s in zip(volume.shape, volume.spacing, strict=True)]
-    shape = tuple(max(1, round(e / s)) for e, s in zip(extent, spacing, strict=True))
-    data = resize(
-        volume.numpy().astype(np.float32), shape, order=1, mode="edge", anti_aliasing=True
+        raise UserError(f"The voxel size of {volume.name} is not known: give its spacing.")
+    return volume.spacing
+
+
+def _on_grid(
+    volume: Volume, shape: tuple[int, ...], spacing: Spacing, origin: Spacing, order: int
+) -> Volume:
+    from scipy import ndimage
+
+    old = np.array(_known(volume))
+    ratio = np.array(spacing) / old
+    data = volume.numpy()
+    values = data if order == 0 else data.astype(np.float32)
+    if order > 0 and (ratio > 1).any():
+        # What the coarser grid cannot hold would come back as false structure (aliasing).
+        values = ndimage.gaussian_filter(values, np.maximum(ratio - 1, 0) / 2, mode="nearest")
+    offset = (np.array(origin) - volume.origin) / old
+    values = ndimage.affine_transform(
+        values, ratio, offset, output_shape=shape, order=order, mode="nearest"
     )
-    z, y, x = (e / n for e, n in zip(extent, shape, strict=True))
-    return volume.replace(data=data.astype(np.float32), spacing=(z, y, x))
+    if order > 0 and data.dtype.kind in "iu":
+        limits = np.iinfo(data.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return volume.replace(
+        data=values.astype(data.dtype, copy=False), spacing=spacing, origin=origin
+    )
