@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..events import UserError
 from .console import print_figures, run, stdout
 from .options import (
     Device,
@@ -43,6 +44,15 @@ def nuclei(
         float, typer.Option(min=0.05, max=0.95, help="Overlap that counts as found.")
     ] = 0.5,
     spacing: SpacingText = None,
+    diameter: Annotated[
+        float | None, typer.Option(help="Typical nucleus in µm; estimated if none.")
+    ] = None,
+    truth_labels: Annotated[
+        bool | None, typer.Option("--truth-labels/--truth-image", help="What --truth holds.")
+    ] = None,
+    stain_labels: Annotated[
+        bool | None, typer.Option("--stain-labels/--stain-image", help="What --stain holds.")
+    ] = None,
 ) -> None:
     """Find the nuclei of both stacks by the same settings, and compare them one by one."""
     from ..nuclei import compare_nuclei, make_segmenter, write_report
@@ -57,9 +67,14 @@ def nuclei(
             virtual,
             segmenter=make_segmenter(segmenter, weights, device),
             iou=iou,
+            diameter=diameter,
+            truth_is_labels=truth_labels,
+            stain_is_labels=stain_labels,
             should_stop=stop,
         )
     )
+    if finished.value is None:
+        raise UserError("Stopped before the nuclei were compared: there is nothing to report.")
     write_report(out, finished.value, qpi=phase, truth=real, stain=virtual)
     figures = finished.result
     print_figures("Nuclei", {k: figures[k] for k in _HEADLINE if k in figures})

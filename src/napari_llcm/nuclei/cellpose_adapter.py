@@ -8,6 +8,7 @@ where nuclei converge. The networks differ, so only the loading knows the versio
 from __future__ import annotations
 
 import json
+import warnings
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -85,7 +86,9 @@ class Cellpose:
         scaled = resize(normalise(image, high=high, root=root), shape, order=1)
         planes = np.zeros((*shape, channels), np.float32)
         planes[..., 0] = scaled
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            # torch tells of an unchecked sparse tensor inside Cellpose, of no use to anybody here
+            warnings.filterwarnings("ignore", "Sparse invariant checks")
             flows, _ = core.run_3D(net, planes, batch_size=8, bsize=tile)
             labels = dynamics.resize_and_compute_masks(
                 flows[..., :3].transpose(3, 0, 1, 2),

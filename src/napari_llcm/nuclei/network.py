@@ -61,7 +61,7 @@ class SmallCellpose(nn.Module):
         return self.diam_mean.dtype
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return flows along y and x (times 5) with the cell logit, and an empty style.
+        """Return flows along y and x (times 5) with the cell logit, and a style of ones.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class SmallCellpose(nn.Module):
         tuple of Tensor
             Shapes (N, 3, Y, X) and (N, 256).
         """
-        return self.net(x).float(), x.new_zeros((x.shape[0], STYLE))
+        return self.net(x).float(), x.new_ones((x.shape[0], STYLE))
 
     def save_model(self, filename: str) -> None:
         """Do nothing: `cellpose.train` asks for a pickle, the weights ship as safetensors."""
