@@ -52,6 +52,7 @@ def open_viewer(layers: Iterable[LayerData], title: str = "napari") -> napari.Vi
     for layer in layers:
         viewer.add_layer(Layer.create(*layer))
     viewer.dims.current_step = tuple(n // 2 for n in viewer.dims.nsteps)
+    viewer.scale_bar.visible = True
     viewer.reset_view()
     return viewer
 
@@ -71,8 +72,9 @@ def demo_layers(evaluation: Evaluation) -> list[LayerData]:
     """Return phase, real and virtual DAPI, and the nuclei by what became of them."""
     return [
         *as_layers(evaluation.qpi, name="phase", colormap="gray", visible=False),
-        *as_layers(evaluation.dapi, name="DAPI (real)", colormap="gray", visible=False),
-        *as_layers(evaluation.stain, name="DAPI (virtual)", colormap="gray"),
+        # gamma: dim nuclei are the ones to look for
+        *as_layers(evaluation.dapi, name="DAPI (real)", gamma=0.6, visible=False),
+        *as_layers(evaluation.stain, name="DAPI (virtual)", gamma=0.6),
         *verdict_layers(evaluation.comparison),
     ]
 
@@ -99,5 +101,6 @@ def verdict_layers(comparison: Comparison) -> list[LayerData]:
         if ids:
             data = nuclei.numpy()
             shown = nuclei.replace(data=np.where(np.isin(data, ids), data, 0))
-            layers += as_layers(shown, "labels", name=verdict, colormap={None: colour, 0: "#0000"})
+            look = {"colormap": {None: colour, 0: "transparent"}, "opacity": 1.0}
+            layers += as_layers(shown, "labels", name=verdict, **look)
     return layers
