@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def test_channels_and_time_survive_and_can_be_chosen(tmp_path: Path, suffix: str
 def test_a_volume_without_spacing_stays_without(tmp_path: Path) -> None:
     for suffix in (".ome.tif", ".ome.zarr", ".nii"):
         assert read(write(tmp_path / f"a{suffix}", Volume(_noise()))).spacing is None
+
+
+def test_planes_of_an_ome_tiff_know_their_depth(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.tif", Volume(_noise((2, 3, 4, 5)), SPACING, "czyx", origin=(1, 0, 0))
+    )
+    with tifffile.TiffFile(path) as tif:
+        positions = re.findall(r'PositionZ="([\d.]+)"', tif.ome_metadata or "")
+    np.testing.assert_allclose([float(p) for p in positions], [1, 1.8, 2.6] * 2)
 
 
 def test_64_bit_labels_fit_ome_tiff_or_say_so(tmp_path: Path) -> None:

@@ -93,12 +93,11 @@ def _checked(axes: str, volume: Volume) -> str:
 
 def _named(volume: Volume) -> str:
     """Name the axes: "s" is colour, a single axis of unknown meaning is z."""
-    letters = [
-        ("c" if "c" not in volume.axes or size > 1 else "?") if axis == "s" else axis
-        for axis, size in zip(volume.axes.lower(), volume.shape, strict=True)
-    ]
+    letters = ["c" if a == "s" else a for a in volume.axes.lower()]
     for i, axis in enumerate(letters):
-        if axis not in ORDER:
+        if letters.count(axis) > 1 and volume.shape[i] == 1:
+            letters[i] = "?"  # one channel of three colours, or three of one
+        elif axis not in ORDER:
             letters[i] = "?" if volume.shape[i] == 1 else "z"
     known = [a for a in letters if a != "?"]
     if len(set(known)) != len(known):

@@ -66,7 +66,7 @@ def read(
     found = found.replace(name=stem(path), source=str(path))
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
-    colour = "s" in found.axes and axes is None and "c" not in found.axes
+    colour = axes is None and "s" in found.axes and found.shape[found.axes.index("s")] > 1
     volume = arranged(found, axes)
     spacing = found.spacing if spacing is None else spacing
     if spacing is not None:

@@ -172,10 +172,7 @@ def write_tiff(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
             "resolutionunit": "CENTIMETER",
         }
     if any(volume.origin):
-        count = int(np.prod(volume.shape[:-2]))
-        for axis, start in zip("ZYX", volume.origin, strict=True):
-            plane = metadata.setdefault("Plane", {})
-            plane |= {f"Position{axis}": [start] * count, f"Position{axis}Unit": ["µm"] * count}
+        metadata["Plane"] = _positions(volume)
     if volume.channels:
         metadata["Channel"] = {"Name": list(volume.channels)}
     if volume.metadata:
@@ -194,6 +191,22 @@ def write_tiff(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
             metadata=metadata,
             **resolution,
         )
+
+
+def _positions(volume: Volume) -> dict[str, list[Any]]:
+    """Return where each plane lies; OME has no other place for the origin."""
+    count = int(np.prod(volume.shape[:-2]))
+    depth = volume.shape[-3] if "z" in volume.axes else 1
+    step = volume.spacing[0] if volume.spacing else 0.0
+    z, y, x = volume.origin
+    along = {
+        "Z": [z + step * (i % depth) for i in range(count)],
+        "Y": [y] * count,
+        "X": [x] * count,
+    }
+    return {f"Position{a}": values for a, values in along.items()} | {
+        f"Position{a}Unit": ["µm"] * count for a in along
+    }
 
 
 def _ome_dtype(volume: Volume) -> np.dtype:
