@@ -339,6 +339,24 @@ def test_a_truncated_tiff_is_noticed_on_opening(tmp_path: Path, kind: str, share
         read(path)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_a_truncated_nifti_is_noticed_on_opening(tmp_path: Path, suffix: str, share: float) -> None:
+    path = write(tmp_path / f"a{suffix}", Volume(_noise((20, 64, 64))))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match="cut short"):
+        read(path)
+
+
+def test_a_damaged_chunk_of_a_zarr_is_found_by_the_check(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zarr", Volume(_noise((40, 64, 64))))
+    chunk = path / "0" / "c" / "1" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    with pytest.raises(UserError, match="damaged"):
+        check_stack(read(path))
+
+
 def test_damaged_pixels_are_found_by_the_check(tmp_path: Path) -> None:
     path = _tiff(tmp_path / "a.tif", _noise((8, 64, 64)), compression="zlib")
     with tifffile.TiffFile(path) as tif:

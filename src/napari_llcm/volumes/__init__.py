@@ -2,13 +2,13 @@
 
 from .atomic import disk_errors
 from .checks import check_stack
-from .omezarr import ZarrWriter
 from .pairs import Pair, find_pairs
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
 from .resampling import resample, resample_to
 from .volume import Spacing, Volume, planes
 from .writing import write
+from .zarr_writing import ZarrWriter
 
 __all__ = [
     "Pair",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from ..events import UserError
@@ -47,7 +49,7 @@ def check_stack(volume: Volume, *, least: int = 2) -> None:
                     "replace them first."
                 )
             low, high = min(low, smallest), max(high, largest)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, zlib.error) as error:
         raise UserError(f"{name} cannot be read to its end: the file is damaged.") from error
     if low == high:
         raise UserError(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")

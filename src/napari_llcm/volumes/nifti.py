@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -45,7 +46,7 @@ def read_nifti(path: Path) -> Volume:
                 meta=np.empty((0,) * len(image.shape), dtype),
             )
         )
-    except (ImageFileError, OSError, ValueError, EOFError, IndexError) as error:
+    except (ImageFileError, OSError, ValueError, EOFError, IndexError, zlib.error) as error:
         raise UserError(f"{path} is not a NIfTI image, or is cut short.") from error
     axes = "xyztc"[: len(image.shape)]
     if len(axes) != len(image.shape):

@@ -10,10 +10,10 @@ from ..events import UserError
 from .atomic import is_zarr
 from .calibration import arranged, checked_spacing
 from .nifti import read_nifti
-from .omezarr import read_zarr
 from .slices import PICTURES, read_folder, read_picture
 from .tiff import read_tiff
 from .volume import Spacing, Volume
+from .zarr_reading import read_zarr
 
 _COLOURS = ("red", "green", "blue", "alpha")
 

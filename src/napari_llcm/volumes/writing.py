@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ..events import UserError
 from .nifti import write_nifti
-from .omezarr import write_zarr
 from .tiff import write_tiff
 from .volume import Volume
+from .zarr_writing import write_zarr
 
 
 def write(

@@ -1,84 +1,23 @@
-"""OME-Zarr: reading 0.4 and 0.5, writing 0.5 tile by tile with its pyramid."""
+"""Write OME-Zarr 0.5, tile by tile if need be, with its pyramid."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..events import UserError
 from .atomic import check_target, disk_errors, is_zarr, partial_path, put_in_place, remove
-from .calibration import to_micron
 from .volume import Spacing, Volume
+from .zarr_reading import ome_attributes
 
 if TYPE_CHECKING:
     import dask.array as da
     import zarr
 
 _SMALLEST = 256  # the pyramid ends with a plane no larger than this
-
-
-def read_zarr(path: Path) -> Volume:
-    """Return level 0 of the first image of an OME-Zarr 0.4 or 0.5 store, lazily.
-
-    Raises
-    ------
-    UserError
-        If the store has no OME metadata, or an array is missing.
-    """
-    import dask.array as da
-    import zarr
-
-    try:
-        group: Any = zarr.open_group(path, mode="r")
-        attributes = _ome(group)
-        if "bioformats2raw.layout" in attributes and "multiscales" not in attributes:
-            group = group["0"]  # the first image of a converted microscope file
-            attributes = _ome(group)
-        image = attributes["multiscales"][0]
-        array = group[image["datasets"][0]["path"]]
-        names = "".join(axis["name"] for axis in image["axes"])
-    except (KeyError, TypeError, IndexError, FileNotFoundError, ValueError) as error:
-        raise UserError(
-            f"{path} is a Zarr without the OME metadata (0.4 or 0.5) of an image."
-        ) from error
-    scale, origin = _transform(image, names)
-    channels = tuple(c.get("label", "") for c in attributes.get("omero", {}).get("channels", ()))
-    return Volume(
-        da.from_zarr(array),
-        spacing=scale,
-        origin=origin or (0.0, 0.0, 0.0),
-        axes=names,
-        channels=channels if all(channels) else (),
-        metadata=dict(group.attrs.get("napari_llcm", {})),
-    )
-
-
-def _ome(group: zarr.Group) -> dict[str, Any]:
-    # 0.5 keeps its metadata one level down
-    return cast("dict[str, Any]", group.attrs.asdict().get("ome", group.attrs.asdict()))
-
-
-def _transform(image: dict[str, Any], names: str) -> tuple[Spacing | None, Spacing | None]:
-    """Return spacing and origin (z, y, x) in µm; None where the store gives no unit."""
-    scale, origin = np.ones(len(names)), np.zeros(len(names))
-    first = image["datasets"][0].get("coordinateTransformations", [])
-    for step in [*first, *image.get("coordinateTransformations", [])]:
-        if step["type"] == "scale":
-            factor = np.asarray(step["scale"], float)
-            scale, origin = scale * factor, origin * factor
-        elif step["type"] == "translation":
-            origin = origin + np.asarray(step["translation"], float)
-    units = {axis["name"]: to_micron(axis.get("unit")) for axis in image["axes"]}
-    if any(units.get(a) is None for a in "zyx"):
-        return None, None
-    at = [names.index(a) for a in "zyx"]
-    microns = np.array([units[a] for a in "zyx"], float)
-    z, y, x = (scale[at] * microns).tolist()
-    oz, oy, ox = (origin[at] * microns).tolist()
-    return (z, y, x), (oz, oy, ox)
 
 
 class ZarrWriter:
@@ -163,9 +102,13 @@ class ZarrWriter:
             self.array = array
             return
         remove(self.partial)
-        with disk_errors(self.path):
-            self._group = zarr.open_group(self.partial, mode="w", zarr_format=3)
-            self.array = self._create("0", shape, np.dtype(dtype), chunks)
+        try:
+            with disk_errors(self.path):
+                self._group = zarr.open_group(self.partial, mode="w", zarr_format=3)
+                self.array = self._create("0", shape, np.dtype(dtype), chunks)
+        except UserError:
+            self.discard()
+            raise
 
     def _create(
         self, key: str, shape: Sequence[int], dtype: np.dtype, chunks: tuple[int, ...] | None
@@ -213,7 +156,7 @@ class ZarrWriter:
             )
             if self.channels:
                 omero: Any = {"channels": [{"label": c, "active": True} for c in self.channels]}
-                self._group.attrs["ome"] = {**_ome(self._group), "omero": omero}
+                self._group.attrs["ome"] = {**ome_attributes(self._group), "omero": omero}
             if metadata:
                 self._group.attrs["napari_llcm"] = metadata
             put_in_place(self.partial, self.path)
