@@ -17,8 +17,8 @@ import tifffile
 
 from napari_llcm.cli import main
 from napari_llcm.events import Finished, Step, parse_event
-from napari_llcm.specimen import Specimen
-from napari_llcm.volumes import Volume, read, write
+from napari_llcm.specimen import Specimen, make_specimen
+from napari_llcm.volumes import Volume, apply_shift, read, write
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -113,7 +113,7 @@ def test_specimen_train_evaluate_and_model(cli: Run, tmp_path: Path) -> None:
 
 def test_nuclei_takes_label_volumes(cli: Run, specimen: Specimen, tmp_path: Path) -> None:
     labels = write(tmp_path / "labels.ome.tif", specimen.labels)
-    code, out, err = cli("nuclei", "--truth", labels, "--stain", labels, "--out", tmp_path / "n")
+    code, _, err = cli("nuclei", "--truth", labels, "--stain", labels, "--out", tmp_path / "n")
     assert code == 0, err
     report = json.loads((tmp_path / "n" / "report.json").read_text())
     assert report["recall"] == report["precision"] == 1
@@ -247,3 +247,23 @@ def test_killed_training_resumes(tmp_path: Path, cli: Run) -> None:
     assert isinstance(parse_event(out.splitlines()[-1]), Finished)
     assert (tmp_path / "run" / "model" / "weights.safetensors").exists()
     assert time.monotonic() - began < 60
+
+
+def test_pairs_reports_and_mends_a_shift(cli: Run, tmp_path: Path) -> None:
+    made = make_specimen((24, 96, 96), seed=11, difficulty="easy")
+    shift = (0, 5, -6)
+    for kind, volume in (("qpi", made.qpi), ("dapi", made.dapi), ("labels", made.labels)):
+        moved = volume if kind == "qpi" else apply_shift(volume, shift, order=0)
+        write(tmp_path / "p" / kind / "a.ome.tif", moved, labels=kind == "labels")
+    code, out, err = cli(
+        "pairs", tmp_path / "p", "--out", tmp_path / "f", "--apply", tmp_path / "q"
+    )
+    assert code == 0, err
+    assert "shifted" in out
+    assert (tmp_path / "f" / "a.png").stat().st_size > 1000
+    mended = read(tmp_path / "q" / "labels" / "a.ome.tif").numpy()
+    before = read(tmp_path / "p" / "labels" / "a.ome.tif").numpy()
+    truth = made.labels.numpy()
+    inside = (slice(None), slice(10, -10), slice(10, -10))
+    assert (mended[inside] == truth[inside]).mean() > 0.97
+    assert (mended[inside] == truth[inside]).mean() > (before[inside] == truth[inside]).mean()

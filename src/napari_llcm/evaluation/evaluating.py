@@ -63,16 +63,16 @@ def evaluate_pair(
     should_stop : callable, optional
         Asked between tiles.
 
-    Yields
-    ------
-    Event
-        Progress and notices.
-
     Returns
     -------
     Evaluation or None
         The volumes and their figures; keys of `report` are those of the demo's report.json.
         None where the job was stopped.
+
+    Yields
+    ------
+    Event
+        Progress and notices.
     """
     from ..nuclei import compare_nuclei
     from ..staining import stain

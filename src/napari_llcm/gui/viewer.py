@@ -52,7 +52,7 @@ def open_viewer(layers: Iterable[LayerData], title: str = "napari") -> napari.Vi
     for layer in layers:
         viewer.add_layer(Layer.create(*layer))
     viewer.dims.current_step = tuple(n // 2 for n in viewer.dims.nsteps)
-    viewer.scale_bar.visible = True
+    viewer.canvas.overlays.scale_bar.visible = True
     viewer.reset_view()
     return viewer
 
