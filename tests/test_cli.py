@@ -250,7 +250,7 @@ def test_killed_training_resumes(tmp_path: Path, cli: Run) -> None:
 
 
 def test_pairs_reports_and_mends_a_shift(cli: Run, tmp_path: Path) -> None:
-    made = make_specimen((24, 96, 96), seed=11, difficulty="easy")
+    made = make_specimen((30, 140, 140), seed=11, difficulty="easy", modality="qobm")
     shift = (0, 5, -6)
     for kind, volume in (("qpi", made.qpi), ("dapi", made.dapi), ("labels", made.labels)):
         moved = volume if kind == "qpi" else apply_shift(volume, shift, order=0)
@@ -265,5 +265,5 @@ def test_pairs_reports_and_mends_a_shift(cli: Run, tmp_path: Path) -> None:
     before = read(tmp_path / "p" / "labels" / "a.ome.tif").numpy()
     truth = made.labels.numpy()
     inside = (slice(None), slice(10, -10), slice(10, -10))
-    assert (mended[inside] == truth[inside]).mean() > 0.97
+    assert (mended[inside] == truth[inside]).mean() > 0.98
     assert (mended[inside] == truth[inside]).mean() > (before[inside] == truth[inside]).mean()

@@ -64,7 +64,9 @@ def pairs(
     ] = None,
     apply: Annotated[
         Path | None,
-        typer.Option("--apply", help="Write the pairs here with each shift taken out of the DAPI."),
+        typer.Option(
+            "--apply", help="Write the pairs here, DAPI (and labels) moved where they are shifted."
+        ),
     ] = None,
 ) -> None:
     """Check pairs: shape, spacing, and whether phase and DAPI lie on each other."""
@@ -72,7 +74,7 @@ def pairs(
 
     rows = []
     for pair in find_pairs(source):
-        qpi, dapi, _ = pair.read()
+        qpi, dapi, labels = pair.read()
         registration = check_registration(qpi, dapi)
         shift = ", ".join(f"{s:+.2f}" for s in registration.shift)
         rows.append([pair.name, registration.verdict, shift, registration.sentence])
@@ -80,11 +82,15 @@ def pairs(
             out.mkdir(parents=True, exist_ok=True)
             registration.figure().savefig(out / f"{pair.name}.png", dpi=110)
         if apply is not None:
-            moved = (
-                apply_shift(dapi, registration.shift) if registration.verdict == "shifted" else dapi
-            )
-            write(apply / "qpi" / f"{pair.name}.ome.tif", qpi)
-            write(apply / "dapi" / f"{pair.name}.ome.tif", moved)
+            shifted = registration.verdict == "shifted"
+            for kind, volume in (("qpi", qpi), ("dapi", dapi), ("labels", labels)):
+                if volume is None:
+                    continue
+                if shifted and kind != "qpi":
+                    order = 0 if kind == "labels" else 1
+                    volume = apply_shift(volume, registration.shift, order=order)
+                target = apply / kind / f"{pair.name}.ome.tif"
+                write(target, volume, labels=kind == "labels")
     print_table(["pair", "verdict", "shift (z, y, x) in voxels", ""], rows)
 
 
