@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..events import UserError
+from ..models.torchvision import check_torchvision
 
 if TYPE_CHECKING:
     from .config import PhaseConfig, TrainJob
@@ -33,6 +34,7 @@ class PhaseState:
     """
 
     def __init__(self, modules: dict[str, nn.Module], job: TrainJob, settings: PhaseConfig) -> None:
+        check_torchvision()  # diffusers imports it, and fails in a traceback where it does not fit
         from diffusers.training_utils import EMAModel
 
         self.modules, self.job, self.settings = modules, job, settings
