@@ -121,7 +121,12 @@ def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
         consistency_phase={"steps": 1, "learning_rate": 0.0},
         phase="consistency",
     )
+    first = tmp_path / "first" / "model" / "model.json"
+    first.write_text(first.read_text().replace('"metrics": {', '"metrics": {"f1": 0.99, ', 1))
     result_of(train(tuned))
+    described = load_bundle(tmp_path / "second" / "model").info
+    assert "f1" not in described.metrics  # the figures of the first are not the second's
+    assert described.provenance["init"] == str(tmp_path / "first")
     a, b = weights(tmp_path / "first"), weights(tmp_path / "second")
     assert all(torch.allclose(a[k], b[k], atol=1e-3) for k in a if not k.startswith("latent"))
 

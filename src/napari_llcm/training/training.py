@@ -86,17 +86,14 @@ def _run(
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
     qpi, dapi = median_scalings(data)
-    if info is None:
-        info = ModelInfo(name=job.name or job.out.name, dapi=dapi, qpi=qpi, spacing=spacing)
-    info = info.model_copy(
-        update={
-            "name": job.name or job.out.name,
-            "network": networks.network,
-            "consistency": job.consistency,
-            "dapi": dapi,
-            "qpi": qpi,
-            "spacing": spacing,
-        }
+    # described anew, also when it starts from a model: that one's figures are not this one's
+    info = ModelInfo(
+        name=job.name or job.out.name,
+        network=networks.network,
+        consistency=job.consistency,
+        dapi=dapi,
+        qpi=qpi,
+        spacing=spacing,
     )
     validator = Validator(networks, held_out, info, amp, device)
     networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
