@@ -21,7 +21,7 @@ def specimen(
     n: Annotated[int, typer.Option("--n", min=1, help="How many specimens.")] = 1,
     size: Annotated[str, typer.Option(help="Voxels Z,Y,X.")] = "48,192,192",
     seed: Seed = 0,
-    difficulty: Annotated[str, typer.Option(help="easy, medium or hard.")] = "medium",
+    difficulty: Annotated[str, typer.Option(help="easy, medium, hard or varied.")] = "medium",
     from_dapi: Annotated[
         Path | None,
         typer.Option("--from-dapi", help="Build around the nuclei of a real DAPI stack."),

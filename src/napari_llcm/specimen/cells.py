@@ -123,21 +123,22 @@ class Tissue:
 
 def draw_body(kind: Kind, centre: Array, preset: Difficulty, rng: np.random.Generator) -> Body:
     """Return a random body of one kind at `centre` (µm)."""
-    radius = float(np.clip(rng.normal(3.8, 0.5), 2.75, 5.0))
+    size = preset.radius / 3.8
+    radius = float(np.clip(rng.normal(3.8, 0.5), 2.75, 5.0)) * size
     stretch = np.exp(rng.normal(0, 0.12, 3))
     wobble, cytoplasm = 0.05, rng.uniform(1.5, 3.5)
     contrast = rng.uniform(*preset.contrast) * (-1 if rng.random() < preset.negative else 1)
     brightness = max(float(np.exp(rng.normal(0, preset.dye_spread))), preset.dye_floor)
     fragments = np.zeros((0, 4))
     if kind == "mitotic":  # a metaphase plate in a rounded cell
-        radius, stretch, wobble = 3.2, np.array([0.5, 1.4, 1.4]), 0.02
+        radius, stretch, wobble = 3.2 * size, np.array([0.5, 1.4, 1.4]), 0.02
         cytoplasm, contrast, brightness = 3.0, abs(contrast) + 0.004, brightness * 1.6
     elif kind == "apoptotic":  # condensed, with pieces around it
-        radius, cytoplasm = rng.uniform(1.9, 2.4), 1.2
+        radius, cytoplasm = rng.uniform(1.9, 2.4) * size, 1.2
         contrast, brightness = abs(contrast) + 0.01, brightness * 1.8
         ways = rng.normal(size=(4, 3))
         ways *= radius * 0.95 / np.linalg.norm(ways, axis=1, keepdims=True)
-        fragments = np.column_stack([ways, rng.uniform(0.7, 1.2, 4)])
+        fragments = np.column_stack([ways, rng.uniform(0.7, 1.2, 4) * size])
     elif kind == "vacuole":  # smooth, in the cytoplasm of a cell cut beside its nucleus
         radius, wobble, brightness = radius * rng.uniform(0.6, 1.0), 0.02, 0.0
     elif kind == "corpse":  # a dead cell without DNA
@@ -205,7 +206,9 @@ def _draw_kind(preset: Difficulty, rng: np.random.Generator) -> Kind:
     if rng.random() < preset.look_alikes / (1 + preset.look_alikes):
         return "vacuole" if rng.random() < 0.5 else "corpse"
     chance = rng.random()
-    return "mitotic" if chance < 0.04 else "apoptotic" if chance < 0.07 else "interphase"
+    if chance < preset.mitotic:
+        return "mitotic"
+    return "apoptotic" if chance < preset.mitotic + preset.apoptotic else "interphase"
 
 
 def empty_tissue(grid: Grid) -> Tissue:

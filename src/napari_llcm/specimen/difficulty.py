@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
+
+import numpy as np
 
 from ..events import UserError
 
-DifficultyName = Literal["easy", "medium", "hard"]
+DifficultyName = Literal["easy", "medium", "hard", "varied"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Difficulty:
         Slow background, as a share of the detected light.
     drift : float
         Standard deviation of the gain from plane to plane.
+    radius : float
+        Mean radius of a nucleus in µm.
+    mitotic, apoptotic : float
+        Shares of the nuclei that are metaphase plates, and condensed in pieces.
     """
 
     density: float
@@ -72,6 +78,9 @@ class Difficulty:
     speckle: float
     background: float
     drift: float
+    radius: float = 3.8
+    mitotic: float = 0.04
+    apoptotic: float = 0.03
 
 
 DIFFICULTIES: dict[DifficultyName, Difficulty] = {
@@ -138,15 +147,52 @@ DIFFICULTIES: dict[DifficultyName, Difficulty] = {
 }
 
 
-def find_difficulty(name: str) -> Difficulty:
+def find_difficulty(name: str, seed: int = 0) -> Difficulty:
     """Return the settings of a difficulty.
+
+    Parameters
+    ----------
+    name : str
+        "easy", "medium", "hard", or "varied": drawn anew for each seed, to train on. Its settings
+        lie between easy and hard or a little beyond, nuclei are smaller or larger, and what is
+        rare elsewhere (look-alikes, dividing and dying nuclei) is common, so that a model meets it
+        often enough to learn it.
+    seed : int
+        Of the specimen; only "varied" asks for it.
 
     Raises
     ------
     UserError
         If there is none of this name.
     """
-    for known in get_args(DifficultyName):
+    if name == "varied":
+        return _varied(np.random.default_rng([seed, 0x7A21]))
+    for known, difficulty in DIFFICULTIES.items():
         if known == name:
-            return DIFFICULTIES[known]
-    raise UserError(f"There is no difficulty {name!r}: choose {', '.join(DIFFICULTIES)}.")
+            return difficulty
+    raise UserError(
+        f"There is no difficulty {name!r}: choose {', '.join(get_args(DifficultyName))}."
+    )
+
+
+def _varied(rng: np.random.Generator) -> Difficulty:
+    easy, hard = asdict(DIFFICULTIES["easy"]), asdict(DIFFICULTIES["hard"])
+
+    def between(name: str) -> float:
+        """Return a number between easy's and hard's, evenly on a log scale."""
+        low, high = sorted((np.log(easy[name]), np.log(hard[name])))
+        return float(np.exp(rng.uniform(low, high)))
+
+    drawn = {k: between(k) for k, v in easy.items() if not isinstance(v, tuple)}
+    radius = float(rng.uniform(3.2, 4.6))
+    weakest = float(rng.uniform(0.001, 0.004))
+    drawn |= {
+        "density": drawn["density"] * (DIFFICULTIES["easy"].radius / radius) ** 3,
+        "look_alikes": float(rng.uniform(0.2, 1.2)),
+        "contrast": (weakest, float(rng.uniform(weakest + 0.003, 0.012))),
+        "nucleolus": (0.007, 0.016),
+        "radius": radius,
+        "mitotic": float(rng.uniform(0.04, 0.2)),
+        "apoptotic": float(rng.uniform(0.03, 0.15)),
+    }
+    return Difficulty(**drawn)

@@ -37,7 +37,7 @@ def make_specimen(
         Voxels (z, y, x).
     seed : int
         Chooses the specimen.
-    difficulty : {"easy", "medium", "hard"}
+    difficulty : {"easy", "medium", "hard", "varied"}
         How weak the contrast, how crowded the nuclei, how strong the noise.
     spacing : tuple of float
         Voxel size (z, y, x) in µm.
@@ -49,7 +49,7 @@ def make_specimen(
     UserError
         If the difficulty or the modality is unknown, or size, spacing or seed cannot be.
     """
-    preset = find_difficulty(difficulty)
+    preset = find_difficulty(difficulty, seed)
     modality = find_modality(modality)
     spacing = check_request(size, spacing, seed)
     rng = np.random.default_rng(seed)

@@ -40,7 +40,7 @@ def specimen_from_dapi(
         Its nuclei, 0 outside; without them a threshold and a watershed find them.
     seed : int
         Chooses what is simulated.
-    difficulty : {"easy", "medium", "hard"}
+    difficulty : {"easy", "medium", "hard", "varied"}
         Contrast, look-alikes and noise of the phase stack.
     modality : {"qobm", "transmission"}, optional
         The phase microscope: oblique back-illumination (the default) or transmission.
@@ -50,7 +50,7 @@ def specimen_from_dapi(
     UserError
         If the DAPI is no stack, has no spacing, does not fit its labels, or shows no nuclei.
     """
-    preset = find_difficulty(difficulty)
+    preset = find_difficulty(difficulty, seed)
     modality = find_modality(modality)
     check_stack(dapi)
     if dapi.spacing is None:
