@@ -107,7 +107,13 @@ def train(
     network: Annotated[
         str, typer.Option(help="default, or plan: the 512 times smaller latent.")
     ] = "default",
-    phase: Annotated[str, typer.Option(help="vae, consistency or all.")] = "all",
+    method: Annotated[
+        str,
+        typer.Option(help="llcm, or a rival: regression, diffusion, resshift, pix2pix."),
+    ] = "llcm",
+    phase: Annotated[
+        str, typer.Option(help="all, vae, consistency (or, of a rival, its name).")
+    ] = "all",
     init: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
     max_minutes: Annotated[
         float | None, typer.Option("--max-minutes", help="Be done after this time.")
@@ -138,6 +144,7 @@ def train(
             pairs=pairs,
             out=out,
             network=PRESETS[network],
+            method=method,
             phase=phase,
             init=init,
             max_minutes=max_minutes,

@@ -32,8 +32,8 @@ def stain(
         int, typer.Option(min=1, help="Seeds to average; more than one adds a spread.")
     ] = 1,
     steps: Annotated[
-        int, typer.Option(min=1, help="Network steps; one is what the model is for.")
-    ] = 1,
+        int | None, typer.Option(min=1, help="Network steps; by default the method's own, one.")
+    ] = None,
     channel: Channel = None,
     time: Time = None,
     spacing: SpacingText = None,

@@ -1,15 +1,17 @@
 """Models: networks, objective, samplers, and the bundle that saves and loads a trained stainer."""
 
 from .bundle import ModelBundle, ModelInfo, load_bundle, read_info, save_bundle
-from .config import PRESETS, ConsistencyConfig, NetworkConfig
+from .config import PRESETS, ConsistencyConfig, DiffusionConfig, NetworkConfig, ResShiftConfig
 from .library import export_model, find_model, import_model, list_models, load_model
 
 __all__ = [
     "PRESETS",
     "ConsistencyConfig",
+    "DiffusionConfig",
     "ModelBundle",
     "ModelInfo",
     "NetworkConfig",
+    "ResShiftConfig",
     "export_model",
     "find_model",
     "import_model",

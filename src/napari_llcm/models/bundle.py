@@ -12,12 +12,12 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..events import UserError
-from .config import ConsistencyConfig, NetworkConfig
+from .config import ConsistencyConfig, DiffusionConfig, Method, NetworkConfig, ResShiftConfig
 from .normalise import Scaling
 
 if TYPE_CHECKING:
@@ -36,14 +36,38 @@ class ModelInfo(BaseModel):
 
     format: int = FORMAT
     name: str
-    kind: Literal["llcm"] = "llcm"
+    kind: Method = "llcm"
     network: NetworkConfig = NetworkConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    resshift: ResShiftConfig = ResShiftConfig()
     spacing: tuple[float, float, float] | None = None  # µm (z, y, x) of the training volumes
     dapi: Scaling  # median over the training volumes: gives the output its unit
     qpi: Scaling | None = None  # median over the training volumes: for warnings only
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
+
+    @property
+    def local(self) -> bool:
+        """True where staining can go tile by tile without seams."""
+        return self.kind != "pix2pix" and self.network.local
+
+    def steps(self, wanted: int | None = None) -> int:
+        """Return the number of sampler steps: the method's own where none are wanted.
+
+        Raises
+        ------
+        UserError
+            If the method cannot take that many.
+        """
+        own = {"diffusion": 20, "resshift": self.resshift.steps}.get(self.kind, 1)
+        if wanted is None or wanted == own:
+            return own
+        if wanted < 1:
+            raise UserError("Staining takes at least one step.")
+        if self.kind not in ("llcm", "diffusion"):
+            raise UserError(f"The model {self.name} ({self.kind}) always takes {own} step(s).")
+        return wanted
 
 
 @dataclass(frozen=True)
@@ -111,7 +135,7 @@ def load_bundle(path: Path, device: str | torch.device = "cpu") -> ModelBundle:
     from .stainer import StainerNetworks
 
     info = read_info(path)
-    networks = StainerNetworks(info.network, info.consistency)
+    networks = StainerNetworks(info.network, info.consistency, info.kind)
     try:
         weights = load(_member(path, WEIGHTS))
         networks.load_state_dict({k: v.float() for k, v in weights.items()})

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Factor = tuple[int, int, int]
+# what a model is trained to do; all but pix2pix share the networks of `StainerNetworks`
+Method = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
 
 
 class NetworkConfig(BaseModel):
@@ -28,6 +30,7 @@ class NetworkConfig(BaseModel):
     condition_widths: tuple[int, ...] = (32, 64)  # of the QPI encoder, fine to coarse
     unet_widths: tuple[int, ...] = (64, 96, 128)  # of the latent U-Net, fine to coarse
     unet_blocks: int = 1  # residual blocks for each level and direction
+    generator_widths: tuple[int, ...] = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
 
     @model_validator(mode="after")
     def _consistent(self) -> NetworkConfig:
@@ -69,6 +72,29 @@ class ConsistencyConfig(BaseModel):
     consistency_weight: float = 1.0
     direct_weight: float = 1.0  # of the x0 loss at sigma_max
     image_weight: float = 1.0  # of the part of the direct loss on decoded crops
+
+
+class DiffusionConfig(BaseModel):
+    """The rival of many steps: latent diffusion, v-prediction, cosine schedule, DDIM."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train_steps: int = 1000
+    min_snr: float = 5.0  # weight min(SNR, 5)/(SNR + 1) of the v loss (Hang et al. 2023)
+    condition_dropout: float = 0.1  # share of patches whose condition is hidden
+    guidance: float = 1.0  # classifier-free (Ho & Salimans 2022); 1 is none, and half the work
+
+
+class ResShiftConfig(BaseModel):
+    """The rival that starts from a guess: residual shifting (Yue et al. 2023)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = 15
+    kappa: float = 2.0  # noise of the start, in standard deviations of the latent
+    power: float = 0.3  # how the shift is spread over the steps
+    eta_min: float = 4e-4  # of the first step; (0.04 / kappa)²
+    eta_max: float = 0.999
 
 
 PRESETS: dict[str, NetworkConfig] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import ConsistencyConfig, NetworkConfig
+from .config import ConsistencyConfig, Method, NetworkConfig
 from .consistency import Denoiser
 from .networks import Autoencoder, Encoder, LatentUNet, LocalAutoencoder
 
@@ -19,18 +19,29 @@ class StainerNetworks(nn.Module):
         Sizes and kinds of the networks.
     consistency : ConsistencyConfig
         Noise scale.
+    method : str
+        "resshift" adds its guess; "pix2pix" has a generator in place of all else.
     """
 
     latent_mean: Tensor
     latent_std: Tensor
 
-    def __init__(self, network: NetworkConfig, consistency: ConsistencyConfig) -> None:
+    def __init__(
+        self, network: NetworkConfig, consistency: ConsistencyConfig, method: Method = "llcm"
+    ) -> None:
         super().__init__()
         self.network = network
+        if method == "pix2pix":
+            from .pix2pix import Generator
+
+            self.generator = Generator(network.generator_widths)
+            return
         features = network.condition_widths[-1]
         self.autoencoder = _autoencoder(network)
         self.condition = _condition(network, features)
         self.denoiser = Denoiser(_unet(network, features), consistency)
+        if method == "resshift":
+            self.guess = nn.Conv3d(features, network.latent_channels, 1)
         # per-channel statistics of the latents: sigma_data = 1 holds after scaling
         shape = (1, network.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -183,7 +183,7 @@ def _varied(rng: np.random.Generator) -> Difficulty:
         low, high = sorted((np.log(easy[name]), np.log(hard[name])))
         return float(np.exp(rng.uniform(low, high)))
 
-    drawn = {k: between(k) for k, v in easy.items() if not isinstance(v, tuple)}
+    drawn: dict[str, Any] = {k: between(k) for k, v in easy.items() if not isinstance(v, tuple)}
     radius = float(rng.uniform(3.2, 4.6))
     weakest = float(rng.uniform(0.001, 0.004))
     drawn |= {

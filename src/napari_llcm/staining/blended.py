@@ -13,8 +13,8 @@ import numpy as np
 
 from ..events import Job, Meter, Notice
 from ..models.device import autocast, precision
-from ..models.noise import noise_field
 from ..models.normalise import unstabilise
+from ..models.samplers import virtual_dapi
 from .memory import blended_window, working_memory
 from .task import Task
 
@@ -49,23 +49,13 @@ def _sample(task: Task, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarray:
     import torch
     from monai.inferers import sliding_window_inference
 
-    from ..models.consistency import sample, step_sigmas
-
-    networks, config = task.model.networks, task.model.info.network
-    sigmas = step_sigmas(task.model.info.consistency, task.steps)
+    networks, info = task.model.networks, task.model.info
 
     def stain_window(window: torch.Tensor, coordinates: list[list[slice]]) -> torch.Tensor:
-        spans = zip(coordinates[0][2:], config.factor, strict=True)
-        start, stop = zip(*((s.start // f, s.stop // f) for s, f in spans), strict=True)
-        fields = [
-            noise_field(seed + (i << 40), config.latent_channels, start, stop)
-            for i in range(task.steps)
-        ]
-        noise = [torch.from_numpy(f)[None].to(window.device) for f in fields]
+        spans = zip(coordinates[0][2:], info.network.factor, strict=True)
+        start = tuple(s.start // f for s, f in spans)
         with autocast(task.device):
-            condition = networks.condition(window)
-            latent = sample(networks.denoiser, noise, condition, sigmas)
-            return networks.decode(latent).float()
+            return virtual_dapi(info, networks, window, seed=seed, steps=task.steps, start=start)
 
     with torch.inference_mode():
         result = sliding_window_inference(

@@ -79,7 +79,7 @@ def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) 
         raise UserError(
             'To stain on many machines, run: pip install "napari-llcm[cluster]"'
         ) from error
-    if task.steps > 1 or not task.model.info.network.local:
+    if task.steps > 1 or not task.model.info.local:
         raise UserError("Many machines stain with local networks and in one step only.")
     try:
         client = Client(scheduler, timeout="10s", set_as_default=False)

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from ..models.bundle import ModelBundle
-from ..models.consistency import refine, step_sigmas
 from ..models.device import autocast, precision
 from ..models.networks import Decoder, Encoder, LatentUNet
-from ..models.noise import noise_field
 from ..models.normalise import Scaling, unstabilise
+from ..models.samplers import field_at, make_sampler
 from .grid import NetworkGrid
 from .memory import scratch, unet_stride
 from .tiling import Box, scaled, slices, window
@@ -54,7 +53,7 @@ class LocalPipeline:
         self.info = model.info
         self.grid, self.scaling, self.seeds = grid, scaling, seeds
         self.device = next(model.networks.parameters()).device
-        self.sigmas = step_sigmas(model.info.consistency, steps)
+        self.sampler = make_sampler(model.info, model.networks, steps)
         self.factor, self.stride = config.factor, unet_stride(config)
         self.latent = tuple(n // f for n, f in zip(grid.padded, config.factor, strict=True))
         self.encoder = cast(Encoder, self.networks.condition)
@@ -68,7 +67,7 @@ class LocalPipeline:
         self._features = scratch(shape, precision(self.device), folder, memory)
         # a step reads the latents of its neighbours: one array to read, one to write
         shape = (len(self.seeds), config.latent_channels, *self.latent)
-        count = min(len(self.sigmas), 2)
+        count = min(self.sampler.steps, 2)
         self._latents = [scratch(shape, torch.float32, folder, memory) for _ in range(count)]
 
     def features_window(self, block: Box) -> Box:
@@ -107,14 +106,12 @@ class LocalPipeline:
         condition = self._features[_all(sites)][None].to(self.device)
         before, after = self._latents[step % 2 - 1], self._latents[step % 2]
         for k, seed in enumerate(self.seeds):
-            # each step has a noise field of its own, far from the seeds that people choose
-            field = noise_field(seed + (step << 40), after.shape[1], start, stop)
-            noise = torch.from_numpy(field)[None].to(self.device)
+            noise = field_at(seed, step, after.shape[1], start, stop).to(self.device)
             x = torch.zeros_like(noise)
             if step:
                 x = before[k][_all(sites)][None].to(self.device)
             with autocast(self.device):
-                x = refine(self.networks.denoiser, x, noise, condition, self.sigmas[step])
+                x = self.sampler.step(step, x, noise, condition)
             after[k][_all(block)] = x[0][_all(block, sites)].cpu()
 
     @torch.inference_mode()
@@ -129,7 +126,7 @@ class LocalPipeline:
             (samples, z, y, x), float32, in the units of the training DAPI.
         """
         sites = self.latents_window(tile)
-        latents = self._latents[(len(self.sigmas) - 1) % 2]
+        latents = self._latents[(self.sampler.steps - 1) % 2]
         inside = self.grid.inside(scaled(tile, self.factor))
         margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.resampled else inside
         dapi = []

@@ -33,7 +33,7 @@ def stain(
     device: str = "auto",
     seed: int = 0,
     samples: int = 1,
-    steps: int = 1,
+    steps: int | None = None,
     tiling: Tiling | None = None,
     centre: Centre | None = None,
     scheduler: str | None = None,
@@ -58,8 +58,8 @@ def stain(
     samples : int
         Seeds to average. With more than one the result has two channels, "dapi" (the mean) and
         "spread" (the standard deviation over samples).
-    steps : int
-        Steps of the sampler; one is what the model is for.
+    steps : int, optional
+        Steps of the sampler; by default what the method is for, one for an LLCM.
     tiling : Tiling, optional
         Tile sizes; by default planned from the free memory. The result does not depend on it.
     centre : callable, optional
@@ -83,8 +83,9 @@ def stain(
     UserError
         If the input is no stack that can be stained, or the output cannot be written.
     """
-    if min(samples, steps) < 1:
-        raise UserError("Staining takes at least one sample and one step.")
+    if samples < 1:
+        raise UserError("Staining takes at least one sample.")
+    steps = model.info.steps(steps)
     began = time.monotonic()
     check_stack(qpi)
     where = pick_device(device)
@@ -171,7 +172,7 @@ class Stainer:
         out: Path | str | None = None,
         seed: int = 0,
         samples: int = 1,
-        steps: int = 1,
+        steps: int | None = None,
         overwrite: bool = False,
     ) -> Volume:
         """Return the virtual DAPI of a label-free volume, on its grid.
@@ -214,7 +215,7 @@ def _run(task: Task, scheduler: str | None, should_stop: ShouldStop | None) -> J
         yield from run_distributed(task, scheduler, should_stop)
         return
     with interruptible(task.model.networks, should_stop):
-        if task.model.info.network.local:
+        if task.model.info.local:
             from .tiled import TiledRun
 
             yield from TiledRun(task).events()

@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..events import UserError
-from ..models.config import ConsistencyConfig, NetworkConfig
+from ..models.config import (
+    ConsistencyConfig,
+    DiffusionConfig,
+    Method,
+    NetworkConfig,
+    ResShiftConfig,
+)
 
 Preset = Literal["quick", "standard", "full"]
-Phase = Literal["vae", "consistency"]
-PHASES: tuple[Phase, ...] = ("vae", "consistency")
+# the autoencoder, and then what the method is named after; Pix2Pix needs no autoencoder
+Phase = Literal["vae", "consistency", "regression", "diffusion", "resshift", "pix2pix"]
 
 
 class PhaseConfig(BaseModel):
@@ -43,19 +49,24 @@ class TrainJob(BaseModel):
     pairs: list[Path]
     out: Path
     name: str = ""  # of the model; the run folder's by default
-    phase: Literal["vae", "consistency", "all"] = "all"
+    method: Method = "llcm"
+    phase: Phase | Literal["all"] = "all"
     init: str | None = None  # start from this model: name, folder or .zip
     device: str = "auto"
     seed: int = 0
     max_minutes: float | None = Field(None, gt=0)
     network: NetworkConfig = NetworkConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    resshift: ResShiftConfig = ResShiftConfig()
     vae_phase: PhaseConfig = PhaseConfig(steps=1500, share=0.3)
-    consistency_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)
+    consistency_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # or the method's own
     patch: tuple[int, int, int] = (32, 64, 64)  # voxels (z, y, x)
     crops: int = Field(4, gt=0)  # patches from one volume; one volume for each step
     kl_weight: float = 1e-6
-    clip: float = 1.0  # norm of the gradient
+    vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output
+    vae_perceptual: float = 0.0  # weight of the distance of local gradients
+    clip: float = 1.0  # norm of the gradient of each module
     ema: float = 0.999  # of the weights, for inference; warmed up
     recompute: bool = False  # gradient checkpointing: less memory, more time
     mixed_precision: bool = True  # bfloat16 where the device is quicker with it
@@ -64,13 +75,33 @@ class TrainJob(BaseModel):
     checkpoint_seconds: float = 60.0  # a killed run loses no more
     tensorboard: bool = True
 
+    @model_validator(mode="after")
+    def _phase_of_method(self) -> TrainJob:
+        if self.phase not in (known := ("all", *self._all_phases())):
+            raise ValueError(f"phase of {self.method} must be one of {', '.join(known)}")
+        if (self.method == "pix2pix" or self.vae_adversarial) and min(self.patch) < 16:
+            raise ValueError("a PatchGAN needs patches of at least 16 voxels along z, y and x")
+        return self
+
+    def _all_phases(self) -> tuple[Phase, ...]:
+        if self.method == "pix2pix":
+            return ("pix2pix",)
+        return ("vae", "consistency" if self.method == "llcm" else self.method)
+
     def phases(self) -> tuple[Phase, ...]:
         """Return the phases that this job runs, in order."""
-        return PHASES if self.phase == "all" else (self.phase,)
+        return self._all_phases() if self.phase == "all" else (self.phase,)
 
     def settings(self, phase: Phase) -> PhaseConfig:
         """Return the settings of one phase."""
         return self.vae_phase if phase == "vae" else self.consistency_phase
+
+    def seconds_allowed(self, phase: Phase) -> float | None:
+        """Return the time limit of one phase; None where the job has none."""
+        if self.max_minutes is None:
+            return None
+        share = self.settings(phase).share if len(self.phases()) > 1 else 1.0
+        return self.max_minutes * 60 * share
 
 
 _STEPS: dict[Preset, tuple[int, int]] = {

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..models.stainer import StainerNetworks
     from .config import TrainJob
 
+_FOR_STATISTICS = 32  # volumes that the latents' mean and deviation are taken from
 VARIANTS = 8  # flips of y and x, and the transposition of both; z is kept, light comes along it
 
 
@@ -130,19 +131,48 @@ def variant(x: Tensor, index: int) -> Tensor:
     return x.flip(axes) if axes else x
 
 
-def encode_latents(
-    dataset: Any, networks: StainerNetworks, device: torch.device, amp: Any
-) -> list[list[Tensor]]:
-    """Return the latents (C, z, y, x) of the 8 views of each DAPI volume, on the CPU.
+class Latents:
+    """Standardised latents of the 8 views of each DAPI volume, encoded once, when first needed.
 
     A strided encoder does not commute with flips, so each view is encoded on its own.
+
+    Parameters
+    ----------
+    dataset : sequence
+        Whole pairs from `load_pairs`.
+    networks : StainerNetworks
+        Its autoencoder, which must not change any more; the statistics of its latents are set.
+    device : torch.device
+        Where the networks are.
+    amp : callable
+        Returns the autocast context.
     """
-    latents = []
-    with torch.no_grad(), amp():
-        for item in dataset:
-            views = [variant(item["dapi"], v)[None].to(device) for v in range(VARIANTS)]
-            latents.append([networks.autoencoder.encode(v)[0][0].float().cpu() for v in views])
-    return latents
+
+    def __init__(self, dataset: Any, networks: StainerNetworks, device: Any, amp: Any) -> None:
+        self.dataset, self.networks, self.device, self.amp = dataset, networks, device, amp
+        self._known: dict[tuple[int, int], Tensor] = {}
+        chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), _FOR_STATISTICS))
+        with torch.no_grad():
+            networks.latent_mean.zero_()
+            networks.latent_std.fill_(1.0)
+            views = [self._encode(int(i), 0).flatten(1) for i in np.unique(chosen.round())]
+            flat = torch.cat(views, 1)
+            mean, std = flat.mean(1), flat.std(1).clamp_min(1e-6)
+            networks.latent_mean.copy_(mean.view_as(networks.latent_mean))
+            networks.latent_std.copy_(std.view_as(networks.latent_std))
+
+    def at(self, index: int, view: int) -> Tensor:
+        """Return the latent (C, z, y, x) of one view of one volume, float32, on the CPU."""
+        key = (index, view)
+        if key not in self._known:
+            self._known[key] = self._encode(index, view)
+        return self._known[key]
+
+    @torch.no_grad()
+    def _encode(self, index: int, view: int) -> Tensor:
+        dapi = variant(self.dataset[index]["dapi"], view)[None].to(self.device)
+        with self.amp():
+            return self.networks.encode(dapi)[0].float().cpu()
 
 
 class Batches:
@@ -154,11 +184,11 @@ class Batches:
         Whole pairs from `load_pairs`.
     job : TrainJob
         Patch size, crops and seed.
-    latents : list, optional
-        From `encode_latents`, standardised; joined to the patches where given.
+    latents : Latents, optional
+        Joined to the patches where given.
     """
 
-    def __init__(self, dataset: Any, job: TrainJob, latents: Any = None) -> None:
+    def __init__(self, dataset: Any, job: TrainJob, latents: Latents | None = None) -> None:
         self.dataset, self.job, self.latents = dataset, job, latents
         factor = job.network.factor
         self._fold, self._unfold = SpaceToDepth(factor), DepthToSpace(factor)
@@ -186,7 +216,7 @@ class Batches:
             for key in ("qpi", "dapi")
         }
         if self.latents is not None:
-            item["latent"] = self.latents[index][view]
+            item["latent"] = self.latents.at(index, view)
         self._crop.set_random_state(seed=int(rng.integers(2**31)))
         self._augment.set_random_state(seed=int(rng.integers(2**31)))
         patches = self._crop(item)

@@ -31,15 +31,25 @@ class PhaseState:
         Settings.
     settings : PhaseConfig
         Settings of the phase.
+    rates : dict of float
+        Learning rates of modules as shares of the phase's, by name; 1 where not given.
     """
 
-    def __init__(self, modules: dict[str, nn.Module], job: TrainJob, settings: PhaseConfig) -> None:
+    def __init__(
+        self,
+        modules: dict[str, nn.Module],
+        job: TrainJob,
+        settings: PhaseConfig,
+        rates: dict[str, float] | None = None,
+    ) -> None:
         check_torchvision()  # diffusers imports it, and fails in a traceback where it does not fit
         from diffusers.training_utils import EMAModel
 
         self.modules, self.job, self.settings = modules, job, settings
         self.parameters = [p for m in modules.values() for p in m.parameters()]
-        self.optimiser = torch.optim.RAdam(self.parameters, lr=settings.learning_rate)
+        self.rates = [(rates or {}).get(name, 1.0) for name in modules]
+        groups = [{"params": list(m.parameters())} for m in modules.values()]
+        self.optimiser = torch.optim.RAdam(groups, lr=settings.learning_rate)
         # warmed up as 1 - (1 + step)^-3/4, so that early averages forget the start
         self.ema = EMAModel(self.parameters, decay=job.ema, use_ema_warmup=True, power=0.75)
         self.step = 0
@@ -56,11 +66,15 @@ class PhaseState:
         s = self.settings
         rate = min(1.0, (self.step + 1) / s.warmup_steps)  # linear up, cosine down to 1 %
         rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-        for group in self.optimiser.param_groups:
-            group["lr"] = s.learning_rate * rate
+        for group, share in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = s.learning_rate * rate * share
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.job.clip))
+        # each module by itself: a discriminator's gradient is no measure of its generator's
+        norms = [
+            nn.utils.clip_grad_norm_(m.parameters(), self.job.clip) for m in self.modules.values()
+        ]
+        norm = float(torch.stack(norms).norm())
         if math.isfinite(norm):
             self.optimiser.step()
             self.ema.step(self.parameters)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -11,18 +10,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ..events import Checkpoint, Finished, Job, Meter, Notice, ShouldStop, Started, Step
+from ..events import (
+    Checkpoint,
+    Finished,
+    Job,
+    Meter,
+    Notice,
+    ShouldStop,
+    Started,
+    Step,
+    UserError,
+)
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, load_bundle, save_bundle
 from ..models.device import autocast, pick_device
 from ..models.library import find_model
 from ..models.stainer import StainerNetworks
 from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
-from .config import PHASES, Phase, TrainJob
-from .data import Batches, encode_latents, load_pairs, median_scalings
-from .losses import consistency_loss, vae_loss
+from .config import Phase, TrainJob
+from .data import Batches, Latents, load_pairs, median_scalings
+from .objectives import make_objective, uses_autoencoder
 from .run_folder import RunFolder
 from .state import PhaseState
 from .validation import Validator
@@ -89,8 +97,11 @@ def _run(
     # described anew, also when it starts from a model: that one's figures are not this one's
     info = ModelInfo(
         name=job.name or job.out.name,
+        kind=job.method,
         network=networks.network,
         consistency=job.consistency,
+        diffusion=job.diffusion,
+        resshift=job.resshift,
         dapi=dapi,
         qpi=qpi,
         spacing=spacing,
@@ -100,12 +111,7 @@ def _run(
     ResBlock.recompute = job.recompute
     started, stopped = time.monotonic(), False
     for phase in job.phases():
-        latents: list[list[Tensor]] | None = None
-        if phase == "consistency":
-            yield Notice(text="Encoding the DAPI volumes once; training runs on their latents.")
-            latents = _standardised(encode_latents(data, networks, device, amp), networks)
-        batches = Batches(data, job, latents)
-        trainer = _Trainer(job, phase, networks, batches, device, amp)
+        trainer = _Trainer(job, phase, networks, data, device, amp)
         if folder.checkpoint(phase).exists():
             trainer.state.load(folder.checkpoint(phase))
         for event in trainer.run(folder, validator, should_stop):
@@ -131,10 +137,6 @@ def _run(
 
 
 _KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson")
-_LOSSES: dict[Phase, Callable[..., tuple[Tensor, dict[str, Tensor]]]] = {
-    "vae": vae_loss,
-    "consistency": consistency_loss,
-}
 
 
 class _Trainer:
@@ -145,30 +147,27 @@ class _Trainer:
         job: TrainJob,
         phase: Phase,
         networks: StainerNetworks,
-        batches: Batches,
+        data: Any,
         device: torch.device,
         amp: Any,
     ) -> None:
         self.job, self.phase, self.networks = job, phase, networks
-        self.batches, self.device, self.amp = batches, device, amp
-        vae = phase == "vae"
-        networks.autoencoder.requires_grad_(vae)
-        modules: dict[str, nn.Module] = (
-            {"autoencoder": networks.autoencoder}
-            if vae
-            else {"condition": networks.condition, "denoiser": networks.denoiser}
+        self.device, self.amp = device, amp
+        self.objective = make_objective(phase, networks, job)
+        for module in self.objective.modules.values():
+            module.to(device)
+        # DAPI is encoded as it is needed, each view once: training runs on cached latents
+        latents = Latents(data, networks, device, amp) if self.objective.latents else None
+        self.batches = Batches(data, job, latents)
+        self.state = PhaseState(
+            self.objective.modules, job, job.settings(phase), self.objective.rates
         )
-        self.state = PhaseState(modules, job, job.settings(phase))
         self.state.ema.to(device)
-        self.allowed = (
-            job.max_minutes * 60 * (self.state.settings.share if job.phase == "all" else 1.0)
-            if job.max_minutes
-            else None
-        )
+        self.allowed = job.seconds_allowed(phase)
 
     def run(self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None) -> Job:
-        state, loss_of = self.state, _LOSSES[self.phase]
-        offset = PHASES.index(self.phase)
+        state, objective = self.state, self.objective
+        offset = int(self.phase != "vae")
         meter = Meter(1.0, state.progress(self.allowed))
         logged = saved = time.monotonic()
         validated = int(state.progress(self.allowed) * self.job.validations)
@@ -185,7 +184,9 @@ class _Trainer:
             )
             batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
             with self.amp():
-                loss, parts = loss_of(self.networks, batch, self.job, progress, generator)
+                loss, parts = objective.loss(
+                    objective.modules, self.networks, batch, self.job, progress, generator
+                )
             norm = state.update(loss, progress)
             values = {"loss": loss, **parts}
             figures = {"gradient": norm} | {k: float(v.detach()) for k, v in values.items()}
@@ -215,11 +216,20 @@ class _Trainer:
 
 def _networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     if job.init is None:
-        return StainerNetworks(job.network, job.consistency), None
+        return StainerNetworks(job.network, job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))
     job.network = bundle.info.network  # the weights decide the sizes
-    networks = StainerNetworks(bundle.info.network, job.consistency)
-    networks.load_state_dict(bundle.networks.state_dict())
+    networks = StainerNetworks(bundle.info.network, job.consistency, job.method)
+    known = bundle.networks.state_dict()
+    if bundle.info.kind != job.method:
+        if not all(map(uses_autoencoder, (job.method, bundle.info.kind))):
+            raise UserError(
+                f"A {job.method} model cannot start from {bundle.info.name}, "
+                f"a {bundle.info.kind} model."
+            )
+        # only the latent space is common: what maps to it is learned anew
+        known = {k: v for k, v in known.items() if k.startswith("autoencoder.")}
+    networks.load_state_dict(known, strict=bundle.info.kind == job.method)
     return networks, bundle.info
 
 
@@ -257,16 +267,6 @@ def _common_spacing(volumes: list[Volume]) -> Spacing | None:
         return None
     z, y, x = np.median(np.array(known), axis=0)
     return (float(z), float(y), float(x))
-
-
-def _standardised(latents: list[list[Tensor]], networks: StainerNetworks) -> list[list[Tensor]]:
-    """Set the latents' statistics for each channel and return standardised latents."""
-    flat = torch.cat([views[0].flatten(1) for views in latents], 1)
-    mean, std = flat.mean(1), flat.std(1).clamp_min(1e-6)
-    networks.latent_mean.copy_(mean.view_as(networks.latent_mean))
-    networks.latent_std.copy_(std.view_as(networks.latent_std))
-    m, s = mean[:, None, None, None], std[:, None, None, None]
-    return [[(z - m) / s for z in views] for views in latents]
 
 
 def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: _Trainer) -> None:

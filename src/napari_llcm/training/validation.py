@@ -11,8 +11,7 @@ from torch import Tensor
 
 from ..events import Job, Preview, Step
 from ..models.bundle import ModelInfo
-from ..models.consistency import sample, step_sigmas
-from ..models.noise import noise_field
+from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
 from .config import Phase
 
@@ -62,16 +61,11 @@ class Validator:
 
     @torch.no_grad()
     def _output(self, phase: Phase, qpi: Tensor, dapi: Tensor) -> Tensor:
-        n, config = self.networks, self.info.consistency
+        n = self.networks
         with self.amp():
             if phase == "vae":
                 return n.autoencoder.decode(n.autoencoder.encode(dapi)[0]).float()
-            condition = n.condition(qpi)
-            shape = condition.shape[2:]
-            field = noise_field(0, self.info.network.latent_channels, (0, 0, 0), tuple(shape))
-            noise = torch.from_numpy(field)[None].to(self.device)
-            latent = sample(n.denoiser, [noise], condition, step_sigmas(config, 1))
-            return n.decode(latent).float()
+            return virtual_dapi(self.info, n, qpi)
 
     def _centre(self, item: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         size = item["qpi"].shape[1:]

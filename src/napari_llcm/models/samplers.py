@@ -1,0 +1,147 @@
+"""From noise and QPI features to a latent: one interface for every method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from .consistency import refine, step_sigmas
+from .noise import noise_field
+
+if TYPE_CHECKING:
+    from .bundle import ModelInfo
+    from .consistency import Denoiser
+    from .stainer import StainerNetworks
+
+
+class Sampler(Protocol):
+    """The steps from noise to a latent; each is local, so volumes can be sampled in blocks."""
+
+    steps: int
+
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        """Return the latent after step `index` from the one before (unread in the first)."""
+        ...
+
+
+class ConsistencySampler:
+    """Multistep consistency sampling (Song et al. 2023, algorithm 1)."""
+
+    def __init__(self, denoiser: Denoiser, steps: int) -> None:
+        self.denoiser, self.steps = denoiser, steps
+        self.sigmas = step_sigmas(denoiser.config, steps)
+
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        """Return the latent after step `index`."""
+        x = x if index else torch.zeros_like(noise)
+        return refine(self.denoiser, x, noise, condition, self.sigmas[index])
+
+
+class RegressionSampler:
+    """One evaluation without noise."""
+
+    steps = 1
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser = denoiser
+
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        """Return the latent; it does not depend on the noise."""
+        return regress(self.denoiser, torch.zeros_like(noise), condition)
+
+
+def regress(denoiser: Denoiser, zeros: Tensor, condition: Tensor) -> Tensor:
+    """Return the latent that the condition alone tells, for `zeros` of its shape (B, C, z, y, x).
+
+    The denoiser at sigma_max with its noise taken away: the LLCM's own network as a regressor.
+    """
+    sigma = torch.full((len(zeros),), denoiser.config.sigma_max, device=zeros.device)
+    return denoiser(zeros, sigma, condition)
+
+
+def make_sampler(info: ModelInfo, networks: StainerNetworks, steps: int | None = None) -> Sampler:
+    """Return the sampler of a model in the latent space.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        Kind and settings.
+    networks : StainerNetworks
+        The networks.
+    steps : int, optional
+        The method's own number by default.
+
+    Raises
+    ------
+    UserError
+        If the method cannot take that many steps.
+    """
+    count = info.steps(steps)
+    if info.kind == "diffusion":
+        from .diffusion import DiffusionSampler
+
+        return DiffusionSampler(networks.denoiser.network, info.diffusion, count)
+    if info.kind == "resshift":
+        from .resshift import ResShiftSampler
+
+        return ResShiftSampler(networks.denoiser.network, networks.guess, info.resshift)
+    if info.kind == "regression":
+        return RegressionSampler(networks.denoiser)
+    return ConsistencySampler(networks.denoiser, count)
+
+
+def field_at(
+    seed: int, step: int, channels: int, start: tuple[int, ...], stop: tuple[int, ...]
+) -> Tensor:
+    """Return the noise (1, channels, z, y, x) of one step at latent sites `start` to `stop`."""
+    # each step has a noise field of its own, far from the seeds that people choose
+    z0, y0, x0 = start
+    z1, y1, x1 = stop
+    field = noise_field(seed + (step << 40), channels, (z0, y0, x0), (z1, y1, x1))
+    return torch.from_numpy(field)[None]
+
+
+def virtual_dapi(
+    info: ModelInfo,
+    networks: StainerNetworks,
+    qpi: Tensor,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    start: tuple[int, ...] = (0, 0, 0),
+) -> Tensor:
+    """Return stabilised DAPI (1, 1, Z, Y, X), float32, of one standardised QPI window.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        Kind and settings.
+    networks : StainerNetworks
+        On the device of `qpi`.
+    qpi : Tensor
+        (1, 1, Z, Y, X), sizes multiples of `info.network.multiple`.
+    seed : int
+        Which noise field.
+    steps : int, optional
+        The method's own number by default.
+    start : tuple of int
+        Latent site of the volume at which the window begins.
+
+    Raises
+    ------
+    UserError
+        If the method cannot take that many steps.
+    """
+    if info.kind == "pix2pix":
+        return networks.generator(qpi).float()
+    sampler = make_sampler(info, networks, steps)
+    condition = networks.condition(qpi)
+    stop = tuple(a + n for a, n in zip(start, condition.shape[2:], strict=True))
+    channels = info.network.latent_channels
+    x = torch.zeros((1, channels, *condition.shape[2:]), device=qpi.device)
+    for i in range(sampler.steps):
+        noise = field_at(seed, i, channels, start, stop).to(qpi.device)
+        x = sampler.step(i, x, noise, condition)
+    return networks.decode(x).float()
