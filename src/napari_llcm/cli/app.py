@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import checking, models, preparing, staining
+from . import benchmarks, checking, models, preparing, staining
 from .console import explain, stderr, stdout
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(checking.evaluate)
 app.command()(preparing.specimen)
 app.command()(preparing.pairs)
 app.add_typer(models.app, name="model")
+app.add_typer(benchmarks.app, name="benchmark")
 
 
 @app.callback()

@@ -1,0 +1,102 @@
+"""`napari-llcm benchmark`: methods side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from .console import print_table, run, stdout
+from .options import Device, Out, Segmenter, Weights, three
+
+if TYPE_CHECKING:
+    from ..models.config import Method
+
+app = typer.Typer(help="Measure methods side by side.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `quality` a command of its own."""
+
+
+@app.command()
+def quality(
+    out: Out,
+    budget: Annotated[
+        float, typer.Option("--budget-minutes", min=0.01, help="Training time of each method.")
+    ] = 30.0,
+    methods: Annotated[
+        str, typer.Option(help="Some of llcm,regression,pix2pix,diffusion,resshift.")
+    ] = "llcm,regression,pix2pix,diffusion,resshift",
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data",
+            help="Folder with pairs in train/ and test/, or in folders within these; may be "
+            "repeated. Simulated specimens, medium and hard, if none.",
+        ),
+    ] = None,
+    specimens: Annotated[
+        str, typer.Option(help="Specimens of each difficulty to TRAIN,TEST on.")
+    ] = "40,4",
+    size: Annotated[str, typer.Option(help="Voxels Z,Y,X of these specimens.")] = "48,192,192",
+    segmenter: Segmenter = "cellpose",
+    weights: Weights = None,
+    device: Device = "auto",
+) -> None:
+    """Train every method with the same budget and judge it on the same held-out pairs.
+
+    The same command goes on after an interruption.
+    """
+    from ..evaluation.quality import QualityBenchmark, benchmark_quality
+    from ..events import UserError
+    from ..nuclei import make_segmenter
+
+    z, y, x = (int(n) for n in three(size, "--size") or ())
+    numbers = specimens.split(",")
+    if len(numbers) != 2 or not all(n.strip().isdigit() and int(n) > 0 for n in numbers):
+        raise UserError("--specimens takes two numbers, such as 40,4: to train and to test on.")
+    benchmark = QualityBenchmark(
+        out,
+        cast("list[Method]", [m.strip() for m in methods.split(",")]),
+        budget,
+        *_pairs(data or []),
+        (int(numbers[0]), int(numbers[1])),
+        (z, y, x),
+        device,
+    )
+    finished = run(
+        lambda stop: benchmark_quality(
+            benchmark, segmenter=make_segmenter(segmenter, weights, device), should_stop=stop
+        )
+    )
+    if finished.result.get("stopped"):
+        stdout.print("Stopped. What is done is kept: the same command goes on from there.")
+        return
+    for group, content in finished.result["groups"].items():
+        rows = [
+            [name, *(f"{row[k]:.3f}" for k in ("recall", "precision", "f1"))]
+            for name, row in content["variants"].items()
+        ]
+        print_table([group, "recall", "precision", "F1"], rows)
+    stdout.print(f"Report in {finished.value}")
+
+
+def _pairs(data: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the folders of pairs to train on and to judge on."""
+    from ..events import UserError
+
+    found: list[list[Path]] = []
+    for role in ("train", "test"):
+        folders: list[Path] = []
+        for folder in (d / role for d in data):
+            if not folder.is_dir():
+                raise UserError(
+                    f"{folder} is missing: --data takes a folder with train/ and test/."
+                )
+            inner = [p.parent for p in sorted(folder.glob("*/qpi"))]
+            folders += inner or [folder]
+        found.append(folders)
+    return found[0], found[1]

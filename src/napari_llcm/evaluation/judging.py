@@ -1,0 +1,251 @@
+"""Stain held-out pairs with every variant of every model, and keep what was found of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..events import Event, Finished, Meter, ShouldStop, relay
+from ..models.config import Method
+from ..nuclei.counts import Counts
+from ..volumes import Pair, Volume, write
+from .evaluating import write_json
+from .image_metrics import image_metrics
+from .sharpness import spectral_distance
+
+if TYPE_CHECKING:
+    from ..models import ModelBundle
+    from ..nuclei import Segmenter
+
+# what is measured of each method: the name in the report and the sampler's steps
+VARIANTS: dict[Method, dict[str, int | None]] = {
+    "llcm": {"llcm": 1, "llcm 2 steps": 2, "llcm 4 steps": 4},
+    "regression": {"regression": None},
+    "pix2pix": {"pix2pix": None},
+    "diffusion": {"diffusion 20 steps": 20, "diffusion 50 steps": 50},
+    "resshift": {"resshift": None},
+}
+CEILING, ROUND_TRIP = "second exposure", "VAE round trip"
+_KEPT = (
+    "image", "id", "verdict", "detected", "iou", "z", "y", "x",
+    "brightness", "volume", "depth", "confidence",
+)  # fmt: skip
+
+
+class Remembering:
+    """A segmenter that finds the nuclei of an image it has seen before at once.
+
+    The real DAPI of a field is compared with the stain of every method.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.name = segmenter.name
+        self._segmenter = segmenter
+        self._known: dict[int, np.ndarray] = {}
+
+    def __call__(self, image: np.ndarray, diameter: float, anisotropy: float) -> np.ndarray:
+        """Return the labels of the nuclei."""
+        key = hash((image.tobytes(), diameter, anisotropy))
+        if key not in self._known:
+            self._known[key] = self._segmenter(image, diameter, anisotropy)
+        return self._known[key].copy()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found of one stain of one field.
+
+    Parameters
+    ----------
+    name : str
+        Of the field.
+    counts : Counts
+        Nuclei found, missed, hallucinated …
+    rows : list of dict
+        The nuclei, one row each.
+    figures : dict
+        Image metrics and time.
+    """
+
+    name: str
+    counts: Counts
+    rows: list[dict[str, Any]]
+    figures: dict[str, Any]
+
+
+def stain_path(out: Path, variant: str, group: str, pair: str) -> Path:
+    """Return where the stain of a field by a variant lies."""
+    return out / "stains" / variant.replace(" ", "-") / group / f"{pair}.ome.tif"
+
+
+def judged_path(out: Path, variant: str, group: str, pair: str) -> Path:
+    """Return where what was found of it lies."""
+    return out / "judged" / variant.replace(" ", "-") / group / f"{pair}.json"
+
+
+def load_judged(out: Path, variant: str, group: str, pairs: list[Pair]) -> list[Judged]:
+    """Return what was found of a variant's stains of a group; fields not judged are left out."""
+    found = []
+    for pair in pairs:
+        path = judged_path(out, variant, group, pair.name)
+        if path.exists():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            counts = content.pop("counts")
+            counts["true_positives"] = tuple(counts["true_positives"])
+            found.append(Judged(**content, counts=Counts(**counts)))
+    return found
+
+
+def judge_all(
+    out: Path,
+    models: Mapping[str, ModelBundle],
+    test: Mapping[str, list[Pair]],
+    segmenter: Segmenter,
+    device: str,
+    should_stop: ShouldStop | None,
+) -> Generator[Event, None, bool]:
+    """Stain and compare what is not judged yet; return False where that was stopped.
+
+    Parameters
+    ----------
+    out : Path
+        The benchmark's folder.
+    models : mapping of str to ModelBundle
+        By method; "vae" is used for the round trip.
+    test : mapping of str to list of Pair
+        Held-out pairs by group.
+    segmenter : Segmenter
+        Finds the nuclei of both.
+    device : str
+        Where to stain.
+    should_stop : callable, optional
+        Asked between tiles.
+    """
+    work = [
+        (pair, group, variant, method, steps)
+        for group, pairs in test.items()
+        for pair in pairs  # all variants of one field together: its real nuclei are found once
+        for variant, method, steps in _variants(models)
+        if not judged_path(out, variant, group, pair.name).exists()
+    ]
+    meter = Meter(float(max(len(work), 1)))
+    for number, (pair, group, variant, method, steps) in enumerate(work):
+        qpi, dapi, _ = pair.read()
+        text = f"{variant}, {pair.name}:"
+        if variant == CEILING:
+            stained: Volume | None = _second_exposure(pair, dapi)
+            seconds = None
+            if stained is None:
+                continue
+        elif variant == ROUND_TRIP:
+            stained, seconds = round_trip(models[method], dapi), None
+        else:
+            from ..staining import stain
+
+            result: dict[str, Any] = {}
+            stained = None
+            for event in stain(
+                qpi, models[method], device=device, steps=steps, should_stop=should_stop
+            ):
+                if isinstance(event, Finished):
+                    stained, result = event.value, event.result
+            if stained is None:
+                return False
+            seconds = result["seconds"]
+        done = yield from _judge(pair.name, dapi, stained, segmenter, seconds, text, should_stop)
+        if done is None:
+            return False
+        target = stain_path(out, variant, group, pair.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, stained, overwrite=True)
+        path = judged_path(out, variant, group, pair.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, asdict(done))
+        yield meter.at(number + 1.0, f"{variant}, {pair.name}: F1 {done.counts.f1:.3f}")
+    return True
+
+
+def _variants(models: Mapping[str, ModelBundle]) -> list[tuple[str, str, int | None]]:
+    """Return name, model and steps of everything that is judged."""
+    chosen: list[tuple[str, str, int | None]] = [(CEILING, "", None)]
+    if "vae" in models:
+        chosen.append((ROUND_TRIP, "vae", None))
+    for method, variants in VARIANTS.items():
+        if method in models:
+            chosen += [(name, method, steps) for name, steps in variants.items()]
+    return chosen
+
+
+def _judge(
+    name: str,
+    dapi: Volume,
+    stained: Volume,
+    segmenter: Segmenter,
+    seconds: float | None,
+    text: str,
+    should_stop: ShouldStop | None,
+) -> Generator[Event, None, Judged | None]:
+    from ..nuclei import compare_nuclei
+
+    comparison = yield from relay(
+        compare_nuclei(
+            dapi,
+            stained,
+            segmenter=segmenter,
+            truth_is_labels=False,
+            stain_is_labels=False,
+            should_stop=should_stop,
+        ),
+        text,
+    )
+    if comparison is None:
+        return None
+    figures = image_metrics(dapi, stained) | {
+        "spectral_distance": spectral_distance(
+            dapi.numpy().astype(np.float32), stained.numpy().astype(np.float32)
+        ),
+        "seconds": seconds,
+        "megavoxels": float(np.prod(dapi.shape)) / 1e6,
+    }
+    rows = [{k: row[k] for k in _KEPT if k in row} for row in comparison.table]
+    return Judged(name, comparison.counts, rows, figures)
+
+
+def _second_exposure(pair: Pair, dapi: Volume) -> Volume | None:
+    """Return another exposure of a simulated field; None for a real one, which has no second."""
+    from ..specimen import make_specimen, second_exposure
+
+    table = pair.dapi.parent.parent / "specimens.json"
+    if not table.exists():
+        return None
+    made = json.loads(table.read_text(encoding="utf-8")).get(pair.name)
+    if made is None or not made.get("simulated") or dapi.spacing is None:
+        return None
+    z, y, x = dapi.shape
+    specimen = make_specimen((z, y, x), made["seed"], made["difficulty"], dapi.spacing)
+    return second_exposure(specimen)
+
+
+def round_trip(model: ModelBundle, dapi: Volume) -> Volume:
+    """Return a DAPI volume through the autoencoder and back, in its own unit."""
+    import torch
+
+    from ..models.device import autocast
+    from ..models.normalise import dapi_scaling, stabilise, unstabilise
+
+    networks, info = model.networks, model.info
+    device = next(networks.parameters()).device
+    scaling = dapi_scaling(dapi.data)
+    x = torch.from_numpy(stabilise(dapi.numpy(), scaling))
+    pads = [-n % m for n, m in zip(x.shape, info.network.multiple, strict=True)]
+    around = (0, pads[2], 0, pads[1], 0, pads[0])
+    padded = torch.nn.functional.pad(x[None, None], around, mode="replicate").to(device)
+    with torch.inference_mode(), autocast(device):
+        y = networks.autoencoder.decode(networks.autoencoder.encode(padded)[0])
+    cut = y[0, 0][tuple(slice(n) for n in x.shape)].float().cpu().numpy()
+    return dapi.replace(data=unstabilise(cut, scaling), name=f"{dapi.name} round trip")

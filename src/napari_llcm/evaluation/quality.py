@@ -1,0 +1,204 @@
+"""The benchmark: every method trained on the same pairs with the same budget, judged alike."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
+from ..models.config import Method
+from ..volumes import Pair, find_pairs
+from .evaluating import prepare_folder
+from .judging import Remembering, judge_all
+from .quality_report import write_quality_report
+
+if TYPE_CHECKING:
+    from ..models import ModelBundle
+    from ..nuclei import Segmenter
+    from ..training import TrainJob
+
+METHODS: tuple[Method, ...] = ("llcm", "regression", "pix2pix", "diffusion", "resshift")
+VAE_SHARE = 0.3  # of the minutes of a method that works in the latent space
+# seeds of the specimens made for the benchmark; no shipped model was trained on any of them
+_TRAIN_SEED, _TEST_SEED = 300_000, 9_200_000
+
+
+@dataclass(frozen=True)
+class QualityBenchmark:
+    """What to measure on what.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for runs, stains and report; a second call goes on with what is there.
+    methods : sequence of str
+        Of `METHODS`.
+    minutes : float
+        Training time of each method, the autoencoder's share included.
+    train : sequence of Path
+        Pairs to train on; simulated specimens, medium and hard, if none.
+    test : sequence of Path
+        Pairs to judge on, one group for each folder; held-out specimens if none.
+    specimens : tuple of int
+        How many specimens of each difficulty to make to train and to test on.
+    size : tuple of int
+        Of these specimens, voxels (z, y, x).
+    device : str
+        Where to train and stain.
+    job : dict
+        Fields of the training jobs that differ from the defaults.
+    """
+
+    out: Path
+    methods: Sequence[Method] = METHODS
+    minutes: float = 30.0
+    train: Sequence[Path] = ()
+    test: Sequence[Path] = ()
+    specimens: tuple[int, int] = (40, 4)
+    size: tuple[int, int, int] = (48, 192, 192)
+    device: str = "auto"
+    job: dict[str, Any] = field(default_factory=dict)
+
+
+def benchmark_quality(
+    benchmark: QualityBenchmark, *, segmenter: Segmenter, should_stop: ShouldStop | None = None
+) -> Job:
+    """Train every method, stain the held-out pairs with it, and write one report.
+
+    Parameters
+    ----------
+    benchmark : QualityBenchmark
+        What to measure on what.
+    segmenter : Segmenter
+        Finds the nuclei of real and virtual DAPI, by the same settings.
+    should_stop : callable, optional
+        On True what is done is kept; the same call goes on from there.
+
+    Yields
+    ------
+    Event
+        At the end `Finished` with the report; `value` is the path of report.html.
+
+    Raises
+    ------
+    UserError
+        If a method is unknown, or training and test pairs overlap.
+    """
+    unknown = [m for m in benchmark.methods if m not in METHODS]
+    if unknown:
+        raise UserError(f"There is no method {unknown[0]!r}: choose from {', '.join(METHODS)}.")
+    prepare_folder(benchmark.out)
+    yield Started(job="benchmark", settings={"methods": list(benchmark.methods)})
+    train, test = yield from _data(benchmark, should_stop)
+    _check_apart(train, test)
+    models = yield from _train_all(benchmark, train, should_stop)
+    judged = models is not None and (
+        yield from judge_all(
+            benchmark.out, models, test, Remembering(segmenter), benchmark.device, should_stop
+        )
+    )
+    if not judged or models is None:
+        yield Finished(result={"stopped": True})
+        return
+    report = write_quality_report(benchmark.out, models, test, benchmark.minutes)
+    yield Finished(result=report, value=benchmark.out / "report.html")
+
+
+def _data(
+    benchmark: QualityBenchmark, should_stop: ShouldStop | None
+) -> Generator[Event, None, tuple[list[Path], dict[str, list[Pair]]]]:
+    """Return the folders to train on and the pairs to judge on, by group."""
+    from ..specimen import write_specimens
+
+    train, tests = list(benchmark.train), list(benchmark.test)
+    count = benchmark.specimens
+    for role, folders, n, seed in (
+        ("train", train, count[0], _TRAIN_SEED),
+        ("test", tests, count[1], _TEST_SEED),
+    ):
+        if folders:
+            continue
+        for offset, difficulty in enumerate(("medium", "hard")):
+            folder = benchmark.out / "data" / role / difficulty
+            if not (folder / "complete").exists():
+                yield Notice(text=f"Making {n} {difficulty} specimens ({role}).")
+                yield from relay(
+                    write_specimens(
+                        folder,
+                        n,
+                        benchmark.size,
+                        seed + offset * 10_000,
+                        difficulty,  # type: ignore[arg-type]
+                        overwrite=True,
+                        should_stop=should_stop,
+                    ),
+                    f"{role} {difficulty}:",
+                )
+                if should_stop is None or not should_stop():
+                    (folder / "complete").touch()
+            folders.append(folder)
+    return train, {folder.name: find_pairs(folder) for folder in tests}
+
+
+def _check_apart(train: Iterable[Path], test: dict[str, list[Pair]]) -> None:
+    known = {pair.dapi.resolve() for folder in train for pair in find_pairs(folder)}
+    for pairs in test.values():
+        for pair in pairs:
+            if pair.dapi.resolve() in known:
+                raise UserError(f"{pair.name} is to be trained on and judged on: remove it.")
+
+
+def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]:
+    """Return the training jobs by name, the autoencoder's first."""
+    from ..training import make_job
+
+    endless = {"steps": 10_000_000}  # the minutes end them
+    common: dict[str, Any] = {
+        "pairs": train,
+        "device": benchmark.device,
+        "vae_phase": endless,
+        "consistency_phase": endless,
+        **benchmark.job,
+    }
+    vae = benchmark.out / "runs" / "vae"
+    jobs: dict[str, TrainJob] = {}
+    if any(m != "pix2pix" for m in benchmark.methods):
+        minutes = benchmark.minutes * VAE_SHARE
+        jobs["vae"] = make_job(
+            "full", **common, out=vae, phase="vae", max_minutes=minutes, name="vae"
+        )
+    for method in benchmark.methods:
+        fields = {**common, "out": benchmark.out / "runs" / method, "name": method}
+        if method == "pix2pix":
+            fields |= {"phase": "pix2pix", "max_minutes": benchmark.minutes}
+        else:
+            phase = "consistency" if method == "llcm" else method
+            minutes = benchmark.minutes * (1 - VAE_SHARE)
+            fields |= {"phase": phase, "init": str(vae), "max_minutes": minutes}
+        jobs[method] = make_job("full", **fields, method=method)
+    return jobs
+
+
+def _train_all(
+    benchmark: QualityBenchmark, train: list[Path], should_stop: ShouldStop | None
+) -> Generator[Event, None, dict[str, ModelBundle] | None]:
+    """Train what is not trained yet; return the models, or None where it was stopped."""
+    from ..models import load_bundle
+    from ..training import train as train_job
+
+    jobs = _jobs(benchmark, train)
+    meter, models = Meter(float(len(jobs))), {}
+    for number, (name, job) in enumerate(jobs.items()):
+        done = job.out / "complete"
+        if not done.exists():
+            yield Notice(text=f"Training {name} for {job.max_minutes:.3g} minutes.")
+            started = (job.out / "job.yaml").exists()
+            yield from relay(train_job(job, resume=started, should_stop=should_stop), f"{name}:")
+            if should_stop is not None and should_stop():
+                return None
+            done.touch()
+        yield meter.at(number + 1.0, f"{name} is trained")
+        models[name] = load_bundle(job.out / "model")
+    return models
