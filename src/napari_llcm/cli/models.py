@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ..events import UserError
-from .console import print_figures, print_table, stdout
+from .console import print_figures, print_table, run, stdout
+from .options import Device, Segmenter, Weights
 
 app = typer.Typer(help="List, describe, import and export models.", no_args_is_help=True)
 
@@ -76,3 +77,44 @@ def export(
             f"{target} should end in .zip (or add --pth to write a folder of .pth files)."
         )
     stdout.print(f"Exported to {export_model(model, target, pth)}")
+
+
+@app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="A model folder or a run folder of yours.")],
+    pairs: Annotated[Path, typer.Option("--pairs", help="Pairs that it was not trained on.")],
+    segmenter: Segmenter = "cellpose",
+    weights: Weights = None,
+    device: Device = "auto",
+) -> None:
+    """Learn how far to trust the model's nuclei, and keep that in the model."""
+    from ..evaluation.calibration import calibrate
+    from ..models import find_model, load_bundle
+    from ..models.bundle import write_info
+    from ..nuclei import make_segmenter
+    from ..volumes import disk_errors, find_pairs
+
+    folder = find_model(model)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a .zip: import it first, then calibrate it by its name.")
+    bundle = load_bundle(folder)
+    finished = run(
+        lambda stop: calibrate(
+            bundle,
+            find_pairs(pairs),
+            segmenter=make_segmenter(segmenter, weights, device),
+            device=device,
+            should_stop=stop,
+        )
+    )
+    if finished.value is None:
+        raise UserError("Stopped before all pairs were measured: the model is as it was.")
+    with disk_errors(folder):
+        write_info(folder, bundle.info.model_copy(update={"confidence": finished.value}))
+    names = ["estimator", "ECE", "log loss", "Brier score"]
+    rows = [
+        [f"{name} (chosen)" if name == finished.value.estimator else name]
+        + [f"{figures[k]:.3f}" for k in ("ece", "log_loss", "brier")]
+        for name, figures in finished.value.compared.items()
+    ]
+    print_table(names, rows)

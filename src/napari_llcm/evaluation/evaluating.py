@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import Pair, Volume, find_pairs, write
+from .confidence import confident
 from .image_metrics import image_metrics
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ def evaluate_pair(
     comparison: Comparison | None = yield from relay(
         compare_nuclei(dapi, virtual, segmenter=segmenter, should_stop=should_stop),
         f"{name}: nuclei",
+    )
+    if comparison is None:
+        return None
+    comparison = yield from confident(
+        comparison, qpi, virtual, model, device, name, should_stop=should_stop
     )
     if comparison is None:
         return None

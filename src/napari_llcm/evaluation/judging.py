@@ -14,6 +14,7 @@ from ..events import Event, Finished, Meter, ShouldStop, relay
 from ..models.config import Method
 from ..nuclei.counts import Counts
 from ..volumes import Pair, Volume, write
+from .confidence import confident
 from .evaluating import write_json
 from .image_metrics import image_metrics
 from .sharpness import spectral_distance
@@ -157,7 +158,9 @@ def judge_all(
             if stained is None:
                 return False
             seconds = result["seconds"]
-        done = yield from _judge(pair.name, dapi, stained, segmenter, seconds, text, should_stop)
+        done = yield from _judge(
+            pair.name, qpi, dapi, stained, models.get(method), segmenter, seconds, text, should_stop
+        )
         if done is None:
             return False
         target = stain_path(out, variant, group, pair.name)
@@ -183,8 +186,10 @@ def _variants(models: Mapping[str, ModelBundle]) -> list[tuple[str, str, int | N
 
 def _judge(
     name: str,
+    qpi: Volume,
     dapi: Volume,
     stained: Volume,
+    model: ModelBundle | None,
     segmenter: Segmenter,
     seconds: float | None,
     text: str,
@@ -205,6 +210,13 @@ def _judge(
     )
     if comparison is None:
         return None
+    if model is not None:
+        device = str(next(model.networks.parameters()).device)
+        comparison = yield from confident(
+            comparison, qpi, stained, model, device, text, should_stop=should_stop
+        )
+        if comparison is None:
+            return None
     figures = image_metrics(dapi, stained) | {
         "spectral_distance": spectral_distance(
             dapi.numpy().astype(np.float32), stained.numpy().astype(np.float32)

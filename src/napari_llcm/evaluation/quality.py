@@ -93,10 +93,11 @@ def benchmark_quality(
     yield Started(job="benchmark", settings={"methods": list(benchmark.methods)})
     train, test = yield from _data(benchmark, should_stop)
     _check_apart(train, test)
-    models = yield from _train_all(benchmark, train, should_stop)
+    remembering = Remembering(segmenter)
+    models = yield from _train_all(benchmark, train, remembering, should_stop)
     judged = models is not None and (
         yield from judge_all(
-            benchmark.out, models, test, Remembering(segmenter), benchmark.device, should_stop
+            benchmark.out, models, test, remembering, benchmark.device, should_stop
         )
     )
     if not judged or models is None:
@@ -182,7 +183,10 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
 
 
 def _train_all(
-    benchmark: QualityBenchmark, train: list[Path], should_stop: ShouldStop | None
+    benchmark: QualityBenchmark,
+    train: list[Path],
+    segmenter: Segmenter,
+    should_stop: ShouldStop | None,
 ) -> Generator[Event, None, dict[str, ModelBundle] | None]:
     """Train what is not trained yet; return the models, or None where it was stopped."""
     from ..models import load_bundle
@@ -200,5 +204,47 @@ def _train_all(
                 return None
             done.touch()
         yield meter.at(number + 1.0, f"{name} is trained")
-        models[name] = load_bundle(job.out / "model")
+        model = load_bundle(job.out / "model")
+        if name != "vae":
+            calibrated = yield from _calibrated(model, job, segmenter, should_stop)
+            if calibrated is None:
+                return None
+            model = calibrated
+        models[name] = model
     return models
+
+
+def _calibrated(
+    model: ModelBundle, job: TrainJob, segmenter: Segmenter, should_stop: ShouldStop | None
+) -> Generator[Event, None, ModelBundle | None]:
+    """Return a model with its confidence fitted on the run's validation pairs."""
+    from ..models import load_bundle
+    from ..models.bundle import write_info
+    from .calibration import calibrate
+
+    tried = job.out / "calibrated"
+    if tried.exists():
+        return model
+    held_out = job.split([p for source in job.pairs for p in find_pairs(source)])[1]
+    try:
+        confidence = yield from relay(
+            # several views of every method would cost more than its training
+            calibrate(
+                model,
+                held_out,
+                segmenter=segmenter,
+                device=job.device,
+                views=False,
+                should_stop=should_stop,
+            ),
+            f"{model.info.name}: confidence:",
+        )
+    except UserError as error:
+        yield Notice(text=f"{model.info.name} has no confidence. {error}")
+    else:
+        if confidence is None:
+            return None
+        info = model.info.model_copy(update={"confidence": confidence})
+        write_info(job.out / "model", info)
+    tried.touch()
+    return load_bundle(job.out / "model")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..events import UserError
+from .confidence import ConfidenceModel
 from .config import ConsistencyConfig, DiffusionConfig, Method, NetworkConfig, ResShiftConfig
 from .normalise import Scaling
 
@@ -44,6 +45,7 @@ class ModelInfo(BaseModel):
     spacing: tuple[float, float, float] | None = None  # µm (z, y, x) of the training volumes
     dapi: Scaling  # median over the training volumes: gives the output its unit
     qpi: Scaling | None = None  # median over the training volumes: for warnings only
+    confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
 
@@ -112,6 +114,22 @@ def save_bundle(folder: Path, info: ModelInfo, networks: StainerNetworks) -> Pat
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder
+
+
+def write_info(folder: Path, info: ModelInfo) -> None:
+    """Replace what a bundle in a folder says of itself; its weights stay.
+
+    Raises
+    ------
+    OSError
+        If there is no room.
+    """
+    partial = folder / f".{MODEL_JSON}.partial"
+    try:
+        partial.write_text(info.model_dump_json(indent=2), encoding="utf-8")
+        os.replace(partial, folder / MODEL_JSON)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_bundle(path: Path, device: str | torch.device = "cpu") -> ModelBundle:

@@ -13,7 +13,7 @@ from .matching import Matches
 Row = dict[str, Any]
 COLUMNS = (
     "image", "id", "verdict", "detected", "partner", "iou",
-    "z", "y", "x", "depth", "volume", "brightness",
+    "z", "y", "x", "depth", "volume", "brightness", "confidence",
 )  # fmt: skip
 STRATA = ("brightness", "volume", "depth")
 
@@ -62,6 +62,7 @@ def make_table(
                     "partner": int(partners[i]) or None,
                     "iou": round(float(ious[i]), 4),
                     **measured[label],
+                    "confidence": None,  # of a calibrated model: see `with_confidence`
                 }
             )
     return rows

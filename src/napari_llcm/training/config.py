@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +17,9 @@ from ..models.config import (
     NetworkConfig,
     ResShiftConfig,
 )
+
+if TYPE_CHECKING:
+    from ..volumes import Pair
 
 Preset = Literal["quick", "standard", "full"]
 # the autoencoder, and then what the method is named after; Pix2Pix needs no autoencoder
@@ -95,6 +99,15 @@ class TrainJob(BaseModel):
     def settings(self, phase: Phase) -> PhaseConfig:
         """Return the settings of one phase."""
         return self.vae_phase if phase == "vae" else self.consistency_phase
+
+    def split(self, pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+        """Return pairs to train on and pairs held out, evenly spread over the list."""
+        held = round(len(pairs) * self.validation_share)
+        if len(pairs) >= 4 and self.validation_share > 0:
+            held = max(held, 1)
+        chosen = {int((i + 0.5) * len(pairs) / held) for i in range(held)}
+        training = [pair for i, pair in enumerate(pairs) if i not in chosen]
+        return training, [pairs[i] for i in sorted(chosen)]
 
     def seconds_allowed(self, phase: Phase) -> float | None:
         """Return the time limit of one phase; None where the job has none."""

@@ -89,7 +89,7 @@ def _run(
     voxels = sum(int(np.prod(volume.shape)) for volume in opened)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     yield from _check_registration(pairs, should_stop)
-    training, validation = _split(pairs, job)
+    training, validation = job.split(pairs)
     yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
@@ -248,16 +248,6 @@ def _check_registration(pairs: list[Pair], should_stop: ShouldStop | None) -> Jo
             text=f"Checked the registration of {len(chosen)} of {len(pairs)} pairs; "
             "napari-llcm pairs checks all."
         )
-
-
-def _split(pairs: list[Pair], job: TrainJob) -> tuple[list[Pair], list[Pair]]:
-    """Hold out pairs, evenly spread over the list: none of them is ever trained on."""
-    held = round(len(pairs) * job.validation_share)
-    if len(pairs) >= 4 and job.validation_share > 0:
-        held = max(held, 1)
-    chosen = {int((i + 0.5) * len(pairs) / held) for i in range(held)}
-    training = [pair for i, pair in enumerate(pairs) if i not in chosen]
-    return training, [pairs[i] for i in sorted(chosen)]
 
 
 def _common_spacing(volumes: list[Volume]) -> Spacing | None:

@@ -1,0 +1,238 @@
+"""Fit how far to trust a model's nuclei, on pairs that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
+from ..models.confidence import Calibrator, ConfidenceModel
+from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
+from ..volumes import Pair, Volume
+from .reliability import scores
+
+if TYPE_CHECKING:
+    from ..models import ModelBundle
+    from ..nuclei import Segmenter
+
+VIEWS = tuple(f"view {name}" for name in SPREAD)  # over flipped views
+SEEDS = tuple(f"seed {name}" for name in SPREAD)  # over noise alone
+# name, features, how many stains of each field it takes; the cheapest first
+ESTIMATORS: tuple[tuple[str, tuple[str, ...], int], ...] = (
+    ("stain", STAIN, 1),
+    ("stain and phase", STAIN + PHASE, 1),
+    ("seeds alone", SEEDS, 4),
+    ("views alone", VIEWS, 4),
+    ("stain, phase and seeds", STAIN + PHASE + SEEDS, 4),
+    ("stain, phase and views", STAIN + PHASE + VIEWS, 4),
+)
+_WORTH = 0.01  # share of the log loss that a dearer estimator must save
+_FOLDS = 5
+_FEWEST = 20  # nuclei of either kind
+
+
+@dataclass
+class Measured:
+    """Features of the nuclei of one field, and whether each is real."""
+
+    features: Features
+    real: np.ndarray
+
+
+def calibrate(
+    model: ModelBundle,
+    pairs: Sequence[Pair],
+    *,
+    segmenter: Segmenter,
+    device: str = "auto",
+    views: bool = True,
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Fit the probability that a nucleus of the model's stains is real.
+
+    A nucleus is real if the real DAPI has one there, of whatever shape. Every estimator is judged
+    on fields that it was not fitted on; the best by log loss is fitted on all of them and kept.
+
+    Parameters
+    ----------
+    model : ModelBundle
+        The stainer.
+    pairs : sequence of Pair
+        Not trained on; several fields.
+    segmenter : Segmenter
+        Finds the nuclei of both.
+    device : str
+        Where to stain.
+    views : bool
+        Whether estimators that need several stains of a field are tried.
+    should_stop : callable, optional
+        Asked between tiles.
+
+    Yields
+    ------
+    Event
+        At the end `Finished` with the figures; `value` is the `ConfidenceModel`, or None where it
+        was stopped.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two fields, or too few nuclei of either kind.
+    """
+    if len(pairs) < 2:
+        raise UserError("Calibration takes at least two pairs: it is judged on one left out.")
+    yield Started(job="calibrate", total=len(pairs), unit="pairs")
+    meter = Meter(float(len(pairs)))
+    nuclei: list[Measured] = []
+    faint: list[Measured] = []
+    for number, pair in enumerate(pairs):
+        qpi, dapi, _ = pair.read()
+        done = yield from _measure_field(
+            pair.name, qpi, dapi, model, segmenter, device, views, should_stop
+        )
+        if done is None:
+            yield Finished(result={"stopped": True})
+            return
+        nuclei.append(done[0])
+        faint.append(done[1])
+        yield meter.at(number + 1.0, pair.name)
+    confidence = fit(nuclei, faint)
+    best = confidence.compared[confidence.estimator]
+    yield Notice(text=f"Chosen: {confidence.estimator} (ECE {best['ece']:.3f} on fields left out).")
+    yield Finished(
+        result={"estimator": confidence.estimator, "compared": confidence.compared},
+        value=confidence,
+    )
+
+
+def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceModel:
+    """Return the best estimator, judged on fields left out and fitted on all.
+
+    Parameters
+    ----------
+    nuclei, faint : sequence of Measured
+        One for each field: nuclei that were found, and faint places where none was.
+
+    Raises
+    ------
+    UserError
+        If there are too few nuclei of either kind.
+    """
+    real = np.concatenate([m.real for m in nuclei])
+    if min(real.sum(), (~real).sum()) < _FEWEST:
+        raise UserError(
+            f"{int(real.sum())} real and {int((~real).sum())} hallucinated nuclei are too few to "
+            f"calibrate on: give more pairs, until there are {_FEWEST} of each."
+        )
+    compared: dict[str, dict[str, float]] = {}
+    chosen: tuple[str, tuple[str, ...], int] | None = None
+    for name, features, views in ESTIMATORS:
+        if not all(f in m.features for m in nuclei for f in features):
+            continue
+        found = _left_out(nuclei, features)
+        compared[name] = scores(found, real)
+        if (
+            chosen is None
+            or compared[name]["log_loss"] < (1 - _WORTH) * (compared[chosen[0]]["log_loss"])
+        ):
+            chosen = (name, features, views)
+    assert chosen is not None
+    where = np.concatenate([m.real for m in faint])
+    missed = None
+    if min(where.sum(), (~where).sum()) >= _FEWEST:
+        missed = _fit(_joined(faint, STAIN + PHASE), where, STAIN + PHASE)
+        found = _left_out(faint, STAIN + PHASE)
+        compared["faint places"] = scores(found, where)
+    return ConfidenceModel(
+        nuclei=_fit(_joined(nuclei, chosen[1]), real, chosen[1]),
+        faint=missed,
+        estimator=chosen[0],
+        views=chosen[2],
+        compared=compared,
+        fields=len(nuclei),
+        count=len(real),
+    )
+
+
+def _measure_field(
+    name: str,
+    qpi: Volume,
+    dapi: Volume,
+    model: ModelBundle,
+    segmenter: Segmenter,
+    device: str,
+    views: bool,
+    should_stop: ShouldStop | None,
+) -> Generator[Event, None, tuple[Measured, Measured] | None]:
+    from ..nuclei import compare_nuclei
+    from ..staining.views import FLIPS, stain_views
+
+    spreads: dict[str, np.ndarray] = {}
+    stained: Volume | None = None
+    for kind, flips in (("seed", ((),) * 4), ("view", FLIPS)) if views else (("", ((),)),):
+        done = yield from stain_views(
+            qpi, model, flips=flips, device=device, text=f"{name}:", should_stop=should_stop
+        )
+        if done is None:
+            return None
+        stained, spread = done
+        if kind:
+            spreads[kind] = spread
+    assert stained is not None
+    comparison: Any = yield from relay(
+        compare_nuclei(dapi, stained, segmenter=segmenter, should_stop=should_stop), f"{name}:"
+    )
+    if comparison is None:
+        return None
+    labels, truth = comparison.stain_labels.numpy(), comparison.truth_labels.numpy()
+    ids, features = measure(labels, stained.numpy(), qpi.numpy(), qpi.spacing)
+    for kind, spread in spreads.items():
+        _, more = measure(labels, stained.numpy(), qpi.numpy(), qpi.spacing, spread)
+        features |= {f"{kind} {key}": more[key] for key in SPREAD}
+    matches = comparison.matches
+    real = np.isin(ids, matches.found_ids[matches.found_detected])
+    places = faint_places(labels, stained.numpy(), qpi.spacing, width_of(labels, qpi.spacing))
+    where, there = measure(places, stained.numpy(), qpi.numpy(), qpi.spacing)
+    # a faint place is real if a nucleus that was not found lies there
+    lost = truth * np.isin(truth, matches.truth_ids[~matches.truth_detected])
+    missed = np.array([(lost[places == i] > 0).mean() > 0.5 for i in where], bool)
+    return Measured(features, real), Measured(there, missed)
+
+
+def _joined(fields: Sequence[Measured], features: Sequence[str]) -> np.ndarray:
+    """Return the features (n, k) of the nuclei of all fields."""
+    return np.concatenate([np.stack([m.features[f] for f in features], -1) for m in fields])
+
+
+def _left_out(fields: Sequence[Measured], features: Sequence[str]) -> np.ndarray:
+    """Return the probability of each nucleus by a fit on other fields."""
+    from sklearn.model_selection import GroupKFold
+
+    x, real = _joined(fields, features), np.concatenate([m.real for m in fields])
+    group = np.repeat(np.arange(len(fields)), [len(m.real) for m in fields])
+    found = np.empty(len(real))
+    for train, test in GroupKFold(min(_FOLDS, len(fields))).split(x, groups=group):
+        if len(np.unique(real[train])) < 2:
+            found[test] = real[train].mean()
+            continue
+        calibrator = _fit(x[train], real[train], features)
+        found[test] = calibrator.probability(dict(zip(features, x[test].T, strict=True)))
+    return found
+
+
+def _fit(x: np.ndarray, real: np.ndarray, features: Sequence[str]) -> Calibrator:
+    from sklearn.linear_model import LogisticRegression
+
+    centre, scale = x.mean(0), np.maximum(x.std(0), 1e-9)
+    model = LogisticRegression(C=0.3, max_iter=1000)
+    model.fit(np.clip((x - centre) / scale, -4, 4), real)
+    return Calibrator(
+        features=tuple(features),
+        centre=tuple(float(v) for v in centre),
+        scale=tuple(float(v) for v in scale),
+        weights=tuple(float(v) for v in model.coef_[0]),
+        bias=float(model.intercept_[0]),
+    )

@@ -1,0 +1,73 @@
+"""Is "0.9" right nine times out of ten? Calibration error, proper scores, and the diagram."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+_BINS = 10
+
+
+def calibration_error(probability: np.ndarray, real: np.ndarray) -> float:
+    """Return the expected calibration error over ten bins of equally many nuclei.
+
+    The mean distance between the probability that was said and the share that was real (Naeini et
+    al. 2015); bins of equal counts, as most nuclei are near certain and equal widths would leave
+    bins empty.
+    """
+    groups = _groups(probability)
+    gaps = [len(g) * abs(probability[g].mean() - real[g].mean()) for g in groups]
+    return float(sum(gaps) / max(len(probability), 1))
+
+
+def scores(probability: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    """Return the calibration error, and the proper scores: log loss and Brier score.
+
+    Parameters
+    ----------
+    probability : ndarray
+        (n,), said of each nucleus.
+    real : ndarray of bool
+        (n,), whether it is.
+    """
+    from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+    both = len(np.unique(real)) == 2
+    return {
+        "ece": calibration_error(probability, real),
+        "log_loss": float(log_loss(real, probability, labels=[False, True])),
+        "brier": float(brier_score_loss(real, probability)),
+        **({"auc": float(roc_auc_score(real, probability))} if both else {}),
+        "nuclei": float(len(real)),
+        "real": float(np.mean(real)),
+    }
+
+
+def draw_reliability(path: Path, probability: np.ndarray, real: np.ndarray) -> Path:
+    """Draw the share of real nuclei against the probability that was said."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axis = figure.subplots()
+    groups = _groups(probability)
+    said = [probability[g].mean() for g in groups]
+    share = [real[g].mean() for g in groups]
+    # the standard error of a share
+    error = [np.sqrt(max(s * (1 - s), 1e-4) / len(g)) for s, g in zip(share, groups, strict=True)]
+    axis.plot([0, 1], [0, 1], color="0.7", lw=1)
+    axis.errorbar(said, share, error, marker="o", ls="", capsize=3)
+    axis.set(
+        xlabel="confidence that was said",
+        ylabel="share that is real",
+        title=f"ECE {calibration_error(probability, real):.3f}, {len(real)} nuclei",
+        xlim=(0, 1.02),
+        ylim=(0, 1.02),
+    )
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _groups(probability: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(probability, kind="stable")
+    return [g for g in np.array_split(order, _BINS) if len(g)]

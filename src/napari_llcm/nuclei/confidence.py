@@ -1,0 +1,87 @@
+"""The confidence of each nucleus of a stain, and of places where one was probably missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..models.confidence import ConfidenceModel
+from ..volumes import Volume
+from .comparing import Comparison
+from .features import SPREAD, faint_places, measure, width_of
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """How far to trust the nuclei of one stain.
+
+    Parameters
+    ----------
+    confidence : dict of int to float
+        Probability that the nucleus of this label is real.
+    faint : list of dict
+        Places without a nucleus, most likely missed ones first: "confidence" and z, y, x in µm
+        (voxels where the spacing is unknown).
+    """
+
+    confidence: dict[int, float]
+    faint: list[dict[str, float]]
+
+
+def assess(
+    model: ConfidenceModel,
+    labels: Volume,
+    stain: Volume,
+    qpi: Volume,
+    spread: np.ndarray | None = None,
+) -> Assessed:
+    """Return the confidence of each nucleus of a stain.
+
+    Parameters
+    ----------
+    model : ConfidenceModel
+        Of the bundle that stained.
+    labels : Volume
+        Nuclei of the stain.
+    stain, qpi : Volume
+        The stain and the image that it was made from.
+    spread : ndarray, optional
+        Standard deviation over views or seeds, where `model.views` asks for more than one.
+    """
+    data, image, phase = labels.numpy(), stain.numpy(), qpi.numpy()
+    ids, features = measure(data, image, phase, qpi.spacing, spread)
+    for kind in ("seed", "view"):
+        features |= {f"{kind} {k}": features[k] for k in SPREAD if k in features}
+    probability = model.nuclei.probability(features)
+    confidence = {int(i): float(p) for i, p in zip(ids, probability, strict=True)}
+    return Assessed(confidence, _faint(model, data, image, phase, qpi))
+
+
+def with_confidence(comparison: Comparison, confidence: dict[int, float]) -> Comparison:
+    """Return a comparison whose table tells the confidence of each virtual nucleus."""
+    table: list[dict[str, Any]] = []
+    for row in comparison.table:
+        label = row["id"] if row["image"] == "stain" else row["partner"]
+        table.append({**row, "confidence": confidence.get(label) if label else None})
+    return replace(comparison, table=table)
+
+
+def _faint(
+    model: ConfidenceModel, labels: np.ndarray, stain: np.ndarray, phase: np.ndarray, qpi: Volume
+) -> list[dict[str, float]]:
+    from scipy.ndimage import center_of_mass
+
+    if model.faint is None:
+        return []
+    step, width = qpi.spacing or (1.0, 1.0, 1.0), width_of(labels, qpi.spacing)
+    places = faint_places(labels, stain, qpi.spacing, width)
+    ids, features = measure(places, stain, phase, qpi.spacing)
+    probability = model.faint.probability(features)
+    rows = []
+    for place, p in zip(ids, probability, strict=True):
+        at = center_of_mass(places == place)
+        z, y, x = (float(a) * s + o for a, s, o in zip(at, step, qpi.origin, strict=True))
+        rows.append({"confidence": float(p), "z": z, "y": y, "x": x})
+    return sorted(rows, key=lambda r: -r["confidence"])

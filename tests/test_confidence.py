@@ -1,0 +1,156 @@
+"""Confidence: a probability that means what it says, kept in the bundle, for each nucleus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_llcm.cli.app import app
+from napari_llcm.evaluation.calibration import Measured, fit
+from napari_llcm.evaluation.evaluating import evaluate_pair
+from napari_llcm.evaluation.reliability import calibration_error, draw_reliability
+from napari_llcm.events import UserError, result_of
+from napari_llcm.models import find_model, load_bundle, load_model, save_bundle
+from napari_llcm.nuclei import make_segmenter, segment
+from napari_llcm.nuclei.confidence import assess
+from napari_llcm.nuclei.features import PHASE, SPREAD, STAIN, faint_places, measure
+from napari_llcm.specimen import make_specimen, write_specimens
+from napari_llcm.staining.views import stain_views
+from napari_llcm.volumes import find_pairs
+
+
+def simulated(fields: int, seed: int = 0) -> list[Measured]:
+    """Return nuclei of which brighter ones are more likely real, the phase telling nothing."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(fields):
+        features = {name: rng.normal(size=120) for name in STAIN + PHASE}
+        likely = 1 / (1 + np.exp(-2 * features["mean"] - 1))
+        made.append(Measured(features, rng.random(120) < likely))
+    return made
+
+
+def test_a_fit_says_what_is_true_on_fields_that_it_has_not_seen() -> None:
+    confidence = fit(simulated(8), simulated(8, 1))
+    assert confidence.estimator == "stain"  # the cheaper one: the phase adds nothing here
+    fresh = simulated(20, 2)
+    said = np.concatenate([confidence.nuclei.probability(m.features) for m in fresh])
+    real = np.concatenate([m.real for m in fresh])
+    assert calibration_error(said, real) < 0.04
+    assert said[real].mean() > said[~real].mean() + 0.2
+    # an overconfident one is told from it
+    assert calibration_error(np.where(said > 0.5, 1.0, 0.0), real) > 0.1
+
+
+def test_too_few_nuclei_are_refused_in_words() -> None:
+    few = [Measured(m.features, np.ones(120, bool)) for m in simulated(3)]
+    with pytest.raises(UserError, match="too few"):
+        fit(few, few)
+
+
+def test_the_diagram_is_drawn(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    said = rng.random(200)
+    assert draw_reliability(tmp_path / "r.png", said, rng.random(200) < said).stat().st_size > 1000
+
+
+def test_features_tell_bright_from_faint_and_faint_places_lie_outside_of_nuclei() -> None:
+    specimen = make_specimen((16, 64, 64), 3, "easy")
+    labels = specimen.labels.numpy().astype(int)
+    one = int(np.bincount(labels.ravel())[1:].argmax()) + 1
+    hidden = np.where(labels == one, 0, labels)  # as if the segmenter had not found it
+    ids, features = measure(
+        hidden, specimen.dapi.numpy(), specimen.qpi.numpy(), specimen.qpi.spacing
+    )
+    assert set(features) == set(STAIN + PHASE)
+    assert list(ids) == [i for i in np.unique(labels) if i not in (0, one)]
+    assert all(np.isfinite(v).all() for v in features.values())
+    assert (features["contrast"] > 0).mean() > 0.9
+    places = faint_places(hidden, specimen.dapi.numpy(), specimen.dapi.spacing, 7.0)
+    assert not np.any(places[hidden > 0])
+    assert np.any(places[labels == one])
+
+
+def test_flipped_views_of_a_field_differ_little_where_the_model_is_sure() -> None:
+    specimen = make_specimen((16, 64, 64), 3, "easy")
+    job = stain_views(specimen.qpi, load_model(None), device="cpu")
+    value = None
+    while True:
+        try:
+            next(job)
+        except StopIteration as stopped:
+            value = stopped.value
+            break
+    assert value is not None
+    stain, spread = value
+    assert spread.shape == stain.shape == specimen.qpi.shape
+    assert 0 < float(spread.mean()) < float(np.ptp(stain.numpy()))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the shipped model without its confidence."""
+    folder = tmp_path_factory.mktemp("models") / "copy"
+    bundle = load_bundle(find_model(None))
+    info = bundle.info.model_copy(update={"confidence": None})
+    return save_bundle(folder, info, bundle.networks)
+
+
+def test_calibrating_a_model_keeps_the_confidence_in_its_bundle(
+    model: Path, tmp_path: Path
+) -> None:
+    result_of(write_specimens(tmp_path / "pairs", 6, (24, 96, 96), 700, "varied"))
+    arguments = ["model", "calibrate", str(model), "--pairs", str(tmp_path / "pairs")]
+    done = CliRunner().invoke(app, [*arguments, "--segmenter", "classical", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "(chosen)" in done.output
+    bundle = load_bundle(model)
+    confidence = bundle.info.confidence
+    assert confidence is not None
+    assert {"stain", "stain and phase", "seeds alone", "views alone"} <= set(confidence.compared)
+    specimen = make_specimen((24, 96, 96), 800, "medium")
+    job = evaluate_pair(
+        "field",
+        specimen.qpi,
+        specimen.dapi,
+        bundle,
+        segmenter=make_segmenter("classical"),
+        device="cpu",
+    )
+    evaluation = None
+    while True:
+        try:
+            next(job)
+        except StopIteration as stopped:
+            evaluation = stopped.value
+            break
+    assert evaluation is not None
+    rows = [r for r in evaluation.comparison.table if r["verdict"] == "found"]
+    assert rows
+    assert all(0 < r["confidence"] < 1 for r in rows)
+    missed = [r for r in evaluation.comparison.table if r["verdict"] == "missed"]
+    assert all(r["confidence"] is None for r in missed)
+
+
+def test_a_nucleus_can_be_assessed_without_any_truth(model: Path) -> None:
+    confidence = fit(simulated(6), simulated(6, 1))
+    specimen = make_specimen((16, 64, 64), 5, "easy")
+    labels = segment(specimen.dapi, "classical")
+    assessed = assess(confidence, labels, specimen.dapi, specimen.qpi)
+    assert set(assessed.confidence) == set(np.unique(labels.numpy())) - {0}
+    assert all(0 <= p <= 1 for p in assessed.confidence.values())
+    assert [r["confidence"] for r in assessed.faint] == sorted(
+        (r["confidence"] for r in assessed.faint), reverse=True
+    )
+    assert set(SPREAD).isdisjoint(confidence.nuclei.features)
+
+
+def test_pairs_for_calibration_are_several(model: Path, tmp_path: Path) -> None:
+    result_of(write_specimens(tmp_path, 1, (16, 48, 48), 1, "easy"))
+    done = CliRunner().invoke(app, ["model", "calibrate", str(model), "--pairs", str(tmp_path)])
+    assert done.exit_code != 0
+    assert isinstance(done.exception, UserError)
+    assert find_pairs(tmp_path)
