@@ -184,3 +184,27 @@ def test_pairs_that_do_not_match_end_before_training(tmp_path: Path) -> None:
         write(tmp_path / "pairs" / kind / "a.ome.tif", Volume(data, spacing=(1, 0.5, 0.5)))
     with pytest.raises(UserError, match="one shape"):
         result_of(train(job(tmp_path / "pairs", tmp_path / "run")))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"root": False}, {"consistency": {"objective": "adjacent", "direct_weight": 0.0}}],
+    ids=["linear", "adjacent"],
+)
+def test_the_choices_that_are_measured_can_be_trained(
+    pairs: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    result_of(train(job(pairs, tmp_path / "run", **changes)))
+    bundle = load_bundle(tmp_path / "run" / "model")
+    assert bundle.info.dapi.root is changes.get("root", True)
+    assert bundle.info.provenance["consistency_steps"] == 6
+
+
+def test_linear_intensities_come_back_as_they_were() -> None:
+    from napari_llcm.models.normalise import Scaling, stabilise, unstabilise
+
+    counts = np.linspace(100, 900, 50, dtype=np.float32)
+    for root in (True, False):
+        scaling = Scaling(low=100, high=700, root=root)
+        back = unstabilise(stabilise(counts, scaling), scaling)
+        np.testing.assert_allclose(back, counts, rtol=1e-4)

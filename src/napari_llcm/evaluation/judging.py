@@ -252,7 +252,7 @@ def round_trip(model: ModelBundle, dapi: Volume) -> Volume:
 
     networks, info = model.networks, model.info
     device = next(networks.parameters()).device
-    scaling = dapi_scaling(dapi.data)
+    scaling = dapi_scaling(dapi.data).model_copy(update={"root": info.dapi.root})
     x = torch.from_numpy(stabilise(dapi.numpy(), scaling))
     pads = [-n % m for n, m in zip(x.shape, info.network.multiple, strict=True)]
     around = (0, pads[2], 0, pads[1], 0, pads[0])

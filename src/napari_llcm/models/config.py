@@ -62,6 +62,8 @@ class ConsistencyConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # adjacent: the plain student-teacher loss first written down, kept to be measured
+    objective: Literal["ect", "adjacent"] = "ect"
     sigma_min: float = 0.002
     sigma_max: float = 40.0
     sigma_data: float = 1.0  # latents are standardised

@@ -89,6 +89,35 @@ def ect_loss(
     return (weight * pseudo_huber(student, teacher)).mean()
 
 
+def adjacent_loss(
+    denoiser: Denoiser,
+    latent: Tensor,
+    condition: Tensor,
+    generator: torch.Generator | None = None,
+    levels: int = 40,
+) -> Tensor:
+    """Return the plain loss first written down: the MSE between two adjacent noise levels.
+
+    Nothing in it but the preconditioner knows the clean latent, so a constant is a minimum.
+
+    Parameters
+    ----------
+    denoiser, latent, condition, generator
+        As in `ect_loss`.
+    levels : int
+        Noise levels, even in log, between sigma_min and sigma_max.
+    """
+    c = denoiser.config
+    ratio = (c.sigma_max / c.sigma_min) ** (1 / (levels - 1))
+    step = torch.randint(1, levels, (len(latent),), generator=generator).to(latent.device)
+    t = c.sigma_min * ratio ** step.float()
+    noise = _noise_like(latent, generator)
+    student = denoiser(latent + _wide(t) * noise, t, condition)
+    with torch.no_grad():
+        teacher = denoiser(latent + _wide(t / ratio) * noise, t / ratio, condition)
+    return (student - teacher).square().mean()
+
+
 def one_step(
     denoiser: Denoiser, latent: Tensor, condition: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:

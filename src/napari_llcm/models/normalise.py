@@ -17,12 +17,17 @@ _SAMPLES = 2_000_000  # voxels that percentiles are estimated from
 
 
 class Scaling(BaseModel):
-    """An affine map of intensities: low to 0, high to 1."""
+    """An affine map of intensities: low to 0, high to 1.
+
+    `root` tells, of DAPI, whether the variance-stabilising square root follows; without it dim
+    nuclei weigh nothing, which is kept to be measured.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     low: float
     high: float
+    root: bool = True
 
     def apply(self, x: Any) -> Any:
         """Return (x - low) / (high - low)."""
@@ -54,13 +59,15 @@ def dapi_scaling(data: Any) -> Scaling:
 def stabilise(x: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return variance-stabilised DAPI, float32: sqrt(x + b) - sqrt(b) of scaled x, odd in x."""
     y = scaling.apply(np.asarray(x, np.float32))
+    if not scaling.root:
+        return np.asarray(y, np.float32)
     return np.asarray(np.sign(y) * (np.sqrt(np.abs(y) + _LINEAR) - _LINEAR**0.5), np.float32)
 
 
 def unstabilise(y: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return DAPI intensities, float32, of variance-stabilised ones; never below 0."""
     y = np.asarray(y, np.float32)
-    x = np.sign(y) * ((np.abs(y) + _LINEAR**0.5) ** 2 - _LINEAR)
+    x = np.sign(y) * ((np.abs(y) + _LINEAR**0.5) ** 2 - _LINEAR) if scaling.root else y
     return np.maximum(scaling.undo(x), 0).astype(np.float32)
 
 

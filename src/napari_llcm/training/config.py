@@ -65,6 +65,7 @@ class TrainJob(BaseModel):
     resshift: ResShiftConfig = ResShiftConfig()
     vae_phase: PhaseConfig = PhaseConfig(steps=1500, share=0.3)
     consistency_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # or the method's own
+    root: bool = True  # learn the square root of DAPI, so that dim nuclei count
     patch: tuple[int, int, int] = (32, 64, 64)  # voxels (z, y, x)
     crops: int = Field(4, gt=0)  # patches from one volume; one volume for each step
     kl_weight: float = 1e-6

@@ -74,7 +74,19 @@ class VolumeReader(ImageReader):
 
 
 class Standardised(MapTransform):
-    """Standardise QPI and stabilise DAPI by the statistics of the whole volume."""
+    """Standardise QPI and stabilise DAPI by the statistics of the whole volume.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        "qpi" and "dapi".
+    root : bool
+        Whether DAPI goes through the square root.
+    """
+
+    def __init__(self, keys: Sequence[str], root: bool = True) -> None:
+        super().__init__(keys)
+        self.root = root
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return the pair with scaled intensities and the scalings used."""
@@ -82,7 +94,7 @@ class Standardised(MapTransform):
         q, d = qpi_scaling(qpi[0]), dapi_scaling(dapi[0])
         return {
             "qpi": np.asarray(q.apply(qpi), np.float32),
-            "dapi": stabilise(dapi, d),
+            "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
             "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
         }
 
@@ -104,7 +116,7 @@ def load_pairs(
         [
             load,
             EnsureChannelFirstd(["qpi", "dapi"], channel_dim="no_channel"),
-            Standardised(["qpi", "dapi"]),
+            Standardised(["qpi", "dapi"], job.root),
             SpatialPadd(["qpi", "dapi"], job.patch, method="end", mode="edge"),
             DivisiblePadd(["qpi", "dapi"], job.network.multiple, method="end", mode="edge"),
             EnsureTyped(["qpi", "dapi"], dtype=torch.float32, track_meta=False),

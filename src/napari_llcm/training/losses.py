@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..models.consistency import ect_loss, one_step, pseudo_huber
+from ..models.consistency import adjacent_loss, ect_loss, one_step, pseudo_huber
 
 if TYPE_CHECKING:
     from ..models.stainer import StainerNetworks
@@ -102,8 +102,11 @@ def consistency_loss(
     parts: dict[str, Tensor] = {}
     loss = torch.zeros((), device=latent.device)
     if c.consistency_weight:
-        parts["ect"] = ect_loss(networks.denoiser, latent, condition, progress, generator)
-        loss = loss + c.consistency_weight * parts["ect"]
+        if c.objective == "ect":
+            parts["ect"] = ect_loss(networks.denoiser, latent, condition, progress, generator)
+        else:
+            parts["adjacent"] = adjacent_loss(networks.denoiser, latent, condition, generator)
+        loss = loss + c.consistency_weight * parts[c.objective]
     if c.direct_weight:
         sampled = one_step(networks.denoiser, latent, condition, generator)
         parts["direct"] = pseudo_huber(sampled, latent).mean()

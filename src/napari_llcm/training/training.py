@@ -102,7 +102,7 @@ def _run(
         consistency=job.consistency,
         diffusion=job.diffusion,
         resshift=job.resshift,
-        dapi=dapi,
+        dapi=dapi.model_copy(update={"root": job.root}),
         qpi=qpi,
         spacing=spacing,
     )
