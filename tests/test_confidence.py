@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_llcm.nuclei.confidence import assess
 from napari_llcm.nuclei.features import PHASE, SPREAD, STAIN, faint_places, measure
 from napari_llcm.specimen import make_specimen, write_specimens
 from napari_llcm.staining.views import stain_views
-from napari_llcm.volumes import find_pairs
+from napari_llcm.volumes import find_pairs, write
 
 
 def simulated(fields: int, seed: int = 0) -> list[Measured]:
@@ -90,10 +91,10 @@ def test_flipped_views_of_a_field_differ_little_where_the_model_is_sure() -> Non
     assert 0 < float(spread.mean()) < float(np.ptp(stain.numpy()))
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
     """A copy of the shipped model without its confidence."""
-    folder = tmp_path_factory.mktemp("models") / "copy"
+    folder = tmp_path / "models" / "copy"
     bundle = load_bundle(find_model(None))
     info = bundle.info.model_copy(update={"confidence": None})
     return save_bundle(folder, info, bundle.networks)
@@ -148,9 +149,39 @@ def test_a_nucleus_can_be_assessed_without_any_truth(model: Path) -> None:
     assert set(SPREAD).isdisjoint(confidence.nuclei.features)
 
 
+def test_the_command_tells_which_nuclei_to_trust_without_a_truth(
+    model: Path, tmp_path: Path
+) -> None:
+    bundle = load_bundle(model)
+    confidence = fit(simulated(6), simulated(6, 1))
+    info = bundle.info.model_copy(update={"confidence": confidence})
+    save_bundle(tmp_path / "calibrated", info, bundle.networks)
+    specimen = make_specimen((16, 64, 64), 5, "easy")
+    for name, volume in (("qpi", specimen.qpi), ("stain", specimen.dapi)):
+        write(tmp_path / f"{name}.ome.tif", volume)
+    arguments = ["nuclei", "--stain", str(tmp_path / "stain.ome.tif"), "--out", str(tmp_path / "o")]
+    phase = ["--qpi", str(tmp_path / "qpi.ome.tif"), "--segmenter", "classical"]
+    trusted = [*arguments, *phase, "--model", str(tmp_path / "calibrated")]
+    done = CliRunner().invoke(app, trusted)
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "o" / "nuclei.csv").open() as file:
+        said = [float(row["confidence"]) for row in csv.DictReader(file)]
+    assert said == sorted(said, reverse=True)
+    assert (tmp_path / "o" / "probably_missed.csv").exists()
+    for wrong, words in (
+        (arguments, "Give --truth"),
+        ([*arguments, *phase, "--model", str(model)], "does not know how far"),
+    ):
+        refused = CliRunner().invoke(app, wrong)
+        assert isinstance(refused.exception, UserError)
+        assert words in str(refused.exception)
+
+
 def test_pairs_for_calibration_are_several(model: Path, tmp_path: Path) -> None:
-    result_of(write_specimens(tmp_path, 1, (16, 48, 48), 1, "easy"))
-    done = CliRunner().invoke(app, ["model", "calibrate", str(model), "--pairs", str(tmp_path)])
+    result_of(write_specimens(tmp_path / "one", 1, (16, 48, 48), 1, "easy"))
+    done = CliRunner().invoke(
+        app, ["model", "calibrate", str(model), "--pairs", str(tmp_path / "one")]
+    )
     assert done.exit_code != 0
     assert isinstance(done.exception, UserError)
-    assert find_pairs(tmp_path)
+    assert find_pairs(tmp_path / "one")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from .options import (
     three,
 )
 
+if TYPE_CHECKING:
+    from ..volumes import Volume
+
 _HEADLINE = (
     "recall",
     "precision",
@@ -33,10 +36,16 @@ _HEADLINE = (
 
 
 def nuclei(
-    truth: Annotated[Path, typer.Option("--truth", help="Real DAPI, or labels of its nuclei.")],
     stain: Annotated[Path, typer.Option("--stain", help="Virtual DAPI, or labels.")],
     out: Out,
-    qpi: Annotated[Path | None, typer.Option(help="The label-free stack, for the figure.")] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", help="Real DAPI, or labels of its nuclei; without it, give --qpi."),
+    ] = None,
+    qpi: Annotated[
+        Path | None, typer.Option(help="The label-free stack: for figure and confidence.")
+    ] = None,
+    model: Model = None,
     segmenter: Segmenter = "cellpose",
     weights: Weights = None,
     device: Device = "auto",
@@ -54,13 +63,17 @@ def nuclei(
         bool | None, typer.Option("--stain-labels/--stain-image", help="What --stain holds.")
     ] = None,
 ) -> None:
-    """Find the nuclei of both stacks by the same settings, and compare them one by one."""
+    """Compare the nuclei of both stacks one by one; without a truth, tell which to trust."""
     from ..nuclei import compare_nuclei, make_segmenter, write_report
     from ..volumes import read
 
     voxel = three(spacing, "--spacing")
-    real, virtual = (read(path, spacing=voxel).select() for path in (truth, stain))
+    virtual = read(stain, spacing=voxel).select()
     phase = None if qpi is None else read(qpi, spacing=voxel).select()
+    if truth is None:
+        _trusted(virtual, phase, out, model, segmenter, weights, device, diameter)
+        return
+    real = read(truth, spacing=voxel).select()
     finished = run(
         lambda stop: compare_nuclei(
             real,
@@ -79,6 +92,43 @@ def nuclei(
     figures = finished.result
     print_figures("Nuclei", {k: figures[k] for k in _HEADLINE if k in figures})
     stdout.print(f"Table, figures and picture in {out}")
+
+
+def _trusted(
+    virtual: Volume,
+    phase: Volume | None,
+    out: Path,
+    model: str | None,
+    segmenter: str,
+    weights: str | None,
+    device: str,
+    diameter: float | None,
+) -> None:
+    """Find the nuclei of a stain, and write how far to trust each."""
+    from ..evaluation.confidence import assess_stain
+    from ..models import load_model
+    from ..nuclei import make_segmenter
+    from ..nuclei.report import write_nuclei
+
+    if phase is None:
+        raise UserError("Give --truth to compare with, or --qpi to learn which nuclei to trust.")
+    finished = run(
+        lambda stop: assess_stain(
+            phase,
+            virtual,
+            load_model(model),
+            segmenter=make_segmenter(segmenter, weights, device),
+            diameter=diameter,
+            device=device,
+            should_stop=stop,
+        )
+    )
+    if finished.value is None:
+        raise UserError("Stopped before the nuclei were found: there is nothing to report.")
+    labels, assessed = finished.value
+    path = write_nuclei(out, labels, virtual, assessed)
+    print_figures("Nuclei", finished.result)
+    stdout.print(f"Nuclei by confidence in {path}, faint places beside it")
 
 
 def evaluate(

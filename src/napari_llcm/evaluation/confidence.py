@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from ..events import Event, ShouldStop
+from ..events import Event, Finished, Job, Meter, ShouldStop, Started, UserError
 from ..volumes import Volume
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..models import ModelBundle
-    from ..nuclei import Comparison
+    from ..nuclei import Comparison, Segmenter
 
 
 def confident(
@@ -102,3 +102,75 @@ def spread_of(
         qpi, model, flips=flips, device=device, text=text, should_stop=should_stop
     )
     return None if done is None else done[1]
+
+
+def assess_stain(
+    qpi: Volume,
+    virtual: Volume,
+    model: ModelBundle,
+    *,
+    segmenter: Segmenter,
+    diameter: float | None = None,
+    device: str = "auto",
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Find the nuclei of a virtual stain and say how far to trust each, without any truth.
+
+    Parameters
+    ----------
+    qpi, virtual : Volume
+        The label-free stack and its stain, on one grid.
+    model : ModelBundle
+        The calibrated model that stained it.
+    segmenter : Segmenter
+        Finds the nuclei; the one that the model was calibrated with.
+    diameter : float, optional
+        Typical nucleus in µm (voxels where the spacing is unknown); estimated if None.
+    device : str
+        Where to stain again, if the model's confidence needs several views.
+    should_stop : callable, optional
+        Asked between the steps.
+
+    Yields
+    ------
+    Event
+        At the end `Finished`; its value is the labels (Volume) and the `Assessed`. Nothing where
+        it was stopped.
+
+    Raises
+    ------
+    UserError
+        If the model is not calibrated, or the volumes do not fit each other.
+    """
+    from ..nuclei import segment
+    from ..nuclei.confidence import assess
+
+    if model.info.confidence is None:
+        raise UserError(
+            f"The model {model.info.name} does not know how far to trust its nuclei: calibrate it "
+            "on a few pairs that it was not trained on (napari-llcm model calibrate)."
+        )
+    if qpi.shape != virtual.shape:
+        raise UserError(
+            f"{qpi.name} has {qpi.shape} voxels and {virtual.name} {virtual.shape}: give the stack "
+            "that was stained."
+        )
+    yield Started(job="confidence", total=2)
+    meter = Meter(2)
+    yield meter.at(0, f"finding the nuclei of {virtual.name}")
+    labels = segment(virtual, segmenter, diameter=diameter)
+    yield meter.at(1, "how far to trust each")
+    if should_stop is not None and should_stop():
+        return
+    spread = yield from spread_of(qpi, model, device, should_stop=should_stop)
+    if should_stop is not None and should_stop():
+        return
+    assessed = assess(model.info.confidence, labels, virtual, qpi, spread)
+    yield meter.at(2)
+    result = {
+        "nuclei": len(assessed.confidence),
+        "expected_real": sum(assessed.confidence.values()),
+        "expected_missed": sum(row["confidence"] for row in assessed.faint),
+        "confidence": model.info.confidence.estimator,
+    }
+    yield Finished(result=result, value=(labels, assessed))

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..volumes import Volume
 from ..volumes.atomic import whole_or_nothing
 from .comparing import Comparison
-from .table import COLUMNS
+from .confidence import Assessed
+from .table import COLUMNS, measured_nuclei
 
 _SIZES = {"z": "", "y": "", "x": "", "depth": "", "volume": "³"}
 
@@ -60,6 +61,48 @@ def write_report(
         figure = draw_comparison(comparison, qpi, truth, stain)
         figure.savefig(partial, format="png", facecolor="white")
     return paths
+
+
+def write_nuclei(folder: Path | str, labels: Volume, stain: Volume, assessed: Assessed) -> Path:
+    """Write the nuclei of a stain with their confidence, and the faint places beside them.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Gets `nuclei.csv` and `probably_missed.csv`.
+    labels, stain : Volume
+        The nuclei and the stain.
+    assessed : Assessed
+        Their confidence.
+
+    Returns
+    -------
+    Path
+        The table of nuclei.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    """
+    folder = Path(folder).expanduser()
+    rows = [
+        {"id": label, "confidence": round(assessed.confidence[label], 4), **row}
+        for label, row in measured_nuclei(labels, stain).items()
+    ]
+    tables = {
+        "nuclei.csv": sorted(rows, key=lambda r: -r["confidence"]),
+        "probably_missed.csv": assessed.faint,
+    }
+    for name, table in tables.items():
+        with (
+            whole_or_nothing(folder / name, overwrite=True) as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, list(table[0]) if table else ["confidence"])
+            writer.writeheader()
+            writer.writerows(table)
+    return folder / "nuclei.csv"
 
 
 def _write_table(path: Path, comparison: Comparison) -> None:

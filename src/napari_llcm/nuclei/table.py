@@ -43,11 +43,11 @@ def make_table(
     for image, ids, verdicts, detected, partners, ious, measured in (
         (
             "truth", matches.truth_ids, matches.truth_verdicts, matches.truth_detected,
-            matches.truth_partner, matches.truth_iou, _measure(labels[0], images[0]),
+            matches.truth_partner, matches.truth_iou, measured_nuclei(labels[0], images[0]),
         ),
         (
             "stain", matches.found_ids, matches.found_verdicts, matches.found_detected,
-            matches.found_partner, matches.found_iou, _measure(labels[1], images[1]),
+            matches.found_partner, matches.found_iou, measured_nuclei(labels[1], images[1]),
         ),
     ):  # fmt: skip
         for i, label in enumerate(ids.tolist()):
@@ -103,8 +103,21 @@ def _stratum(rows: list[Row], name: str) -> dict[str, float]:
     }
 
 
-def _measure(labels: Volume, image: Volume | None) -> dict[int, Row]:
-    """Return place, size and brightness of each label."""
+def measured_nuclei(labels: Volume, image: Volume | None) -> dict[int, Row]:
+    """Return place, size and brightness of each label.
+
+    Parameters
+    ----------
+    labels : Volume
+        The nuclei.
+    image : Volume, optional
+        On their grid.
+
+    Returns
+    -------
+    dict of int to dict
+        By label: z, y, x, depth, volume and brightness, as in `make_table`.
+    """
     from skimage.measure import regionprops_table
 
     spacing, origin = labels.spacing or (1.0, 1.0, 1.0), labels.origin
