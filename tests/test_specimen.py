@@ -14,6 +14,7 @@ from napari_llcm.specimen import (
     write_specimen,
     write_specimens,
 )
+from napari_llcm.specimen.difficulty import find_difficulty
 from napari_llcm.specimen.grid import Grid
 from napari_llcm.specimen.optics import OPTICS, oblique_transfer, transmission_transfer
 from napari_llcm.volumes import find_pairs, read
@@ -196,3 +197,22 @@ def test_mistakes_are_told_in_one_sentence(specimen):
         specimen_from_dapi(specimen.dapi, specimen.labels.replace(data=np.ones((9, 9, 9), int)))
     with pytest.raises(UserError, match="at least 1"):
         result_of(write_specimens("unused", 0))
+
+
+def test_varied_specimens_differ_in_kind_and_hold_more_of_what_is_rare():
+    drawn = [find_difficulty("varied", seed) for seed in range(12)]
+    assert len({d.radius for d in drawn}) == 12
+    assert find_difficulty("varied", 3) == drawn[3]  # the seed alone decides
+    assert min(d.mitotic for d in drawn) >= find_difficulty("medium").mitotic
+    assert np.mean([d.look_alikes for d in drawn]) > 2 * find_difficulty("medium").look_alikes
+    small, large = (make_specimen((16, 64, 64), seed, "varied") for seed in _extremes(drawn))
+    assert _median_volume(small) < _median_volume(large)
+
+
+def _extremes(drawn):
+    radii = [d.radius for d in drawn]
+    return int(np.argmin(radii)), int(np.argmax(radii))
+
+
+def _median_volume(specimen):
+    return float(np.median([n.volume for n in specimen.nuclei]))
