@@ -150,6 +150,14 @@ class Meter:
         return Progress(done=done, total=self.total, elapsed=elapsed, eta=eta, text=text)
 
 
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 45 s, 3 min, 2 h 10 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def guarded(job: Iterable[Event]) -> Job:
     """Yield the events of `job`; an exception becomes its last event, `Failed`."""
     try:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from ..events import Event, Finished, Job, Notice, Step, UserError
+from ..events import Event, Finished, Job, Notice, Step, UserError, duration
 from ..events import Progress as Done
 
 stdout = Console(highlight=False)
@@ -128,14 +128,6 @@ class _Bar:
                 description=event.text,
                 left=f"{left}  {self._losses}".rstrip(),
             )
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: 45 s, 3 min, 2 h 10 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def print_figures(title: str, rows: dict[str, Any]) -> None:
