@@ -1,6 +1,7 @@
 """Staining: tiles of a volume of any size, in bounded memory, without seams."""
 
-from .memory import Tiling
+from .memory import Tiling, picture
+from .output import Canvas
 from .stainer import Stainer, stain
 
-__all__ = ["Stainer", "Tiling", "stain"]
+__all__ = ["Canvas", "Stainer", "Tiling", "picture", "stain"]

@@ -153,7 +153,7 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     if volume.spacing is None:
         return same, [
             f"{volume.name} does not tell its voxel size; the model's {model} is assumed. "
-            "Give --spacing if it differs."
+            "Give its own if it differs."
         ]
     ratio = tuple(m / v for m, v in zip(info.spacing, volume.spacing, strict=True))
     worst = max(max(r, 1 / r) for r in ratio)
@@ -161,7 +161,7 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     if worst > _ABSURD:
         raise UserError(
             f"{volume.name} has voxels of {own}, the model was trained on {model}: correct the "
-            "voxel size with --spacing, or choose another model."
+            "voxel size, or choose another model."
         )
     if worst <= 1 + _SAME:
         return same, []

@@ -15,13 +15,15 @@ from ..models.bundle import ModelBundle
 from ..models.normalise import Scaling
 from .grid import NetworkGrid
 from .memory import Tiling
-from .output import MemoryOutput, StoredOutput
+from .output import Canvas, MemoryOutput, StoredOutput
 from .tiling import Box, scaled, size
 
 if TYPE_CHECKING:
     import torch
 
 Centre = Callable[[], Sequence[float]]
+Region = Callable[[], Box]
+Output = MemoryOutput | StoredOutput | Canvas
 
 
 class Stopped(Exception):
@@ -46,7 +48,7 @@ class Task:
         One for each sample.
     steps : int
         Steps of the sampler.
-    output : MemoryOutput or StoredOutput
+    output : MemoryOutput, StoredOutput or Canvas
         Where tiles go.
     folder : Path
         For scratch files.
@@ -54,6 +56,14 @@ class Task:
         Tile sizes that the user asks for.
     centre : callable, optional
         Returns the input voxel (z, y, x) around which to start.
+    region : callable, optional
+        Returns the input voxels (a box) that are wanted.
+    follow : bool
+        Go on for ever with what `region` returns.
+    should_stop : callable, optional
+        Asked while there is nothing to follow.
+    memory_share : float, optional
+        Share of the free memory to take.
     tiles, voxels : int
         How many tiles, and input voxels, this job has put so far.
     """
@@ -64,10 +74,14 @@ class Task:
     scaling: Scaling
     seeds: list[int]
     steps: int
-    output: MemoryOutput | StoredOutput
+    output: Output
     folder: Path
     tiling: Tiling | None = None
     centre: Centre | None = None
+    region: Region | None = None
+    follow: bool = False
+    should_stop: ShouldStop | None = None
+    memory_share: float | None = None
     tiles: int = 0
     voxels: int = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -13,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..events import Checkpoint, Finished, Job, Meter, Notice, ShouldStop, Started, Step
+from ..events import Checkpoint, Failed, Finished, Job, Meter, Notice, ShouldStop, Started, Step
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, load_bundle, save_bundle
-from ..models.device import autocast, pick_device
+from ..models.device import autocast, memory_in_use, pick_device
 from ..models.library import find_model
 from ..models.stainer import StainerNetworks
 from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
@@ -56,12 +57,15 @@ def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None
     pairs = [pair for source in job.pairs for pair in find_pairs(source)]
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
-    networks, info = _networks(job)
+    networks, info = initial_networks(job)
     folder = RunFolder(job, resume)
     try:
         for event in _run(job, pairs, networks.to(device), info, folder, device, should_stop):
             folder.keep(event)
             yield event
+    except Exception as error:
+        folder.keep(Failed(sentence=str(error), detail=traceback.format_exc()))
+        raise
     finally:
         folder.close()
 
@@ -83,6 +87,8 @@ def _run(
     yield from _check_registration(pairs, should_stop)
     training, validation = _split(pairs, job)
     yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
+    if not validation:
+        yield Notice(text=_ALL_SEEN)
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
     qpi, dapi = median_scalings(data)
@@ -95,7 +101,7 @@ def _run(
         qpi=qpi,
         spacing=spacing,
     )
-    validator = Validator(networks, held_out, info, amp, device)
+    validator = Validator(networks, held_out, info, amp, device, shown=data)
     networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     ResBlock.recompute = job.recompute
     started, stopped = time.monotonic(), False
@@ -130,6 +136,10 @@ def _run(
     )
 
 
+_ALL_SEEN = (
+    "With fewer than 4 pairs none is held out: the preview shows a volume that is trained on, and "
+    "no figure tells how well new ones will be stained."
+)
 _KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson")
 _LOSSES: dict[Phase, Callable[..., tuple[Tensor, dict[str, Tensor]]]] = {
     "vae": vae_loss,
@@ -198,6 +208,7 @@ class _Trainer:
             if now - logged > _LOG_SECONDS or done >= 1:
                 means = {name: total / count for name, total in sums.items()}
                 means |= {"skipped": float(state.skipped)}
+                means["memory_gb"] = memory_in_use(self.device) / 1e9
                 yield Step(phase=self.phase, step=state.step, values=means)
                 yield meter.at(done, f"{self.phase} step {state.step}")
                 sums, count, logged = {}, 0, now
@@ -213,7 +224,8 @@ class _Trainer:
         yield Checkpoint(path=str(folder.checkpoint(self.phase)))
 
 
-def _networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
+def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
+    """Return the networks that a job starts from, and the model they are of, if of one."""
     if job.init is None:
         return StainerNetworks(job.network, job.consistency), None
     bundle = load_bundle(find_model(job.init))

@@ -1,0 +1,135 @@
+"""Read a run folder: what was to be trained, how it went, and whether it can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..events import Event, Failed, Finished, UserError, parse_event
+from ..models.bundle import is_bundle, read_info
+from .alive import is_alive
+from .config import PHASES, TrainJob, load_job
+
+RunState = Literal["new", "running", "finished", "stopped", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its folder tells it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    job : TrainJob
+        What is, or was, trained.
+    state : str
+        "new" (nothing was done yet), "running", "finished", "stopped" (and kept), "failed" or
+        "interrupted" (killed, or the computer went off).
+    events : tuple of Event
+        Everything that was told, in order.
+    """
+
+    path: Path
+    job: TrainJob
+    state: RunState
+    events: tuple[Event, ...]
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether there is something left to train."""
+        return self.state in ("new", "stopped", "failed", "interrupted")
+
+    @property
+    def can_stain(self) -> bool:
+        """Whether a model is there that has learned to stain."""
+        model = self.path / "model"
+        if not is_bundle(model):
+            return False
+        # a run that was stopped in its first phase has a model that never saw a label-free stack
+        return int(read_info(model).provenance.get(f"{PHASES[-1]}_steps", 0)) > 0
+
+
+def runs_folder() -> Path:
+    """Return the folder in which runs are put where the user names no other."""
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-llcm", appauthor=False) / "runs"
+
+
+def list_runs(folder: Path | None = None) -> list[Path]:
+    """Return the run folders in a folder (the usual one by default), the newest first."""
+    folder = runs_folder() if folder is None else folder
+    try:
+        found = [p for p in folder.iterdir() if (p / "job.yaml").is_file()]
+    except OSError:
+        return []
+    return sorted(found, key=lambda p: (p / "job.yaml").stat().st_mtime, reverse=True)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    path : Path
+        A folder with `job.yaml` and, once it was started, `events.jsonl`.
+
+    Raises
+    ------
+    UserError
+        If it is no run folder.
+    """
+    if not (path / "job.yaml").is_file():
+        raise UserError(
+            f"{path} is not a run folder, which holds a job.yaml: choose the folder that was "
+            "given as --out, or as the name of a training."
+        )
+    job = load_job(path / "job.yaml")
+    events, _ = new_events(path)
+    return Run(path, job, _state(path, events), tuple(events))
+
+
+def new_events(path: Path, after: int = 0) -> tuple[list[Event], int]:
+    """Return the events that a run has written since the last look.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder.
+    after : int
+        Where the last look ended, in bytes.
+
+    Returns
+    -------
+    tuple
+        The events, and where this look ended. A line that is still being written is left for the
+        next look; one that is damaged is left out.
+    """
+    try:
+        with (path / "events.jsonl").open("rb") as file:
+            file.seek(after)
+            text = file.read()
+    except OSError:
+        return [], after
+    whole = text[: text.rfind(b"\n") + 1]
+    events = []
+    for line in whole.splitlines():
+        try:
+            events.append(parse_event(line.decode("utf-8", "replace")))
+        except UserError:
+            continue  # the power went off while it was written
+    return events, after + len(whole)
+
+
+def _state(path: Path, events: Sequence[Event]) -> RunState:
+    if is_alive(path):
+        return "running"
+    last = events[-1] if events else None
+    if last is None:
+        return "new"
+    if isinstance(last, Finished):
+        return "stopped" if last.result.get("stopped") else "finished"
+    return "failed" if isinstance(last, Failed) else "interrupted"
