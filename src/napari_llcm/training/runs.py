@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,8 @@ from ..events import Event, Failed, Finished, UserError, parse_event
 from ..models.bundle import is_bundle, read_info
 from .alive import is_alive
 from .config import PHASES, TrainJob, load_job
+
+_TAIL = 65536  # bytes; the longest event, the last one with its figures, has a few thousand
 
 RunState = Literal["new", "running", "finished", "stopped", "failed", "interrupted"]
 
@@ -89,7 +91,23 @@ def read_run(path: Path) -> Run:
         )
     job = load_job(path / "job.yaml")
     events, _ = new_events(path)
-    return Run(path, job, _state(path, events), tuple(events))
+    return Run(path, job, _judge(path, events[-1] if events else None), tuple(events))
+
+
+def run_state(path: Path) -> RunState:
+    """Return the state of a run; quick, as only the end of its log is read."""
+    try:
+        with (path / "events.jsonl").open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    for line in reversed(lines):
+        try:
+            return _judge(path, parse_event(line))
+        except UserError:
+            continue  # still being written, or cut off
+    return _judge(path, None)
 
 
 def new_events(path: Path, after: int = 0) -> tuple[list[Event], int]:
@@ -124,10 +142,9 @@ def new_events(path: Path, after: int = 0) -> tuple[list[Event], int]:
     return events, after + len(whole)
 
 
-def _state(path: Path, events: Sequence[Event]) -> RunState:
+def _judge(path: Path, last: Event | None) -> RunState:
     if is_alive(path):
         return "running"
-    last = events[-1] if events else None
     if last is None:
         return "new"
     if isinstance(last, Finished):
