@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -12,9 +13,9 @@ import pytest
 from napari_llcm.events import Notice, Progress, Tile, UserError
 from napari_llcm.models import ModelBundle
 from napari_llcm.models.normalise import qpi_scaling
-from napari_llcm.staining import Canvas, Tiling, picture, stain
+from napari_llcm.staining import Canvas, Tiling, picture, stain, stain_files, stain_times
 from napari_llcm.staining import memory as memory_module
-from napari_llcm.volumes import Volume
+from napari_llcm.volumes import Volume, read, write
 from test_staining import difference, full_precision, make_model, make_volume, run, stained
 
 __all__ = ["full_precision"]  # a fixture that holds for this module too
@@ -187,3 +188,46 @@ def test_networks_that_are_not_local_stain_the_whole_and_cannot_follow() -> None
     assert canvas.complete
     with pytest.raises(UserError, match="cannot follow"):
         paint(volume, model, canvas, region=region, follow=True)
+
+
+def test_time_points_are_stained_nearest_to_the_one_looked_at_first(model: ModelBundle) -> None:
+    stack = make_volume((8, 32, 32))
+    series = stack.replace(data=np.stack([stack.numpy() * k for k in (1, -1, 2)]), axes="tzyx")
+    shown = np.zeros(series.shape, np.float32)
+    order = list[str]()
+    canvases = {t: Canvas(shown[t]) for t in range(3)}
+    for event in stain_times(series, model, canvases, now=lambda: 2, device="cpu"):
+        if isinstance(event, Progress):
+            order += [event.text] if event.text not in order else []
+            last = event
+    assert order == ["time point 2 (1 of 3)", "time point 1 (2 of 3)", "time point 0 (3 of 3)"]
+    assert (last.done, last.total) == (pytest.approx(3), 3)
+    assert event.result["tiles"] == 3
+    for t in range(3):
+        assert difference(shown[t], stained(series.select(time=t), model)) < 1e-4
+
+
+def test_a_folder_is_stained_file_by_file(model: ModelBundle, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    stack = make_volume((8, 32, 32))
+    write(source / "a.ome.tif", stack)
+    write(source / "b.ome.tif", stack.replace(data=np.zeros((8, 32, 32), np.float32)))
+    series = stack.replace(data=np.stack([stack.numpy()] * 2), axes="tzyx")
+    write(source / "c.ome.tif", series)
+    first = list(stain_files([source], out, model, device="cpu"))
+    assert [Path(p).name for p in first[-1].result["written"]] == [
+        "a virtual DAPI.ome.zarr",
+        "c t0 virtual DAPI.ome.zarr",
+        "c t1 virtual DAPI.ome.zarr",
+    ]
+    assert any(isinstance(e, Notice) and e.text.startswith("b.ome.tif was left") for e in first)
+    np.testing.assert_allclose(
+        read(out / "a virtual DAPI.ome.zarr").numpy(), stained(stack, model), atol=0.1
+    )
+    again = list(stain_files([source], out, model, device="cpu"))
+    assert again[-1].result["written"] == []
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UserError, match="no stacks"):
+        list(stain_files([empty], out, model))

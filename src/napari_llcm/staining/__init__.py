@@ -2,6 +2,7 @@
 
 from .memory import Tiling, picture
 from .output import Canvas
+from .series import stain_files, stain_times
 from .stainer import Stainer, stain
 
-__all__ = ["Canvas", "Stainer", "Tiling", "picture", "stain"]
+__all__ = ["Canvas", "Stainer", "Tiling", "picture", "stain", "stain_files", "stain_times"]
