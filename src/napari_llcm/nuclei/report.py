@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..volumes import Volume
 from ..volumes.atomic import whole_or_nothing
 from .comparing import Comparison
-from .table import COLUMNS
+from .table import COLUMNS, Row
 
 _SIZES = {"z": "", "y": "", "x": "", "depth": "", "volume": "³"}
 
@@ -53,7 +54,7 @@ def write_report(
         "figure": folder / "nuclei.png",
     }
     with whole_or_nothing(paths["table"], overwrite=True) as partial:
-        _write_table(partial, comparison)
+        write_rows(partial, comparison.table, comparison.settings["unit"])
     with whole_or_nothing(paths["report"], overwrite=True) as partial:
         partial.write_text(json.dumps(comparison.figures, indent=2) + "\n", "utf-8")
     with whole_or_nothing(paths["figure"], overwrite=True) as partial:
@@ -62,10 +63,21 @@ def write_report(
     return paths
 
 
-def _write_table(path: Path, comparison: Comparison) -> None:
-    unit = comparison.settings["unit"]
+def write_rows(path: Path, rows: Sequence[Row], unit: str) -> None:
+    """Write rows of a table as CSV.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rows : sequence of dict
+        The nuclei; what they know beyond `COLUMNS`, such as a confidence, follows those.
+    unit : str
+        Of lengths.
+    """
+    further = [c for c in (rows[0] if rows else ()) if c not in COLUMNS]
     names = [f"{c} ({unit}{_SIZES[c]})" if c in _SIZES else c for c in COLUMNS]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([row[c] for c in COLUMNS] for row in comparison.table)
+        writer.writerow(names + further)
+        writer.writerows([row.get(c) for c in (*COLUMNS, *further)] for row in rows)

@@ -22,6 +22,7 @@ from .state import PhaseState
 from .training import initial_networks
 
 _WARM, _TIMED = 1, 3  # steps of each phase
+_USUAL = (48, 192, 192)  # voxels of a pair, where none is named yet
 _LOOKED_AT = 48 * 192 * 192  # voxels of a volume that are looked at in one validation
 _PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
 
@@ -32,7 +33,8 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     Parameters
     ----------
     job : TrainJob
-        Pairs, patch, networks, device; its steps do not matter.
+        Pairs (one of a usual size is assumed if there are none), patch, networks, device; its
+        steps do not matter.
     should_stop : callable, optional
         Asked between the steps; the job ends without `Finished` when it returns True.
 
@@ -49,6 +51,7 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     """
     yield Started(job="estimate", total=2 * (_WARM + _TIMED))
     shapes = [pair.read()[0].shape for source in job.pairs for pair in find_pairs(source)]
+    shapes = shapes or [_USUAL]
     voxels = sum(int(np.prod(shape)) for shape in shapes)
     device = pick_device(job.device)
     networks = initial_networks(job)[0].to(device)

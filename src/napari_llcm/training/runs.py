@@ -9,9 +9,14 @@ from typing import Literal
 
 from ..events import Event, Failed, Finished, UserError, parse_event
 from ..models.bundle import is_bundle, read_info
+from ..volumes.atomic import disk_errors, remove
 from .alive import is_alive
 from .config import PHASES, TrainJob, load_job
 
+_MADE = (
+    "events.jsonl", "metrics.csv", "tensorboard", "checkpoints", "cache", "model", "preview.png",
+    "running.json", "job.yaml",
+)  # fmt: skip
 _TAIL = 65536  # bytes; the longest event, the last one with its figures, has a few thousand
 
 RunState = Literal["new", "running", "finished", "stopped", "failed", "interrupted"]
@@ -32,12 +37,15 @@ class Run:
         "interrupted" (killed, or the computer went off).
     events : tuple of Event
         Everything that was told, in order.
+    end : int
+        Where its log ended when it was read, in bytes.
     """
 
     path: Path
     job: TrainJob
     state: RunState
     events: tuple[Event, ...]
+    end: int = 0
 
     @property
     def can_resume(self) -> bool:
@@ -90,8 +98,8 @@ def read_run(path: Path) -> Run:
             "given as --out, or as the name of a training."
         )
     job = load_job(path / "job.yaml")
-    events, _ = new_events(path)
-    return Run(path, job, _judge(path, events[-1] if events else None), tuple(events))
+    events, end = new_events(path)
+    return Run(path, job, _judge(path, events[-1] if events else None), tuple(events), end)
 
 
 def run_state(path: Path) -> RunState:
@@ -140,6 +148,27 @@ def new_events(path: Path, after: int = 0) -> tuple[list[Event], int]:
         except UserError:
             continue  # the power went off while it was written
     return events, after + len(whole)
+
+
+def discard_run(path: Path) -> None:
+    """Remove all that a run has made, and its folder if nothing else lies in it.
+
+    Raises
+    ------
+    UserError
+        If somebody trains in it.
+    """
+    run = read_run(path)
+    if run.state == "running":
+        raise UserError(f"{path} is still being trained: stop that first.")
+    made = list(_MADE)
+    if run.job.pairs == [path / "pairs"]:  # written for this run, from open layers
+        made.append("pairs")
+    with disk_errors(path):
+        for name in made:
+            remove(path / name)
+        if not any(path.iterdir()):
+            path.rmdir()
 
 
 def _judge(path: Path, last: Event | None) -> RunState:
