@@ -37,9 +37,17 @@ class Session(QObject):
 _SESSIONS: WeakValueDictionary[int, Session] = WeakValueDictionary()
 
 
+def unwrapped(viewer: Any) -> Any:
+    """Return the object behind the proxy that napari hands to plugins.
+
+    Layers that come through the proxy are proxies too, and cannot be told apart by identity.
+    """
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 def session_of(viewer: Any) -> Session:
     """Return the session of a viewer, the same for all its panels; panels must hold it."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands a proxy to plugins
+    viewer = unwrapped(viewer)
     found = _SESSIONS.get(id(viewer))
     if found is None:
         found = _SESSIONS[id(viewer)] = Session()

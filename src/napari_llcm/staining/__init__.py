@@ -2,7 +2,16 @@
 
 from .memory import Tiling, picture
 from .output import Canvas
-from .series import stain_files, stain_times
+from .series import in_turn, stain_files, stain_times
 from .stainer import Stainer, stain
 
-__all__ = ["Canvas", "Stainer", "Tiling", "picture", "stain", "stain_files", "stain_times"]
+__all__ = [
+    "Canvas",
+    "Stainer",
+    "Tiling",
+    "in_turn",
+    "picture",
+    "stain",
+    "stain_files",
+    "stain_times",
+]

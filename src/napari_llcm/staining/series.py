@@ -154,6 +154,30 @@ def _stacks(path: Path, spacing: Sequence[float] | None) -> Iterator[Volume]:
         yield volume.select(time=t).replace(name=f"{volume.name} t{t:0{len(str(count - 1))}d}")
 
 
+def in_turn(jobs: Iterable[tuple[str, Job]], count: int) -> Job:
+    """Run staining jobs one after another as one job.
+
+    Parameters
+    ----------
+    jobs : iterable of tuple
+        What is put before the progress of each, and the job.
+    count : int
+        How many there are.
+
+    Yields
+    ------
+    Event
+        As `stain` does; progress is that of all jobs together.
+    """
+    yield Started(job="stain", unit="stacks", total=count)
+    total = _Total(count)
+    for text, job in jobs:
+        yield from total.part(job, text)
+        if total.stopped:
+            break
+    yield total.finished()
+
+
 class _Total:
     """The progress, and the sums, of several jobs."""
 
