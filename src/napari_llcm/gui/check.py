@@ -22,6 +22,7 @@ from .job_bar import JobBar
 from .layer_combo import volume_of
 from .nuclei_table import NucleiTable
 from .overlay import Overlay
+from .painted import painting
 from .runner import JobRunner
 from .score_board import ScoreBoard
 from .session import session_of
@@ -147,16 +148,18 @@ class CheckPanel(QWidget):
         stain_is_labels, truth_is_labels = _is_labels(stain), _is_labels(truth)
         if real is None:
             self.runner.start(
-                lambda stop: find_nuclei(
-                    virtual, is_labels=stain_is_labels, should_stop=stop, **settings
+                lambda stop: painting(
+                    find_nuclei(virtual, is_labels=stain_is_labels, should_stop=stop, **settings)
                 ),
                 f"search for the nuclei of {stain.name}",
             )
         else:
             self.runner.start(
-                lambda stop: compare_nuclei(
-                    real, virtual, iou=iou, truth_is_labels=truth_is_labels,
-                    stain_is_labels=stain_is_labels, should_stop=stop, **settings,
+                lambda stop: painting(
+                    compare_nuclei(
+                        real, virtual, iou=iou, truth_is_labels=truth_is_labels,
+                        stain_is_labels=stain_is_labels, should_stop=stop, **settings,
+                    )
                 ),
                 f"check of {stain.name}",
             )  # fmt: skip
@@ -212,15 +215,14 @@ class CheckPanel(QWidget):
         self.table.select(keys[at % len(keys)])
 
     def _finished(self, event: Finished) -> None:
-        if not isinstance(event.value, (Comparison, Findings)):
+        if event.value is None:
             return  # it was cancelled
         if self.overlay is not None:
             self.overlay.remove()
-        result = self.result = event.value
-        self._rows = list(result.table)
+        result, painted = event.value
+        self.result, self._rows = result, list(result.table)
         compared = isinstance(result, Comparison)
-        truth = result.truth_labels if isinstance(result, Comparison) else None
-        self.overlay = Overlay(self._viewer, self._stack, truth, result.stain_labels, self._rows)
+        self.overlay = Overlay(self._viewer, self._stack, painted)
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)
         self.filter.setCurrentIndex(0)
@@ -231,9 +233,7 @@ class CheckPanel(QWidget):
         column = self.table.nuclei.column(CONFIDENCE if not compared else "verdict")
         self.table.sortByColumn(max(column, 0), Qt.SortOrder.DescendingOrder)
         if not self._rows:
-            self.bar.say(
-                "No nuclei were found: look at the image, or give their width."
-            )
+            self.bar.say("No nuclei were found: look at the image, or give their width.")
 
 
 def _place(row: Row) -> tuple[float, float, float]:

@@ -59,6 +59,10 @@ class ConfidenceBar(QWidget):
     def offer(self, rows: Sequence[Row]) -> None:
         """Make the slider usable if the rows have confidences."""
         known = bool(confidences(rows))
+        if not known:
+            self.slider.blockSignals(True)
+            self.slider.setValue(0)
+            self.slider.blockSignals(False)
         self.slider.setEnabled(known)
         for part in (self, self.slider):
             part.setToolTip(_KNOWN if known else _UNKNOWN)

@@ -62,6 +62,9 @@ class Curves(QWidget):
         row.addWidget(self.figure, 1)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
+        self._legend = QLabel()
+        self._legend.setToolTip(self.toolTip())
+        self._column.addWidget(self._legend)
         self._column.addWidget(self._chosen)
         self._plots: list[Any] = []
         self._view: Any = None
@@ -105,7 +108,6 @@ class Curves(QWidget):
         loss = self._view.addPlot(row=0, col=0)
         loss.setLogMode(y=True)
         loss.setLabel("left", "loss")
-        loss.addLegend(offset=(-5, 5), labelTextColor=self._text)
         below = self._view.addPlot(row=1, col=0)
         below.setLabel("bottom", "step")
         below.setXLink(loss)
@@ -120,7 +122,7 @@ class Curves(QWidget):
             [], [], pen=pg.mkPen(_MARK, width=2), symbol="o", symbolSize=7,
             symbolBrush=_MARK, symbolPen=None,
         )  # fmt: skip
-        self._column.insertWidget(0, self._view)
+        self._column.insertWidget(1, self._view)
         self.set_text_colour(self._text)
 
     def _line(self, phase: str) -> tuple[Any, Any]:
@@ -132,9 +134,10 @@ class Curves(QWidget):
             faint.setAlpha(90)
             plot = self._plots[0]
             self._lines[f"{phase} raw"] = plot.plot([], [], pen=pg.mkPen(faint, width=1))
-            self._lines[phase] = plot.plot(
-                [], [], pen=pg.mkPen(colour, width=2.5), name=_PHASES.get(phase, phase)
-            )
+            self._lines[phase] = plot.plot([], [], pen=pg.mkPen(colour, width=2.5))
+            # not pyqtgraph's legend, which would lie on the curves
+            names = [p for p in self._lines if " " not in p and p != "validation"]
+            self._legend.setText(" &nbsp; ".join(_entry(p) for p in names))
         return self._lines[f"{phase} raw"], self._lines[phase]
 
     def _draw(self) -> None:
@@ -173,6 +176,10 @@ class Curves(QWidget):
             self.figure.addItem(_FIGURES.get(name, name), name)
         self.figure.setCurrentIndex(max(self.figure.findData(kept), 0))
         self.figure.blockSignals(False)
+
+
+def _entry(phase: str) -> str:
+    return f'<span style="color:{_COLOURS.get(phase, _OTHER)}">━</span> {_PHASES.get(phase, phase)}'
 
 
 def _rank(name: str) -> tuple[int, str]:

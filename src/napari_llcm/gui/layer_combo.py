@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from qtpy.compat import isalive
@@ -74,7 +76,7 @@ class LayerCombo(QComboBox):
     def choose(self, layer: Any) -> None:
         """Choose a layer; None where that is offered."""
         self._picked = True
-        self.setCurrentIndex(self.findData(None if layer is None else layer.name))
+        self.setCurrentIndex(0 if layer is None else self.findData(layer.name))
 
     def _pick(self) -> None:
         self._picked = True
@@ -93,7 +95,8 @@ class LayerCombo(QComboBox):
                     self.addItem(layer.name, layer.name)
                     layer.events.name.disconnect(self._fill)
                     layer.events.name.connect(self._fill)
-            kept = self.findData(before) if self._picked and before is not None else -1
+            none = 0 if self._none else -1
+            kept = (none if before is None else self.findData(before)) if self._picked else -1
             self.setCurrentIndex(kept if kept >= 0 else self._guess())
         if self.currentData() != before:
             self.chosen.emit()

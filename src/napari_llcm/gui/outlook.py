@@ -61,7 +61,9 @@ class Outlook(QObject):
         """Stop looking."""
         self._timer.stop()
         self.checker.stop()
-        self.estimator.kill()
+        if self.estimator.running:
+            self.estimator.kill()
+            self._form.estimate.clear()
 
     def _look(self) -> None:
         if self.paused or not self._pairs.isVisible() or not self._pairs.chosen():

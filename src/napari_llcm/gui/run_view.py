@@ -48,7 +48,7 @@ class RunView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._path = Path()
+        self._path, self._live = Path(), False
         self.title = QLabel()
         self.title.setToolTip("The training that is shown below.")
         self.title.setWordWrap(True)
@@ -74,7 +74,7 @@ class RunView(QWidget):
         self.bar.clear()
         self.curves.clear()
         self.preview.clear()
-        self.memory.hide()
+        self.memory.clear()
         previews = [e for e in run.events if isinstance(e, Preview)]
         for event in run.events:
             if not isinstance(event, Preview):  # the file holds the last one only
@@ -85,13 +85,15 @@ class RunView(QWidget):
     def set_state(self, name: str, state: str) -> None:
         """Say which run is shown and how it stands."""
         self.title.setText(f"<b>{name}</b>: {_STATES.get(state, state)}")
+        self._live = state == "running"
+        self.memory.setVisible(self._live and bool(self.memory.text()))
 
     def see(self, event: Event) -> None:
         """Show an event."""
         self.curves.see(event)
         if self.curves.history.memory_gb is not None:
             self.memory.setText(f"Memory in use: {self.curves.history.memory_gb:.1f} GB")
-            self.memory.show()
+            self.memory.setVisible(self._live)
         if isinstance(event, Preview) and event.path:
             # by its place in this folder: the run may have been made elsewhere and copied
             phase = {"vae": "phase 1", "consistency": "phase 2"}.get(event.phase, event.phase)

@@ -51,6 +51,10 @@ class TrainPanel(QWidget):
         Trains.
     view : RunView
         Shows the run.
+    further : dict
+        Fields of the job that the form does not show.
+    ask : callable
+        Asks the user a question; see `closing.ask`.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -59,7 +63,7 @@ class TrainPanel(QWidget):
         self._session = session_of(napari_viewer)
         self._run: Run | None = None
         self._discard = False
-        self.ask = ask
+        self.ask, self.further = ask, dict[str, Any]()
         self.child, self.worker, self.watcher = ChildRunner(self), JobRunner(self), Watcher(self)
         self._closing = AskBeforeClosing(self)
         self._lay_out()
@@ -137,7 +141,7 @@ class TrainPanel(QWidget):
     def start(self) -> None:
         """Train what the form says."""
         try:
-            job = plan(pairs=self.pairs.folder(), **self.form.values())
+            job = plan(pairs=self.pairs.folder(), **self.form.values(), **self.further)
             volumes = self.pairs.volumes() if self.pairs.folder() is None else None
         except UserError as error:
             self.view.bar.clear()

@@ -117,8 +117,11 @@ def _picture(page: Figure, picture: Figure) -> None:
     picture.suptitle("")  # said above, in large type
     canvas = FigureCanvasAgg(picture)
     canvas.draw()
-    axes = page.add_axes((0.05, 0.42, 0.9, 0.365))
-    axes.imshow(np.asarray(canvas.buffer_rgba()))
+    pixels = np.asarray(canvas.buffer_rgba())
+    # as wide as the page, right below the counts
+    height = min(0.9 * _A4[0] / _A4[1] * pixels.shape[0] / pixels.shape[1], 0.365)
+    axes = page.add_axes((0.05, 0.785 - height, 0.9, height))
+    axes.imshow(pixels)
     axes.set_axis_off()
 
 

@@ -45,6 +45,7 @@ def plan(
     init: str | None = None,
     minutes: float = 0,
     device: str = "auto",
+    **further: Any,
 ) -> TrainJob:
     """Return the job that a form asks for.
 
@@ -65,6 +66,8 @@ def plan(
         Limit of time; none if 0.
     device : str
         Where to train.
+    **further
+        Other fields of the job.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def plan(
     }
     if kind and _KIND in TrainJob.model_fields:
         fields[_KIND] = kind
-    return make_job(preset, **fields)
+    return make_job(preset, **fields | further)
 
 
 def _folders() -> list[Path]:
