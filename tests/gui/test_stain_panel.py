@@ -368,7 +368,7 @@ def test_a_model_is_added_from_a_file_and_its_card_read(
     from napari_llcm.models import export_model
 
     picker = panel.form.model
-    assert "voxels 0.5 × 0.25 × 0.25 µm" in picker.details.text()
+    assert "0.5 × 0.25 × 0.25 µm" in picker.details.text()
     zipped = export_model("small", tmp_path / "colleague.zip")
     small_model.rename(small_model.with_name("mine"))
     picker.wanted.emit(zipped)

@@ -178,6 +178,7 @@ def _png(registration: Registration) -> bytes:
     figure = registration.figure()
     FigureCanvasAgg(figure)
     figure.axes[0].set_title("")  # the panel says it in words
+    figure.set_size_inches(4.6, 4.6)  # so that the figures can be read in a panel
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=100)
+    figure.savefig(stream, format="png", dpi=160, facecolor="black")
     return stream.getvalue()

@@ -166,8 +166,8 @@ def summary_of(info: ModelInfo) -> str:
     """Return a model's kind, spacing and validation F1 in a line."""
     spacing = " × ".join(f"{s:g}" for s in info.spacing) + " µm" if info.spacing else "any size"
     f1 = info.metrics.get("f1", info.metrics.get("val_f1"))
-    told = "not validated on nuclei" if f1 is None else f"validation F1 {f1:.2f}"
-    return f"{info.kind} · voxels {spacing} · {told}"
+    told = "F1 unknown" if f1 is None else f"F1 {f1:.2f}"
+    return f"{info.kind} · {spacing} · {told}"
 
 
 def card_of(info: ModelInfo) -> str:

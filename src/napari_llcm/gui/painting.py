@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..models.bundle import ModelInfo
+from ..models.normalise import subsample
 from ..staining import Canvas, picture
 from .layers import KEY
 from .stacks import LayerStack
@@ -91,6 +92,7 @@ class Painting:
         limits = (model.dapi.low, bright)
         if name == SPREAD:
             look, limits = {"colormap": "inferno", "blending": "additive"}, (0.0, bright / 3)
+            self._limits = limits  # until it is known how large the spread is
         layer = Image(
             shown,
             name=name,
@@ -112,6 +114,9 @@ class Painting:
 
     def note(self) -> None:
         """Note in the layers how they were made; it is saved with them."""
+        if len(self.layers) > 1 and tuple(self.layers[1].contrast_limits) == self._limits:
+            spread = subsample(self.canvases[max(self.canvases)].array[1])
+            self.layers[1].contrast_limits = (0.0, max(float(np.percentile(spread, 99.5)), 1e-6))
         made = [c.volume.metadata for c in self.canvases.values() if c.volume.metadata]
         for layer in self.layers if made else ():
             layer.metadata = {**layer.metadata, KEY: {**layer.metadata[KEY], **made[0]}}

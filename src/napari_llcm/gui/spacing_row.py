@@ -43,20 +43,22 @@ class SpacingRow(QWidget):
         self.question = QLabel()
         self.question.setWordWrap(True)
         self.boxes = [QDoubleSpinBox() for _ in "zyx"]
+        self.button = QPushButton("Set")
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         for axis, box in zip("zyx", self.boxes, strict=True):
-            box.setRange(0.001, 1000.0)
+            box.setRange(0.0, 1000.0)
             box.setDecimals(4)
             box.setSingleStep(0.05)
             box.setPrefix(f"{axis} ")
-            box.setMinimumWidth(64)
+            box.setSpecialValueText(f"{axis} ?")
+            box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+            box.valueChanged.connect(self._check)
             what = (
                 "Distance between two planes" if axis == "z" else f"Width of a voxel along {axis}"
             )
             box.setToolTip(f"{what}, in µm. Your microscope's software tells it.")
             row.addWidget(box, 1)
-        self.button = QPushButton("Set")
         self.button.setToolTip("Give the stack this voxel size; it is remembered for this file.")
         self.button.clicked.connect(self._set)
         row.addWidget(QLabel("µm"))
@@ -65,6 +67,7 @@ class SpacingRow(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.question)
         column.addLayout(row)
+        self._check()
         self.hide()
 
     def ask_for(self, stack: LayerStack | None) -> None:
@@ -89,6 +92,9 @@ class SpacingRow(QWidget):
         if known:
             set_spacing(self._viewer, layer, known)
         return bool(known)
+
+    def _check(self) -> None:
+        self.button.setEnabled(all(box.value() > 0 for box in self.boxes))
 
     def _set(self) -> None:
         if self._layer is None:

@@ -283,8 +283,8 @@ class StainPanel(QWidget):
 
 
 def _about(stack: LayerStack) -> str:
-    size = f"{figures(stack.shape)} voxels (z, y, x)"
+    size = f"{figures(stack.shape)} (z, y, x)"
     if stack.times > 1:
         size = f"{stack.times} time points of {size}"
     spacing = stack.volume.spacing
-    return size if spacing is None else f"{size} of {figures(spacing)} µm"
+    return size if spacing is None else f"{size} · {figures(spacing)} µm"

@@ -117,10 +117,14 @@ class Canvas:
         """Note the tile size, by which a later job goes on."""
         self.tile = self.tile or tuple(tile)
 
-    def put(self, box: Box, data: np.ndarray) -> None:
-        """Show the voxels of a box (one span for each axis of the result)."""
+    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
+        """Show the voxels of a box (one span for each axis of the result).
+
+        Parts of tiles are not noted as done: boxes that overlap could not be counted.
+        """
         self.array[slices(box)] = data
-        self._done.add(box[-3:])
+        if not part:
+            self._done.add(box[-3:])
 
     def finish(self) -> Volume:
         """Return the result."""

@@ -90,17 +90,30 @@ class Task:
         voxels = scaled(tile, self.model.info.network.factor)
         return self.grid.outputs(self.grid.inside(voxels))
 
-    def put(self, box: Box, dapi: np.ndarray) -> Event:
-        """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`."""
+    def put(self, box: Box, dapi: np.ndarray, part: bool = False) -> Event:
+        """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`.
+
+        Parameters
+        ----------
+        box : Box
+            Input voxels.
+        dapi : numpy.ndarray
+            The samples.
+        part : bool
+            Whether the box is no more than a part of a tile.
+        """
         data = dapi[0]
         if len(self.seeds) > 1:
             data = np.stack([dapi.mean(0), dapi.std(0, ddof=1)])
             box = ((0, 2), *box)
-        return self.keep(box, data)
+        return self.keep(box, data, part)
 
-    def keep(self, box: Box, data: np.ndarray) -> Event:
+    def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:
         """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
-        self.output.put(box, data)
+        if isinstance(self.output, Canvas):
+            self.output.put(box, data, part)
+        else:
+            self.output.put(box, data)
         self.tiles += 1
         self.voxels += size(box[-3:])
         return Tile(slices=box, data=data)

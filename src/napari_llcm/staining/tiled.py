@@ -52,12 +52,18 @@ class TiledRun:
         task.output.start(tile)
         self.align = {"encode": (1, 1, 1), "denoise": stride, "decode": (1, 1, 1)}
         self.limit: dict[str, int] = {}
+        self.parts: set[Box] = set()  # those of the pending tiles that are not whole
         self.pending = pending_tiles(task, tile)
         if task.follow:
             block = tuple(min(b, f) for b, f in zip(block, _FOLLOWED, strict=True))
         elif task.region is not None:
             wanted = task.region()
             self.pending = [t for t in self.pending if shared(task.outputs(t), wanted)]
+            if isinstance(task.output, Canvas):  # the user sees where the region ends
+                sites = self._sites_of(wanted)
+                parts = [common(t, sites) for t in self.pending if shared(t, sites)]
+                self.parts = set(parts) - set(self.pending)
+                self.pending = parts
             region = self._small_region(block) or region
         self.blocks = tiles(latent, block)
         if region is not None:
@@ -97,7 +103,8 @@ class TiledRun:
                 block = self._take(blocks)
                 yield from self._denoise(block, self.task.steps - 1)
                 self.blocks.remove(block)
-            yield from self._run("decode", tile, self._decode)
+            decode = partial(self._decode, part=tile in self.parts)
+            yield from self._run("decode", tile, decode)
             self.pending.remove(tile)
 
     def _next(self) -> Box | None:
@@ -136,8 +143,14 @@ class TiledRun:
         whole = self.pipeline.region_block(sites)
         return sites if size(whole) <= max(math.prod(block), math.prod(_FOLLOWED)) else None
 
-    def _decode(self, tile: Box) -> Event:
-        return self.task.put(*self.pipeline.decode(tile))
+    def _decode(self, tile: Box, part: bool) -> Event:
+        return self.task.put(*self.pipeline.decode(tile), part)
+
+    def _sites_of(self, voxels: Box) -> Box:
+        """Return the latent sites that hold a box of input voxels."""
+        steps = [r * f for r, f in zip(self.task.grid.ratio, self.pipeline.factor, strict=True)]
+        spans = zip(voxels, steps, self.pipeline.latent, strict=True)
+        return tuple((int(a // s), min(math.ceil(b / s), n)) for (a, b), s, n in spans)
 
     def _take(self, boxes: list[Box]) -> Box:
         """Remove and return the box nearest to the centre."""
