@@ -21,7 +21,8 @@ class UserError(Exception):
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    # NaN and infinity as strings: JSON has no numbers for them, and null would be no number
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_inf_nan="strings")
 
     def to_json(self) -> str:
         """Return the event as one line of JSON (arrays are left out)."""

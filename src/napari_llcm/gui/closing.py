@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QProgressDialog, QWidget
@@ -41,24 +43,26 @@ class AskBeforeClosing(QObject):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._window: QObject | None = None
+        # weakly, or a closed window would never be freed
+        self._window: Callable[[], QObject | None] = lambda: None
 
     def guard(self) -> None:
         """Begin to watch; the panel must be in its window."""
         window = self._panel
         while window.parent() is not None:  # a floating dock is still the main window's child
             window = window.parent()
-        if window is not self._window:
-            if self._window is not None:
-                self._window.removeEventFilter(self)
-            self._window = window
+        before = self._window()
+        if window is not before:
+            if before is not None:
+                before.removeEventFilter(self)
+            self._window = ref(window)
             window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Hold the window open until the training is saved, or for good."""
         if (
             event is None
-            or watched is not self._window
+            or watched is not self._window()
             or event.type() != QEvent.Type.Close
             or not self._panel.child.running
         ):

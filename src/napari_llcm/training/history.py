@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..events import Event, Step
@@ -62,6 +63,8 @@ class History:
             return False
         changed = False
         for name, value in event.values.items():
+            if not math.isfinite(value):
+                continue  # a step that was skipped
             if name == "loss":
                 self.losses.setdefault(event.phase, Curve()).add(event.step, value)
                 changed = True
