@@ -12,7 +12,8 @@ import pytest
 
 from napari_llcm.events import Notice, Progress, Tile, UserError
 from napari_llcm.models import ModelBundle
-from napari_llcm.models.normalise import qpi_scaling
+from napari_llcm.models.normalise import Scaling, qpi_scaling
+from napari_llcm.specimen import Specimen
 from napari_llcm.staining import Canvas, Tiling, picture, stain, stain_files, stain_times
 from napari_llcm.staining import memory as memory_module
 from napari_llcm.volumes import Volume, read, write
@@ -233,3 +234,21 @@ def test_a_folder_is_stained_file_by_file(model: ModelBundle, tmp_path: Path) ->
     empty.mkdir()
     with pytest.raises(UserError, match="no stacks"):
         list(stain_files([empty], out, model))
+
+
+def test_a_noisy_stack_is_noticed(specimen: Specimen) -> None:
+    from napari_llcm.models.normalise import noise_level
+    from napari_llcm.staining.grid import contrast_notices
+
+    rng = np.random.default_rng(0)
+    scaling = qpi_scaling(specimen.qpi.data)
+    level = noise_level(specimen.qpi.data, scaling)
+    wide = scaling.high - scaling.low
+    white = rng.normal(scale=3 * level * wide, size=specimen.qpi.shape)
+    noisy = specimen.qpi.replace(data=specimen.qpi.numpy() + white)
+    info = make_model().info.model_copy(update={"qpi": scaling, "qpi_noise": level})
+    assert contrast_notices(specimen.qpi, scaling, info) == []
+    (said,) = contrast_notices(noisy, scaling, info)
+    assert "3." in said
+    assert "as noisy" in said
+    assert noise_level(white, Scaling(low=0, high=wide)) == pytest.approx(3 * level, rel=0.05)

@@ -42,6 +42,7 @@ class ModelInfo(BaseModel):
     spacing: tuple[float, float, float] | None = None  # µm (z, y, x) of the training volumes
     dapi: Scaling  # median over the training volumes: gives the output its unit
     qpi: Scaling | None = None  # median over the training volumes: for warnings only
+    qpi_noise: float | None = None  # median `noise_level` of the training volumes: for warnings
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
 

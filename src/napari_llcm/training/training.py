@@ -22,7 +22,7 @@ from ..models.library import find_model
 from ..models.stainer import StainerNetworks
 from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
 from .config import PHASES, Phase, TrainJob
-from .data import Batches, encode_latents, load_pairs, median_scalings
+from .data import Batches, encode_latents, load_pairs, median_noise, median_scalings
 from .losses import consistency_loss, vae_loss
 from .run_folder import RunFolder
 from .state import PhaseState
@@ -99,6 +99,7 @@ def _run(
         consistency=job.consistency,
         dapi=dapi,
         qpi=qpi,
+        qpi_noise=median_noise(opened),
         spacing=spacing,
     )
     validator = Validator(networks, held_out, info, amp, device, shown=data)
