@@ -231,7 +231,7 @@ class CheckPanel(QWidget):
         self.results.show()
         self.refresh()
         column = self.table.nuclei.column(CONFIDENCE if not compared else "verdict")
-        self.table.sortByColumn(max(column, 0), Qt.SortOrder.DescendingOrder)
+        self.table.sortByColumn(max(column, 0), Qt.SortOrder.AscendingOrder)
         if not self._rows:
             self.bar.say("No nuclei were found: look at the image, or give their width.")
 

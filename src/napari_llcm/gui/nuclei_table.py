@@ -25,6 +25,9 @@ _COLUMNS = {
     "id": ("label", "Its number in the labels, and in the exported table."),
 }
 
+# what went wrong comes first
+_ORDER = ("missed", "hallucinated", "merged", "split", "misshapen", "found", "nucleus")
+
 
 class NucleiModel(QAbstractTableModel):
     """Rows of a comparison, filtered and sorted here.
@@ -45,7 +48,7 @@ class NucleiModel(QAbstractTableModel):
         self._columns: list[str] = []
         self._shown: set[str] = set(WORDS)
         self._unit, self._least = "µm", 0.0
-        self._sorted, self._down = "verdict", True
+        self._sorted, self._down = "verdict", False
 
     def fill(self, rows: Sequence[Row], unit: str, least: float = 0.0) -> None:
         """Show other rows.
@@ -90,7 +93,7 @@ class NucleiModel(QAbstractTableModel):
         rows = [row for row in self._all if row["verdict"] in self._shown]
         name = self._sorted
         known = [row for row in rows if row.get(name) is not None]
-        known.sort(key=lambda row: row[name], reverse=self._down)
+        known.sort(key=lambda row: _rank(name, row[name]), reverse=self._down)
         self.rows = known + [row for row in rows if row.get(name) is None]
 
     def column(self, name: str) -> int:
@@ -156,6 +159,10 @@ class NucleiTable(QTableView):
         self.setToolTip("Click a nucleus to fly there; arrow keys go from one to the next.")
         self.setMinimumHeight(180)
         self.setAlternatingRowColors(False)
+        self.setStyleSheet(
+            "QHeaderView::section { padding: 2px } QTableView::item { padding: 1px }"
+        )
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(22)
         header = self.horizontalHeader()
@@ -225,6 +232,10 @@ class NucleiTable(QTableView):
     def _tell(self, index: QModelIndex, _: QModelIndex) -> None:
         if index.isValid():
             self.chosen.emit(self.nuclei.rows[index.row()])
+
+
+def _rank(name: str, value: Any) -> Any:
+    return _ORDER.index(value) if name == "verdict" and value in _ORDER else value
 
 
 def _text(name: str, value: Any) -> str:

@@ -86,9 +86,10 @@ def find_nuclei(
     else:
         chosen = make_segmenter(segmenter, weights, device)
         image, anisotropy = readable_image(stain), anisotropy_of(stain)
-        known = diameter is not None
-        pixels = diameter_in_pixels(stain, diameter) if known else estimate_diameter(image)
-        if not known:
+        if diameter is not None:
+            pixels = diameter_in_pixels(stain, diameter)
+        else:
+            pixels = estimate_diameter(image)
             yield Notice(
                 text=f"Nuclei are taken to be {pixels:.0f} pixels wide (estimated; give the "
                 "diameter if that is wrong)."
