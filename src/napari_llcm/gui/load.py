@@ -101,6 +101,7 @@ class LoadPanel(QWidget):
             return
 
         def add(layers: list[LayerData]) -> None:
+            """Show the copy in the place of the original."""
             (moved,) = self._add(layers)
             dapi.visible = False
             self.form.registration.dapi.choose(moved)

@@ -41,6 +41,7 @@ def opening(path: Path, axes: str, time: int | None, spacing: Sequence[float] | 
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Open the stack."""
         from ..nuclei.labelled import looks_like_labels
 
         yield Started(job="open")
@@ -67,6 +68,7 @@ def opening_pair(pair: Pair) -> MakeJob:
     """Return a maker of the job that opens a pair; its value is a list of layers."""
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Open the pair."""
         yield Started(job="open")
         qpi, dapi, labels = pair.read()
         layers = dressed(qpi.replace(name=f"{pair.name} QPI"))
@@ -83,6 +85,7 @@ def listing(folder: Path) -> MakeJob:
     """Return a maker of the job that lists a folder: its value is a list of `Pair` or `Path`."""
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Look into the folder."""
         yield Started(job="list")
         named = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
         paired = bool(named & {"qpi", "phase"}) and "dapi" in named
@@ -95,6 +98,7 @@ def checking(qpi: Volume, dapi: Volume) -> MakeJob:
     """Return a maker of the job that checks a pair; its value is (Registration, PNG)."""
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Compare the stacks."""
         yield Started(job="check registration")
         found = check_registration(qpi, dapi)
         yield Finished(value=(found, _png(found)))
@@ -106,6 +110,7 @@ def shifting(dapi: Volume, shift: Sequence[float]) -> MakeJob:
     """Return a maker of the job that moves a stack; its value is a list of layers."""
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Move the stack."""
         yield Started(job="shift")
         moved = apply_shift(dapi, shift)
         yield Finished(value=dressed(moved.replace(name=f"{dapi.name} (shifted)"), dye=True))
@@ -117,6 +122,7 @@ def measuring(data: Any) -> MakeJob:
     """Return a maker of the job that measures phase contrast; its value is a layer's look."""
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Measure the layer."""
         yield Started(job="contrast")
         yield Finished(value=contrast(data, dye=False))
 

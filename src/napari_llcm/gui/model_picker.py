@@ -157,6 +157,7 @@ def adding(path: Path) -> Any:
     """Return a maker of the job that adds a model to the user's own."""
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Add the model."""
         yield Finished(value=import_model(path).name)
 
     return make_job

@@ -110,9 +110,11 @@ def paint(
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then paint."""
         bundle = loaded.get(model)
 
         def jobs() -> Iterable[tuple[str, Job]]:
+            """Yield the job of each part, with the name that its progress is told by."""
             for part in parts:
                 more = {} if part.box is None else {"region": partial(_same, part.box)}
                 stack = part.painting.stack
@@ -155,6 +157,7 @@ def follow(
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then follow."""
         volume, point = painting.stack.volume, view.now()
         yield from stain(
             volume.select(time=point) if painting.stack.times > 1 else volume,
@@ -190,6 +193,7 @@ def files(
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then stain file by file."""
         yield from stain_files(sources, out, loaded.get(model), should_stop=should_stop, **options)
 
     return make_job
