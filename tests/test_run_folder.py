@@ -11,13 +11,24 @@ from pathlib import Path
 import pytest
 
 from napari_llcm.cli import remote
-from napari_llcm.events import Failed, Finished, Step, UserError, parse_event, result_of
+from napari_llcm.events import (
+    Failed,
+    Finished,
+    Progress,
+    Started,
+    Step,
+    UserError,
+    parse_event,
+    result_of,
+)
 from napari_llcm.models.library import find_model, keep_model, read_info
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import train
 from napari_llcm.training.alive import mark_alive
+from napari_llcm.training.clock import RunClock
 from napari_llcm.training.config import TrainJob, load_job, save_job
 from napari_llcm.training.estimate import estimate
+from napari_llcm.training.history import History
 from napari_llcm.training.runs import list_runs, new_events, read_run
 
 SMALL = {
@@ -176,3 +187,32 @@ def test_the_estimate_counts_steps_and_memory(pairs: Path, tmp_path: Path) -> No
     assert not (tmp_path / "run").exists()
     asked = iter([True] * 9)
     assert result_of(estimate(job(pairs, tmp_path / "run", 5), lambda: next(asked))) is None
+
+
+def test_curves_forget_what_a_resumed_run_does_again() -> None:
+    history = History()
+    for phase, step, value in (
+        ("vae", 10, 1.0), ("vae", 20, 0.5), ("vae", 30, 9.0), ("vae", 25, 0.4),
+        ("consistency", 5, float("nan")), ("consistency", 10, 2.0),
+    ):  # fmt: skip
+        event = Step(phase=phase, step=step, values={"loss": value, "val_psnr": value})
+        history.see(parse_event(event.to_json()))
+    assert history.losses["vae"].steps == [10, 20, 25]
+    assert history.losses["vae"].smoothed()[0] == 1.0
+    assert history.losses["consistency"].values == [2.0]  # a step that was skipped has no loss
+    assert history.offset("consistency") == 25
+
+
+def test_the_clock_tells_of_the_whole_run(pairs: Path, tmp_path: Path) -> None:
+    clock = RunClock(job(pairs, tmp_path, 2), {"vae": 10.0, "consistency": 30.0})
+    clock.see(Started(job="train"))
+    first = clock.see(Progress(done=0.5, total=1.0, eta=5.0, text="vae step 1"))
+    assert isinstance(first, Progress)
+    assert first.done == pytest.approx(0.125)
+    assert first.eta == pytest.approx(35.0)
+    assert first.text.startswith("phase 1 of 2")
+    clock.see(Step(phase="consistency", step=1, values={"loss": 1.0}))
+    second = clock.see(Progress(done=0.5, total=1.0, eta=15.0, text="consistency step 1"))
+    assert isinstance(second, Progress)
+    assert second.done == pytest.approx(0.625)
+    assert second.eta == pytest.approx(15.0)

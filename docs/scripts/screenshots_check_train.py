@@ -28,9 +28,9 @@ TINY = {
     },
     "patch": (16, 32, 32),
     "crops": 2,
-    "vae_phase": {"steps": 400},
-    "consistency_phase": {"steps": 600},
-    "validations": 6,
+    "vae_phase": {"steps": 60},
+    "consistency_phase": {"steps": 80},
+    "validations": 4,
     "tensorboard": False,
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGroupBox, QWidget
 
 from ..nuclei.segmenting import CELLPOSE, CLASSICAL
-from .layer_combo import LayerCombo
+from .layer_combo import LayerCombo, narrow
 from .settings import preferences, recall, remember
 
 _FORM = "check"
@@ -65,6 +65,7 @@ class CheckForm(QGroupBox):
             "How much a virtual nucleus must overlap with the real one to count as found: "
             "intersection over union, 0.5 by custom."
         )
+        narrow(self.segmenter)
         form = QFormLayout(self)
         form.addRow("Virtual", self.stain)
         form.addRow("Real", self.truth)

@@ -56,8 +56,7 @@ class LayerCombo(QComboBox):
         self._prefer, self._avoid = prefer.lower().split(), avoid.lower().split()
         self._picked = False  # by the user, whose choice is kept
         self._names: list[str] = []
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
+        narrow(self)
         self.activated.connect(self._pick)
         self.currentIndexChanged.connect(self.chosen)
         layers = viewer.layers.events
@@ -109,6 +108,12 @@ class LayerCombo(QComboBox):
                 if word in name:
                     return i
         return 0 if self.count() else -1
+
+
+def narrow(box: QComboBox) -> None:
+    """Let a long entry be cut, rather than make the whole panel wider than its dock."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(10)
 
 
 @contextmanager

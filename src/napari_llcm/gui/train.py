@@ -23,6 +23,7 @@ from ..training.plan import free_name, plan
 from ..training.runs import Run, list_runs, run_state
 from .child import ChildRunner
 from .closing import AskBeforeClosing, ask
+from .layer_combo import narrow
 from .outlook import Outlook
 from .pair_choice import PairChoice
 from .run_jobs import discarding, reading, settling
@@ -81,6 +82,7 @@ class TrainPanel(QWidget):
         )
         self.runs = QComboBox()
         self.runs.setToolTip("Trainings on this computer: look at one, or go on with it.")
+        narrow(self.runs)
         self.open_folder = QPushButton("Open folder…")
         self.open_folder.setToolTip(
             "Look at a training whose folder lies elsewhere: started on a terminal, or copied "

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from ..events import duration
 from ..models.library import list_models
 from ..training.plan import PRESETS, free_name, kinds
+from .layer_combo import narrow
 from .settings import preferences, recall, remember
 
 _FORM = "train"
@@ -84,6 +85,8 @@ class TrainForm(QGroupBox):
         self.estimate = QLabel()
         self.estimate.setWordWrap(True)
         self.estimate.setToolTip("Measured on this computer by training a few steps.")
+        for box in (self.kind, self.init, self.preset, self.device):
+            narrow(box)
         form = QFormLayout(self)
         form.addRow("Method", self.kind)
         form.addRow("Start from", self.init)

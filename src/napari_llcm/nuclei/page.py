@@ -88,8 +88,8 @@ def draw_page(
     _counts(page, counts)
     if notes:
         page.text(0.07, 0.795, notes, fontsize=9, style="italic")
-    _picture(page, draw_comparison(comparison, qpi, truth, stain))
-    _strata(page, comparison)
+    bottom = _picture(page, draw_comparison(comparison, qpi, truth, stain))
+    _strata(page, comparison, bottom)
     _settings(page, comparison)
     return page
 
@@ -109,8 +109,8 @@ def _counts(page: Figure, counts: Counts) -> None:
         page.text(x + 0.025, 0.821, text, fontsize=10)
 
 
-def _picture(page: Figure, picture: Figure) -> None:
-    """Put a figure of its own layout onto the page, as large as it may be."""
+def _picture(page: Figure, picture: Figure) -> float:
+    """Put a figure of its own layout onto the page, as large as it may be; return where it ends."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     picture.set_dpi(200)
@@ -123,16 +123,17 @@ def _picture(page: Figure, picture: Figure) -> None:
     axes = page.add_axes((0.05, 0.785 - height, 0.9, height))
     axes.imshow(pixels)
     axes.set_axis_off()
+    return 0.785 - height
 
 
-def _strata(page: Figure, comparison: Comparison) -> None:
+def _strata(page: Figure, comparison: Comparison, top: float) -> None:
     """Draw the recall of each third by brightness, volume and depth."""
     found = strata(comparison.table)
     unit = comparison.settings["unit"]
     units = {"brightness": "", "volume": f" ({unit}³)", "depth": f" ({unit})"}
     known = [name for name in STRATA if name in found]
     for i, name in enumerate(known):
-        axes = page.add_axes((0.09 + 0.3 * i, 0.2, 0.24, 0.15))
+        axes = page.add_axes((0.09 + 0.3 * i, top - 0.24, 0.24, 0.15))
         thirds = found[name]
         axes.bar(range(3), [t["recall"] for t in thirds], color=COLOURS["found"], width=0.7)
         axes.set_xticks(
@@ -143,7 +144,7 @@ def _strata(page: Figure, comparison: Comparison) -> None:
         axes.tick_params(axis="y", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     if known:
-        page.text(0.07, 0.385, "Recall in thirds of the real nuclei", fontsize=11)
+        page.text(0.07, top - 0.045, "Recall in thirds of the real nuclei", fontsize=11)
 
 
 def _settings(page: Figure, comparison: Comparison) -> None:
