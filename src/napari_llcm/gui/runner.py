@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import Any, Protocol
 
@@ -220,7 +216,6 @@ class _Work:
         return self._name
 
     def __call__(self) -> None:
-        _give_way()
         with warnings.catch_warnings():
             # napari would pop up each of the libraries' warnings; what matters is a Notice
             warnings.simplefilter("ignore")
@@ -236,16 +231,6 @@ class _Work:
             except Full:
                 if self._should_stop():
                     return  # the window may be gone, and nobody listens any more
-
-
-def _give_way() -> None:
-    """Let the window go before this thread, and those of torch that it starts, on a busy machine.
-
-    Only on Linux has each thread a priority that its children inherit.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
 def _made(make_job: MakeJob, should_stop: ShouldStop) -> Job:
