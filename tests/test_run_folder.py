@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from napari_llcm.cli import remote
+from napari_llcm.cli.console import explain
 from napari_llcm.events import (
     Failed,
     Finished,
@@ -216,3 +217,11 @@ def test_the_clock_tells_of_the_whole_run(pairs: Path, tmp_path: Path) -> None:
     assert isinstance(second, Progress)
     assert second.done == pytest.approx(0.625)
     assert second.eta == pytest.approx(15.0)
+
+
+def test_a_full_gpu_is_told_in_a_sentence() -> None:
+    import torch
+
+    sentence, code = explain(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried …"))
+    assert code == 2
+    assert "not enough memory" in sentence

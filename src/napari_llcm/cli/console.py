@@ -160,6 +160,11 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(error), 2
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "There is no space left on the disk: free some and start again.", 2
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+        return (
+            "The GPU has not enough memory: close other programs that use it, or compute on the "
+            "processor (cpu)."
+        ), 2
     if isinstance(error, MemoryError):
         return "There is not enough memory: close other programs or use a smaller volume.", 2
     from platformdirs import user_log_path
