@@ -100,7 +100,6 @@ def train() -> None:
     history = panel.view.curves
     window.until(lambda: "psnr" in history.history.validation or not panel.busy)
     window.wait(15)
-    _show_run(window, panel)
     window.shoot("training")
     window.until(lambda: not panel.busy)
     window.wait(1)

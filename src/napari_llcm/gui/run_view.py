@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ..events import Event, Preview
 from ..training.clock import RunClock
@@ -44,6 +44,8 @@ class RunView(QWidget):
         What the model makes of a held-out patch.
     memory : QLabel
         How much memory the training holds.
+    buttons : QHBoxLayout
+        Place for what can be done with the run, above the curves.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -64,7 +66,11 @@ class RunView(QWidget):
         self.preview = PreviewView()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for part in (self.title, self.bar, self.memory, self.curves, self.preview):
+        self.buttons = QHBoxLayout()
+        for part in (self.title, self.bar, self.memory):
+            column.addWidget(part)
+        column.addLayout(self.buttons)
+        for part in (self.curves, self.preview):
             column.addWidget(part)
 
     def open(self, run: Run) -> None:

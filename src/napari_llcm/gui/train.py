@@ -97,15 +97,13 @@ class TrainPanel(QWidget):
         earlier.addWidget(QLabel("Earlier"))
         earlier.addWidget(self.runs, 1)
         earlier.addWidget(self.open_folder)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.resume)
-        buttons.addWidget(self.discard)
+        self.view.buttons.addWidget(self.resume)
+        self.view.buttons.addWidget(self.discard)
         column = QVBoxLayout(self)
         for part in (self.pairs, self.form, self.train):
             column.addWidget(part)
         column.addLayout(earlier)
         column.addWidget(self.view)
-        column.addLayout(buttons)
         column.addStretch()
 
     def _connect(self) -> None:
@@ -264,6 +262,8 @@ class TrainPanel(QWidget):
             part.setEnabled(not busy)
         self.view.bar.cancel.setVisible(self.child.running)
         watched = self.watcher.running
+        for part in (self.pairs, self.form, self.train):  # room for the curves
+            part.setVisible(not (self.child.running or watched))
         self.resume.setVisible(run is not None and run.can_resume and not busy and not watched)
         self.discard.setVisible(run is not None and not watched and not self.worker.running)
 

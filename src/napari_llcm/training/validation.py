@@ -17,6 +17,7 @@ from ..models.noise import noise_field
 from ..models.stainer import StainerNetworks
 from .config import Phase
 
+_TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
 
 
@@ -116,11 +117,11 @@ def _save_preview(images: dict[str, np.ndarray], path: Path) -> None:
     """Save the middle plane of each image side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(images), 4.2), layout="constrained")
+    figure = Figure(figsize=(4 * len(images), 4.6), layout="constrained")
     for axis, (name, image) in zip(figure.subplots(1, len(images)), images.items(), strict=True):
         low, high = (-2, 2) if name == "qpi" else (0, 1)
         axis.imshow(image[len(image) // 2], cmap="gray", vmin=low, vmax=high)
-        axis.set_title(name, color="gray")
+        axis.set_title(_TITLES.get(name, name), color="gray", fontsize=26)  # shown a third as large
         axis.set(xticks=[], yticks=[])
     # seen through and in grey, it can be read on light and on dark windows; whole or not at all,
     # as somebody may be looking
