@@ -363,7 +363,7 @@ def test_little_memory_means_scratch_files_and_small_tiles(
 ) -> None:
     volume = make_volume((12, 120, 120))
     whole = stained(volume, model)
-    monkeypatch.setattr(tiled_module, "working_memory", lambda device: 1_500_000)
+    monkeypatch.setattr(tiled_module, "working_memory", lambda *_: 1_500_000)
     finished, _ = run(stain(volume, model, device="cpu"))
     assert finished.result["tiles"] > 10
     assert difference(finished.value.numpy(), whole) < 1e-4

@@ -21,7 +21,8 @@ class UserError(Exception):
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    # NaN and infinity as strings: JSON has no numbers for them, and null would be no number
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_inf_nan="strings")
 
     def to_json(self) -> str:
         """Return the event as one line of JSON (arrays are left out)."""
@@ -148,6 +149,14 @@ class Meter:
         fresh = done - self._before
         eta = elapsed / fresh * max(self.total - done, 0.0) if fresh > 0 else None
         return Progress(done=done, total=self.total, elapsed=elapsed, eta=eta, text=text)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 45 s, 3 min, 2 h 10 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def guarded(job: Iterable[Event]) -> Job:

@@ -125,8 +125,8 @@ def _trusted(
     )
     if finished.value is None:
         raise UserError("Stopped before the nuclei were found: there is nothing to report.")
-    labels, assessed = finished.value
-    path = write_nuclei(out, labels, virtual, assessed)
+    findings, assessed = finished.value
+    path = write_nuclei(out, findings, assessed.faint)
     print_figures("Nuclei", finished.result)
     stdout.print(f"Nuclei by confidence in {path}, faint places beside it")
 

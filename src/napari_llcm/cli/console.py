@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from ..events import Event, Finished, Job, Notice, Step, UserError
+from ..events import Event, Failed, Finished, Job, Notice, Step, UserError, duration
 from ..events import Progress as Done
+from .remote import Lines, watch_input
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -27,8 +28,12 @@ class StopOnInterrupt:
         self._before: Any = None
 
     def __call__(self) -> bool:
-        """Return True once Ctrl-C was pressed."""
+        """Return True once Ctrl-C was pressed, or `ask` was called."""
         return self.asked
+
+    def ask(self) -> None:
+        """Ask the job to stop and keep what is done."""
+        self.asked = True
 
     def __enter__(self) -> StopOnInterrupt:
         self._before = signal.signal(signal.SIGINT, self._handle)
@@ -57,7 +62,8 @@ def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Fi
     make_job : callable
         Given the stop hook, returns the job.
     as_json : bool
-        Print each event as one line of JSON instead.
+        Print each event as one line of JSON instead, `Failed` too, and stop when the program
+        that reads them says so or is gone.
 
     Raises
     ------
@@ -66,25 +72,21 @@ def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Fi
     """
     finished = Finished()
     with StopOnInterrupt() as stop:
-        listener = _Lines() if as_json else _Bar()
+        listener = Lines() if as_json else _Bar()
+        if as_json:
+            watch_input(stop.ask)
         with listener:
-            for event in make_job(stop):
-                listener.show(event)
-                if isinstance(event, Finished):
-                    finished = event
+            try:
+                for event in make_job(stop):
+                    listener.show(event)
+                    if isinstance(event, Finished):
+                        finished = event
+            except Exception as error:
+                if as_json:
+                    sentence = explain(error)[0]
+                    listener.show(Failed(sentence=sentence, detail=traceback.format_exc()))
+                raise
     return finished
-
-
-class _Lines:
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-
-    def show(self, event: Event) -> None:
-        sys.stdout.write(event.to_json() + "\n")
-        sys.stdout.flush()
 
 
 class _Bar:
@@ -130,14 +132,6 @@ class _Bar:
             )
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: 45 s, 3 min, 2 h 10 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def print_figures(title: str, rows: dict[str, Any]) -> None:
     """Print named figures as a small table."""
     table = Table(title=title, show_header=False, title_justify="left")
@@ -161,12 +155,16 @@ def explain(error: BaseException) -> tuple[str, int]:
     An unexpected one leaves its details in a file, for a bug report.
     """
     import errno
-    import traceback
 
     if isinstance(error, UserError):
         return str(error), 2
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "There is no space left on the disk: free some and start again.", 2
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+        return (
+            "The GPU has not enough memory: close other programs that use it, or compute on the "
+            "processor (cpu)."
+        ), 2
     if isinstance(error, MemoryError):
         return "There is not enough memory: close other programs or use a smaller volume.", 2
     from platformdirs import user_log_path

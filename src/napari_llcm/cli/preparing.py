@@ -13,7 +13,7 @@ from .options import Device, Events, Overwrite, Seed, as_json, three
 
 if TYPE_CHECKING:
     from ..specimen.difficulty import DifficultyName
-    from ..training.config import Preset
+    from ..training.config import Preset, TrainJob
 
 
 def specimen(
@@ -122,6 +122,9 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Tell how long it would take, and do not train.")
+    ] = False,
     events: Events = None,
 ) -> None:
     """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
@@ -153,6 +156,20 @@ def train(
             seed=seed,
         )
     lines = as_json(events)
+    if estimate:
+        _estimate(settings, lines)
+        return
     finished = run(lambda stop: train(settings, resume=resume, should_stop=stop), lines)
     if not lines:
         print_figures(f"Model {finished.result['model']}", finished.result["metrics"])
+
+
+def _estimate(settings: TrainJob, lines: bool) -> None:
+    from ..events import duration
+    from ..training.estimate import estimate
+
+    told = run(lambda stop: estimate(settings, stop), lines).result
+    if not lines and told:
+        times = {f"about, {k}": duration(s["all"]) for k, s in told["seconds"].items()}
+        memory = {"about, memory": f"{told['memory_bytes'] / 1e9:.1f} GB"}
+        print_figures(f"Training on {told['device']}", times | memory)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .console import duration, run, stdout
+from ..events import duration
+from .console import run, stdout
 from .options import (
     Channel,
     Device,

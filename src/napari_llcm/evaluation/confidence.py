@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from ..events import Event, Finished, Job, Meter, ShouldStop, Started, UserError
+from ..events import Event, Finished, Job, ShouldStop, Started, UserError, relay
 from ..volumes import Volume
 
 if TYPE_CHECKING:
@@ -134,16 +134,16 @@ def assess_stain(
     Yields
     ------
     Event
-        At the end `Finished`; its value is the labels (Volume) and the `Assessed`. Nothing where
-        it was stopped.
+        At the end `Finished`; its value is the `Findings`, with confidences, and the `Assessed`.
+        Nothing where it was stopped.
 
     Raises
     ------
     UserError
         If the model is not calibrated, or the volumes do not fit each other.
     """
-    from ..nuclei import segment
-    from ..nuclei.confidence import assess
+    from ..nuclei.confidence import assess, with_confidence
+    from ..nuclei.finding import find_nuclei
 
     if model.info.confidence is None:
         raise UserError(
@@ -155,22 +155,20 @@ def assess_stain(
             f"{qpi.name} has {qpi.shape} voxels and {virtual.name} {virtual.shape}: give the stack "
             "that was stained."
         )
-    yield Started(job="confidence", total=2)
-    meter = Meter(2)
-    yield meter.at(0, f"finding the nuclei of {virtual.name}")
-    labels = segment(virtual, segmenter, diameter=diameter)
-    yield meter.at(1, "how far to trust each")
-    if should_stop is not None and should_stop():
+    yield Started(job="confidence")
+    findings = yield from relay(
+        find_nuclei(virtual, segmenter=segmenter, diameter=diameter, should_stop=should_stop)
+    )
+    if findings is None:
         return
     spread = yield from spread_of(qpi, model, device, should_stop=should_stop)
     if should_stop is not None and should_stop():
         return
-    assessed = assess(model.info.confidence, labels, virtual, qpi, spread)
-    yield meter.at(2)
+    assessed = assess(model.info.confidence, findings.stain_labels, virtual, qpi, spread)
     result = {
         "nuclei": len(assessed.confidence),
         "expected_real": sum(assessed.confidence.values()),
         "expected_missed": sum(row["confidence"] for row in assessed.faint),
         "confidence": model.info.confidence.estimator,
     }
-    yield Finished(result=result, value=(labels, assessed))
+    yield Finished(result=result, value=(with_confidence(findings, assessed.confidence), assessed))

@@ -71,6 +71,6 @@ def simulated_pair() -> list[LayerData]:
     made = make_specimen(SAMPLE_SIZE, SAMPLE_SEED, "medium")
     return [
         *as_layers(made.qpi, colormap="gray"),
-        *as_layers(made.dapi, colormap="I Blue", blending="additive"),
+        *as_layers(made.dapi, colormap="bop blue", blending="additive"),
         *as_layers(made.labels, "labels", visible=False),
     ]

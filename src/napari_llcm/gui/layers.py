@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -85,9 +85,7 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
         raise UserError(
             f"{name} is rotated, sheared or transformed: apply that to its voxels first."
         )
-    labels = "".join(attributes.get("axis_labels") or ())
-    axes = labels if set(labels) <= set("tczyx") and len(labels) == data.ndim else None
-    axes = axes or {2: "yx", 3: "zyx", 4: "tzyx", 5: "tczyx"}.get(data.ndim, "")
+    axes = axes_of(attributes.get("axis_labels"), data.ndim)
     micron = _microns(attributes, axes)
     scale = dict(zip(axes, attributes["scale"], strict=True))
     start = dict(zip(axes, attributes["translate"], strict=True))
@@ -102,6 +100,13 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
         metadata=made,
     )
     return arranged(volume, axes)
+
+
+def axes_of(axis_labels: Sequence[str] | None, ndim: int) -> str:
+    """Return a letter of "tczyx" for each axis of a layer, guessed where its labels tell none."""
+    labels = "".join(axis_labels or ())
+    known = set(labels) <= set("tczyx") and len(labels) == len(set(labels)) == ndim
+    return labels if known else {2: "yx", 3: "zyx", 4: "tzyx", 5: "tczyx"}.get(ndim, "")
 
 
 def _zyx(values: Mapping[str, float], default: float) -> Spacing:

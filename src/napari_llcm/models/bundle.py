@@ -46,6 +46,7 @@ class ModelInfo(BaseModel):
     dapi: Scaling  # median over the training volumes: gives the output its unit
     qpi: Scaling | None = None  # median over the training volumes: for warnings only
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
+    qpi_noise: float | None = None  # median `noise_level` of the training volumes: for warnings
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
 

@@ -70,3 +70,16 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
     dtype = precision(device)
     return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Return the bytes that this program holds on a device; on a CPU, of the main memory."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.memory_reserved(device))
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..events import UserError
 from .bundle import (
+    MODEL_JSON,
+    WEIGHTS,
     ModelBundle,
     ModelInfo,
     is_bundle,
     load_bundle,
     read_info,
+    replace_folder,
     save_bundle,
     zip_bundle,
 )
@@ -106,6 +110,37 @@ def import_model(source: Path, name: str | None = None, overwrite: bool = False)
     else:
         networks = load_bundle(path).networks
     return save_bundle(target, info.model_copy(update={"name": target.name}), networks)
+
+
+def keep_model(bundle: Path, name: str) -> Path:
+    """Copy a bundle that this program has just written into the user's own models.
+
+    `import_model` loads the weights to see whether a stranger's model is sound; here they are
+    copied as they are, so that napari need not import torch for it.
+
+    Parameters
+    ----------
+    bundle : Path
+        A bundle folder.
+    name : str
+        Its name from now on; a model of the user's own of that name is replaced.
+
+    Raises
+    ------
+    UserError
+        If it is no bundle.
+    """
+    info = read_info(bundle).model_copy(update={"name": name})
+    target = user_folder() / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
+    try:
+        shutil.copyfile(bundle / WEIGHTS, fresh / WEIGHTS)
+        (fresh / MODEL_JSON).write_text(info.model_dump_json(indent=2), encoding="utf-8")
+        replace_folder(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return target
 
 
 def export_model(model: str | Path, target: Path, pth: bool = False) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..models.confidence import ConfidenceModel
 from ..volumes import Volume
 from .comparing import Comparison
 from .features import SPREAD, faint_places, measure, width_of
+from .finding import Findings
+
+Table = TypeVar("Table", Comparison, Findings)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def assess(
     return Assessed(confidence, _faint(model, data, image, phase, qpi))
 
 
-def with_confidence(comparison: Comparison, confidence: dict[int, float]) -> Comparison:
+def with_confidence(comparison: Table, confidence: dict[int, float]) -> Table:
     """Return a comparison whose table tells the confidence of each virtual nucleus."""
     table: list[dict[str, Any]] = []
     for row in comparison.table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..volumes import Volume
 from ..volumes.atomic import whole_or_nothing
 from .comparing import Comparison
-from .confidence import Assessed
-from .table import COLUMNS, measured_nuclei
+from .finding import Findings
+from .table import COLUMNS, Row
 
 _SIZES = {"z": "", "y": "", "x": "", "depth": "", "volume": "³"}
 
@@ -54,7 +55,7 @@ def write_report(
         "figure": folder / "nuclei.png",
     }
     with whole_or_nothing(paths["table"], overwrite=True) as partial:
-        _write_table(partial, comparison)
+        write_rows(partial, comparison.table, comparison.settings["unit"])
     with whole_or_nothing(paths["report"], overwrite=True) as partial:
         partial.write_text(json.dumps(comparison.figures, indent=2) + "\n", "utf-8")
     with whole_or_nothing(paths["figure"], overwrite=True) as partial:
@@ -63,17 +64,17 @@ def write_report(
     return paths
 
 
-def write_nuclei(folder: Path | str, labels: Volume, stain: Volume, assessed: Assessed) -> Path:
-    """Write the nuclei of a stain with their confidence, and the faint places beside them.
+def write_nuclei(folder: Path | str, findings: Findings, faint: Sequence[dict[str, float]]) -> Path:
+    """Write the nuclei of a stain, the most trusted first, and the faint places beside them.
 
     Parameters
     ----------
     folder : Path or str
         Gets `nuclei.csv` and `probably_missed.csv`.
-    labels, stain : Volume
-        The nuclei and the stain.
-    assessed : Assessed
-        Their confidence.
+    findings : Findings
+        The nuclei, with their confidence.
+    faint : sequence of dict
+        Places where a nucleus was probably missed; see `Assessed`.
 
     Returns
     -------
@@ -86,29 +87,34 @@ def write_nuclei(folder: Path | str, labels: Volume, stain: Volume, assessed: As
         If the folder cannot be written.
     """
     folder = Path(folder).expanduser()
-    rows = [
-        {"id": label, "confidence": round(assessed.confidence[label], 4), **row}
-        for label, row in measured_nuclei(labels, stain).items()
-    ]
-    tables = {
-        "nuclei.csv": sorted(rows, key=lambda r: -r["confidence"]),
-        "probably_missed.csv": assessed.faint,
-    }
-    for name, table in tables.items():
-        with (
-            whole_or_nothing(folder / name, overwrite=True) as partial,
-            partial.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, list(table[0]) if table else ["confidence"])
-            writer.writeheader()
-            writer.writerows(table)
+    rows = sorted(findings.table, key=lambda row: -(row.get("confidence") or 0.0))
+    with whole_or_nothing(folder / "nuclei.csv", overwrite=True) as partial:
+        write_rows(partial, rows, findings.settings["unit"])
+    with (
+        whole_or_nothing(folder / "probably_missed.csv", overwrite=True) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, ["confidence", "z", "y", "x"])
+        writer.writeheader()
+        writer.writerows(faint)
     return folder / "nuclei.csv"
 
 
-def _write_table(path: Path, comparison: Comparison) -> None:
-    unit = comparison.settings["unit"]
+def write_rows(path: Path, rows: Sequence[Row], unit: str) -> None:
+    """Write rows of a table as CSV.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rows : sequence of dict
+        The nuclei; what they know beyond `COLUMNS`, such as a confidence, follows those.
+    unit : str
+        Of lengths.
+    """
+    further = [c for c in (rows[0] if rows else ()) if c not in COLUMNS]
     names = [f"{c} ({unit}{_SIZES[c]})" if c in _SIZES else c for c in COLUMNS]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([row[c] for c in COLUMNS] for row in comparison.table)
+        writer.writerow(names + further)
+        writer.writerows([row.get(c) for c in (*COLUMNS, *further)] for row in rows)

@@ -68,6 +68,36 @@ def make_table(
     return rows
 
 
+def list_nuclei(labels: Volume, image: Volume | None) -> list[Row]:
+    """Return a row for each nucleus of an image that is compared with none.
+
+    Parameters
+    ----------
+    labels : Volume
+        Its nuclei.
+    image : Volume or None
+        The image, None where only labels are known.
+
+    Returns
+    -------
+    list of dict
+        `COLUMNS`, as in `make_table`; the verdict is "nucleus", as nobody knows whether it is real.
+    """
+    return [
+        {
+            "image": "stain",
+            "id": label,
+            "verdict": "nucleus",
+            "detected": False,
+            "partner": None,
+            "iou": 0.0,
+            **measured,
+            "confidence": None,
+        }
+        for label, measured in sorted(measured_nuclei(labels, image).items())
+    ]
+
+
 def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, float]]]:
     """Return recall and detection recall of the real nuclei in thirds by each of `STRATA`.
 

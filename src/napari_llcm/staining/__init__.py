@@ -1,6 +1,17 @@
 """Staining: tiles of a volume of any size, in bounded memory, without seams."""
 
-from .memory import Tiling
+from .memory import Tiling, picture
+from .output import Canvas
+from .series import in_turn, stain_files, stain_times
 from .stainer import Stainer, stain
 
-__all__ = ["Stainer", "Tiling", "stain"]
+__all__ = [
+    "Canvas",
+    "Stainer",
+    "Tiling",
+    "in_turn",
+    "picture",
+    "stain",
+    "stain_files",
+    "stain_times",
+]

@@ -23,7 +23,7 @@ from ..models.normalise import Scaling
 from .grid import NetworkGrid
 from .output import MemoryOutput
 from .task import Stopped, Task
-from .tiled import TiledRun, make_pipeline, pending_tiles, tile_and_block
+from .tiled import TiledRun, make_pipeline, pending_tiles, tile_sizes
 from .tiling import Box, halves, shared, size
 
 _PATIENCE = 0.1  # seconds between two looks at the workers
@@ -89,7 +89,7 @@ def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) 
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
         if not workers:
             raise UserError(f"The dask scheduler at {scheduler} has no workers: start some.")
-        tile, block = tile_and_block(task)
+        tile, block, _ = tile_sizes(task)
         task.output.start(tile)
         pending = pending_tiles(task, tile)
         regions = _regions(pending, tile, block, _FOR_EACH_WORKER * workers)

@@ -14,12 +14,13 @@ import numpy as np
 
 from ..events import UserError
 from ..models.bundle import ModelInfo
-from ..models.normalise import Scaling
+from ..models.normalise import Scaling, noise_level
 from ..volumes import Volume
 from .tiling import Box, padded, slices
 
 _SAME = 0.05  # spacings that differ by less are the same
 _STRANGE, _ABSURD = 2.0, 10.0
+_NOISY = 2.0  # among simulated training stacks of all difficulties noise differs by a third
 
 
 class NetworkGrid:
@@ -153,7 +154,7 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     if volume.spacing is None:
         return same, [
             f"{volume.name} does not tell its voxel size; the model's {model} is assumed. "
-            "Give --spacing if it differs."
+            "Give its own if it differs."
         ]
     ratio = tuple(m / v for m, v in zip(info.spacing, volume.spacing, strict=True))
     worst = max(max(r, 1 / r) for r in ratio)
@@ -161,7 +162,7 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     if worst > _ABSURD:
         raise UserError(
             f"{volume.name} has voxels of {own}, the model was trained on {model}: correct the "
-            "voxel size with --spacing, or choose another model."
+            "voxel size, or choose another model."
         )
     if worst <= 1 + _SAME:
         return same, []
@@ -180,16 +181,24 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
 
 
 def contrast_notices(volume: Volume, scaling: Scaling, info: ModelInfo) -> list[str]:
-    """Return a notice if the volume's contrast is far from that of the training volumes."""
-    if info.qpi is None:
-        return []
-    ratio = (scaling.high - scaling.low) / (info.qpi.high - info.qpi.low)
-    if 1 / _ABSURD < ratio < _ABSURD:
-        return []
-    return [
-        f"The contrast of {volume.name} is {ratio:.2g} times that of the training stacks; it is "
-        "scaled to match. Make sure that it is the kind of image that the model was trained on."
-    ]
+    """Return notices if contrast or noise are far from those of the training volumes."""
+    notices = []
+    if info.qpi is not None:
+        ratio = (scaling.high - scaling.low) / (info.qpi.high - info.qpi.low)
+        if not 1 / _ABSURD < ratio < _ABSURD:
+            notices.append(
+                f"The contrast of {volume.name} is {ratio:.2g} times that of the training stacks; "
+                "it is scaled to match. Make sure that it is the kind of image that the model was "
+                "trained on."
+            )
+    if info.qpi_noise:
+        ratio = noise_level(volume.data, scaling) / info.qpi_noise
+        if ratio > _NOISY:
+            notices.append(
+                f"{volume.name} is {ratio:.1f} times as noisy as the training stacks: expect "
+                "missed and made-up nuclei; average more exposures, or fine-tune the model."
+            )
+    return notices
 
 
 def _reflected(start: int, stop: int, count: int) -> np.ndarray:

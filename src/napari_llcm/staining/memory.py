@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..events import UserError
 from ..models.config import NetworkConfig
 from .tiling import Box, padded, size, window
@@ -24,6 +26,8 @@ _ACTIVATIONS = 10
 # Larger tiles waste less on halos; on a processor, whose time for fresh memory grows with the tile,
 # they are no faster (measured), and smaller ones come to the screen sooner.
 _LARGEST_TILE = {"cpu": 4 * 2**20, "cuda": 64 * 2**20, "mps": 16 * 2**20}
+# For somebody who watches: a tile every third of a second or so.
+_WATCHED_TILE = {"cpu": 2**19, "cuda": 8 * 2**20, "mps": 2 * 2**20}
 
 
 @dataclass(frozen=True)
@@ -33,25 +37,35 @@ class Tiling:
     Parameters
     ----------
     tile : tuple of int
-        Of the QPI encoder and the decoder.
+        Of the decoder, and of the results.
     block : tuple of int
         Of the latent U-Net, whose halo is wide and whose arrays are small.
+    encode : tuple of int, optional
+        Of the QPI encoder; as `tile` if not given. Nothing is to be seen before a block's
+        encoding is complete, so small tiles would only compute halos again.
     """
 
     tile: tuple[int, int, int]
     block: tuple[int, int, int]
+    encode: tuple[int, int, int] | None = None
 
 
-def working_memory(device: torch.device) -> int:
-    """Return how many bytes staining may take on `device`: half of what is free, 8 GiB at most.
+def working_memory(device: torch.device, share: float | None = None) -> int:
+    """Return how many bytes staining may take on `device`.
 
-    A GPU is not shared with the viewer's arrays: there it is 80 % of what is free.
+    Parameters
+    ----------
+    device : torch.device
+        Where networks run.
+    share : float, optional
+        Share of what is free. By default half of it, 8 GiB at most; a GPU is not shared with
+        the viewer's arrays: there it is 80 %.
     """
     if device.type == "cuda":
         import torch
 
-        return int(0.8 * torch.cuda.mem_get_info(device)[0])
-    return min(free_memory() // 2, 8 * _GIB)
+        return int((share or 0.8) * torch.cuda.mem_get_info(device)[0])
+    return int(share * free_memory()) if share else min(free_memory() // 2, 8 * _GIB)
 
 
 def free_memory() -> int:
@@ -68,6 +82,7 @@ def plan(
     itemsize: int,
     memory: int,
     kind: str,
+    watched: bool = False,
 ) -> Tiling:
     """Return the largest tiles whose working memory stays within `memory`.
 
@@ -85,25 +100,32 @@ def plan(
         Bytes.
     kind : str
         Type of the device: bounds the tile, so that progress is seen.
+    watched : bool
+        Whether somebody watches the tiles come: they are smaller.
     """
     voxels = math.prod(config.factor)
     stem = math.prod(2 if f > 1 else 1 for f in config.factor)  # voxels for each site behind it
     width = max(config.condition_widths[0], config.decoder_widths[0])
     for_tile = _ACTIVATIONS * itemsize * width * voxels / stem
     for_block = _ACTIVATIONS * itemsize * config.unet_widths[0]
-    largest = _LARGEST_TILE[kind] / voxels
 
-    def tile_fits(box: Box, whole: Box) -> bool:
-        """Return whether a tile and, with its halo, its working memory are small enough."""
-        return for_tile * size(whole) <= memory and size(box) <= largest
+    def tile_of(largest: float) -> list[int]:
+        """Return the largest tile that, with its halo, fits."""
+        return _shrink(
+            latent,
+            halos[0],
+            (1, 1, 1),
+            lambda box, whole: for_tile * size(whole) <= memory and size(box) <= largest,
+        )
 
     def block_fits(box: Box, whole: Box) -> bool:
         """Return whether a block's working memory, with its halo, is small enough."""
         return for_block * size(whole) <= memory
 
-    tile = _shrink(latent, halos[0], (1, 1, 1), tile_fits)
+    encode = tile_of(_LARGEST_TILE[kind] / voxels)
+    tile = tile_of(_WATCHED_TILE[kind] / voxels) if watched else encode
     block = _shrink(latent, halos[1], unet_stride(config), block_fits)
-    return Tiling(_voxels(tile, config.factor), _voxels(block, config.factor))
+    return Tiling(*(_voxels(sites, config.factor) for sites in (tile, block, encode)))
 
 
 def blended_window(
@@ -159,6 +181,38 @@ def scratch(shape: Sequence[int], dtype: torch.dtype, folder: Path, memory: int)
         )
     name = folder / f"{len(os.listdir(folder))}.scratch"
     return torch.from_file(str(name), shared=True, size=count, dtype=dtype).reshape(tuple(shape))
+
+
+def picture(shape: Sequence[int], folder: Path | None = None) -> np.ndarray:
+    """Return zeros (float32) that a viewer can show while they are filled.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Any number of axes.
+    folder : Path, optional
+        Where a file takes the place of memory for what is larger than a third of that which is
+        free; the system's folder for temporary files by default.
+
+    Raises
+    ------
+    UserError
+        If the disk has no room for it.
+    """
+    import tempfile
+
+    bytes_needed = 4 * math.prod(shape)
+    if bytes_needed <= free_memory() / 3:
+        return np.zeros(tuple(shape), np.float32)
+    place = Path(folder or tempfile.gettempdir())
+    if shutil.disk_usage(place).free < bytes_needed:
+        raise UserError(
+            f"The result needs {bytes_needed / _GIB:.1f} GiB, more than there is in memory or in "
+            f"{place}: free some, choose another cache folder, or stain a smaller region."
+        )
+    with tempfile.TemporaryFile(prefix="napari-llcm-", dir=place) as file:
+        # the file has no name: it is gone with the array
+        return np.memmap(file, np.float32, "w+", shape=tuple(shape))
 
 
 def _shrink(

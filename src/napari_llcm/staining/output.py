@@ -36,8 +36,8 @@ class MemoryOutput:
         If it would not fit.
     """
 
-    tile: tuple[int, ...] | None = None
     notice: str | None = None
+    tile: tuple[int, ...] | None = None
 
     def __init__(self, volume: Volume, shape: Sequence[int]) -> None:
         if 4 * np.prod(shape, dtype=float) > 0.7 * free_memory():
@@ -56,6 +56,75 @@ class MemoryOutput:
     def put(self, box: Box, data: np.ndarray) -> None:
         """Keep the voxels of a box (one span for each axis of the result)."""
         self.array[slices(box)] = data
+
+    def finish(self) -> Volume:
+        """Return the result."""
+        return self.volume.replace(data=self.array)
+
+
+class Canvas:
+    """An array that somebody looks at while it is filled, by one job or by several.
+
+    A job that is given the canvas of an earlier one goes on with it, where input, model and
+    settings are the same; else it begins anew.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        float32 (z, y, x), or (2, z, y, x) for several samples.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether the whole of it was stained.
+    """
+
+    notice: str | None = None
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.volume = Volume(array, axes="czyx"[-array.ndim :])
+        self.tile: tuple[int, ...] | None = None
+        self._done: set[Box] = set()
+        self._fingerprint = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole of it was stained."""
+        return covered(tuple((0, n) for n in self.array.shape[-3:]), self._done)
+
+    def take(self, volume: Volume, fingerprint: str) -> None:
+        """Go on with what is there, or begin anew.
+
+        Parameters
+        ----------
+        volume : Volume
+            What the result is, but for its data.
+        fingerprint : str
+            Of input, model and settings.
+        """
+        self.volume = volume
+        if fingerprint != self._fingerprint:
+            self._fingerprint, self.tile = fingerprint, None
+            self._done.clear()
+            self.array[:] = 0
+
+    def is_done(self, box: Box) -> bool:
+        """Return whether all voxels of a box (z, y, x) are there."""
+        return box in self._done or covered(box, self._done)
+
+    def start(self, tile: Sequence[int]) -> None:
+        """Note the tile size, by which a later job goes on."""
+        self.tile = self.tile or tuple(tile)
+
+    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
+        """Show the voxels of a box (one span for each axis of the result).
+
+        Parts of tiles are not noted as done: boxes that overlap could not be counted.
+        """
+        self.array[slices(box)] = data
+        if not part:
+            self._done.add(box[-3:])
 
     def finish(self) -> Volume:
         """Return the result."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +12,13 @@ from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, resu
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision
 from ..models.library import load_model
-from ..models.normalise import Scaling, qpi_scaling
-from ..volumes import Volume, check_stack, disk_errors
+from ..models.normalise import Scaling
+from ..volumes import Volume, check_stack
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
 from .memory import Tiling
-from .output import MemoryOutput, StoredOutput, fingerprint
-from .task import Centre, Stopped, Task, interruptible
+from .output import Canvas
+from .preparing import contrast, make_output, scratch_folder
+from .task import Centre, Region, Stopped, Task, interruptible
 
 
 def stain(
@@ -35,7 +31,13 @@ def stain(
     samples: int = 1,
     steps: int | None = None,
     tiling: Tiling | None = None,
+    canvas: Canvas | None = None,
     centre: Centre | None = None,
+    region: Region | None = None,
+    follow: bool = False,
+    scaling: Scaling | None = None,
+    memory_share: float | None = None,
+    scratch: Path | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
     should_stop: ShouldStop | None = None,
@@ -62,8 +64,22 @@ def stain(
         Steps of the sampler; by default what the method is for, one for an LLCM.
     tiling : Tiling, optional
         Tile sizes; by default planned from the free memory. The result does not depend on it.
+    canvas : Canvas, optional
+        An array that somebody looks at, to be filled in small tiles; what an earlier job has
+        put there stays.
     centre : callable, optional
         Returns the voxel (z, y, x) around which to start; asked again for each tile.
+    region : callable, optional
+        Returns the box of voxels that is wanted; the tiles that share none of it are left out.
+    follow : bool
+        Go on staining whatever `region` returns, until stopped.
+    scaling : Scaling, optional
+        `qpi_scaling` of the input, where it is known already: the input is not read once more
+        to measure and to check it.
+    memory_share : float, optional
+        Share of the free memory to take; planned if not given.
+    scratch : Path, optional
+        Folder for temporary files.
     scheduler : str, optional
         Address of a dask scheduler whose workers shall stain, each on its own fastest device.
     overwrite : bool
@@ -74,9 +90,9 @@ def stain(
     Yields
     ------
     Event
-        Started, Notice, Progress, Tile for each finished part (float32, in the units of the
-        training DAPI), and Finished. Its value is the Volume on the input's grid, or None where
-        the job was stopped (`result["stopped"]`).
+        Started, Notice, Progress (but not where it follows), Tile for each finished part
+        (float32, in the units of the training DAPI), and Finished. Its value is the Volume on the
+        input's grid, or None where the job was stopped (`result["stopped"]`) and has no canvas.
 
     Raises
     ------
@@ -87,11 +103,12 @@ def stain(
         raise UserError("Staining takes at least one sample.")
     steps = model.info.steps(steps)
     began = time.monotonic()
-    check_stack(qpi)
+    if scaling is None:
+        check_stack(qpi, part=None if region is None else region())
     where = pick_device(device)
     model.networks.to(where).eval()
     ratio, notices = spacing_ratio(qpi, model.info)
-    scaling = _contrast(qpi)
+    scaling = scaling or contrast(qpi)
     notices += contrast_notices(qpi, scaling, model.info)
     settings: dict[str, Any] = {
         "model": model.info.name,
@@ -101,14 +118,22 @@ def stain(
         "steps": steps,
         "resampled_by": ratio,
     }
-    output = _output(qpi, model, settings, scaling, out, overwrite)
+    if region is not None and not model.info.network.local:
+        if follow:
+            raise UserError(
+                f"Model {model.info.name} needs the whole volume at once and cannot follow you: "
+                "stain the whole volume, or choose another model."
+            )
+        notices.append(f"Model {model.info.name} needs the whole volume at once: all is stained.")
+    output = make_output(qpi, model, settings, scaling, canvas or out, overwrite)
     notices += [output.notice] if output.notice else []
-    yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=settings)
+    began_with = {**settings, "qpi": scaling.model_dump()}
+    yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
     for text in notices:
         yield Notice(text=text)
 
     stopped = False
-    with _scratch_folder(out) as folder:
+    with scratch_folder(out, scratch) as folder:
         task = Task(
             model,
             where,
@@ -120,12 +145,20 @@ def stain(
             folder=folder,
             tiling=tiling,
             centre=centre,
+            region=region,
+            follow=follow,
+            should_stop=should_stop,
+            memory_share=memory_share,
         )
         try:
             yield from _run(task, scheduler, should_stop)
         except Stopped:
             stopped = True
-    value = None if stopped else output.finish()
+    value = None
+    if isinstance(output, Canvas):
+        value = output.volume.replace(data=output.array)
+    elif not stopped:
+        value = output.finish()
     seconds = time.monotonic() - began
     result = {
         **settings,
@@ -223,66 +256,3 @@ def _run(task: Task, scheduler: str | None, should_stop: ShouldStop | None) -> J
             from .blended import run_blended
 
             yield from run_blended(task)
-
-
-@contextmanager
-def _scratch_folder(out: Path | None) -> Iterator[Path]:
-    """Yield a folder that goes with the job; what a killed job left in it goes first."""
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="napari-llcm-") as folder:
-            yield Path(folder)
-        return
-    beside = out.with_name(f".{out.name}.scratch")
-    shutil.rmtree(beside, ignore_errors=True)
-    with disk_errors(out):
-        beside.mkdir()
-    try:
-        yield beside
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _contrast(qpi: Volume) -> Scaling:
-    """Return the scaling of a volume whose contrast is enough to be scaled.
-
-    Raises
-    ------
-    UserError
-        If nearly all voxels are the same.
-    """
-    scaling = qpi_scaling(qpi.data)
-    if scaling.high - scaling.low <= 1e-7 * max(abs(scaling.low), 1e-4):
-        raise UserError(
-            f"98 % of the voxels of {qpi.name} have the same value ({scaling.low:g}): there is "
-            "too little in it to stain."
-        )
-    return scaling
-
-
-def _output(
-    qpi: Volume,
-    model: ModelBundle,
-    settings: dict[str, Any],
-    scaling: Scaling,
-    out: Path | None,
-    overwrite: bool,
-) -> MemoryOutput | StoredOutput:
-    """Return where tiles go; the result has the input's grid, and the record of its making."""
-    many = settings["samples"] > 1
-    result = qpi.replace(
-        data=None,
-        name=f"{qpi.name} virtual DAPI",
-        axes="czyx" if many else "zyx",
-        channels=("dapi", "spread") if many else (),
-        source=None if out is None else str(out),
-        metadata={
-            **settings,
-            "made_by": f"napari-llcm {version('napari-llcm')}: virtual staining",
-            "input": qpi.source or qpi.name,
-        },
-    )
-    shape = (2, *qpi.shape) if many else qpi.shape
-    if out is None:
-        return MemoryOutput(result, shape)
-    mark = fingerprint(qpi, model, {**settings, "qpi": scaling.model_dump()})
-    return StoredOutput(out, result, shape, mark, overwrite)

@@ -15,13 +15,15 @@ from ..models.bundle import ModelBundle
 from ..models.normalise import Scaling
 from .grid import NetworkGrid
 from .memory import Tiling
-from .output import MemoryOutput, StoredOutput
+from .output import Canvas, MemoryOutput, StoredOutput
 from .tiling import Box, scaled, size
 
 if TYPE_CHECKING:
     import torch
 
 Centre = Callable[[], Sequence[float]]
+Region = Callable[[], Box]
+Output = MemoryOutput | StoredOutput | Canvas
 
 
 class Stopped(Exception):
@@ -46,7 +48,7 @@ class Task:
         One for each sample.
     steps : int
         Steps of the sampler.
-    output : MemoryOutput or StoredOutput
+    output : MemoryOutput, StoredOutput or Canvas
         Where tiles go.
     folder : Path
         For scratch files.
@@ -54,6 +56,14 @@ class Task:
         Tile sizes that the user asks for.
     centre : callable, optional
         Returns the input voxel (z, y, x) around which to start.
+    region : callable, optional
+        Returns the input voxels (a box) that are wanted.
+    follow : bool
+        Go on for ever with what `region` returns.
+    should_stop : callable, optional
+        Asked while there is nothing to follow.
+    memory_share : float, optional
+        Share of the free memory to take.
     tiles, voxels : int
         How many tiles, and input voxels, this job has put so far.
     """
@@ -64,10 +74,14 @@ class Task:
     scaling: Scaling
     seeds: list[int]
     steps: int
-    output: MemoryOutput | StoredOutput
+    output: Output
     folder: Path
     tiling: Tiling | None = None
     centre: Centre | None = None
+    region: Region | None = None
+    follow: bool = False
+    should_stop: ShouldStop | None = None
+    memory_share: float | None = None
     tiles: int = 0
     voxels: int = 0
 
@@ -76,17 +90,30 @@ class Task:
         voxels = scaled(tile, self.model.info.network.factor)
         return self.grid.outputs(self.grid.inside(voxels))
 
-    def put(self, box: Box, dapi: np.ndarray) -> Event:
-        """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`."""
+    def put(self, box: Box, dapi: np.ndarray, part: bool = False) -> Event:
+        """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`.
+
+        Parameters
+        ----------
+        box : Box
+            Input voxels.
+        dapi : numpy.ndarray
+            The samples.
+        part : bool
+            Whether the box is no more than a part of a tile.
+        """
         data = dapi[0]
         if len(self.seeds) > 1:
             data = np.stack([dapi.mean(0), dapi.std(0, ddof=1)])
             box = ((0, 2), *box)
-        return self.keep(box, data)
+        return self.keep(box, data, part)
 
-    def keep(self, box: Box, data: np.ndarray) -> Event:
+    def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:
         """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
-        self.output.put(box, data)
+        if isinstance(self.output, Canvas):
+            self.output.put(box, data, part)
+        else:
+            self.output.put(box, data)
         self.tiles += 1
         self.voxels += size(box[-3:])
         return Tile(slices=box, data=data)

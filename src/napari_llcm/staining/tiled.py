@@ -1,29 +1,35 @@
 """Local networks: latent blocks, and tiles as soon as their latents are there. No seams.
 
-Per block, nearest to what the user looks at first: the QPI features of the block and its halo
-that are not there yet, the latent U-Net, then every tile whose latents are complete. Features
-and latents are kept, so only halos are computed twice: 18 x 28 x 28 voxels around a tile and 38
-latent sites around a block with the default networks, nothing beyond the volume's edge.
+Per tile, nearest to what the user looks at first: the latent blocks that it needs and that are
+not there yet (for each, the QPI features of the block and its halo, then the latent U-Net), then
+the decoder. Features and latents are kept, so only halos are computed twice: 18 x 28 x 28 voxels
+around a tile and 38 latent sites around a block with the default networks, nothing beyond the
+volume's edge.
 """
 
 from __future__ import annotations
 
 import gc
+import math
+import time
 from collections.abc import Callable
 from functools import partial
 
 from ..events import Event, Job, Meter, Notice, UserError
 from ..models.device import precision
 from .memory import is_out_of_memory, plan, unet_stride, working_memory
+from .output import Canvas
 from .pipeline import LocalPipeline
-from .task import Task
-from .tiling import Box, common, covered, distance, halves, shared, size, tiles
+from .task import Stopped, Task
+from .tiling import Box, common, distance, halves, shared, size, tiles
 
 Sites = tuple[int, ...]
 
 # Share of each network in the arithmetic of the default model, for the time left
 _SHARES = {"encode": 0.2, "denoise": 0.3, "decode": 0.5}
 _TOTAL = 100.0  # progress is in per cent
+_PATIENCE = 0.02  # seconds between two looks at what is to be followed
+_FOLLOWED = (32, 48, 48)  # largest block, in latent sites, where only a part is looked at
 
 
 class TiledRun:
@@ -40,13 +46,25 @@ class TiledRun:
     def __init__(self, task: Task, region: Box | None = None) -> None:
         self.task = task
         self.pipeline = make_pipeline(task)
-        self.pipeline.allocate(task.folder, working_memory(task.device) // 4)
+        self.pipeline.allocate(task.folder, working_memory(task.device, task.memory_share) // 4)
         latent, stride = self.pipeline.latent, self.pipeline.stride
-        tile, block = tile_and_block(task)
+        tile, block, encode = tile_sizes(task)
         task.output.start(tile)
         self.align = {"encode": (1, 1, 1), "denoise": stride, "decode": (1, 1, 1)}
         self.limit: dict[str, int] = {}
+        self.parts: set[Box] = set()  # those of the pending tiles that are not whole
         self.pending = pending_tiles(task, tile)
+        if task.follow:
+            block = tuple(min(b, f) for b, f in zip(block, _FOLLOWED, strict=True))
+        elif task.region is not None:
+            wanted = task.region()
+            self.pending = [t for t in self.pending if shared(task.outputs(t), wanted)]
+            if isinstance(task.output, Canvas):  # the user sees where the region ends
+                sites = self._sites_of(wanted)
+                parts = [common(t, sites) for t in self.pending if shared(t, sites)]
+                self.parts = set(parts) - set(self.pending)
+                self.pending = parts
+            region = self._small_region(block) or region
         self.blocks = tiles(latent, block)
         if region is not None:
             self.pending = [t for t in self.pending if shared(t, region)]
@@ -55,7 +73,7 @@ class TiledRun:
             windows = [self.pipeline.latents_window(t) for t in self.pending]
             self.blocks = [b for b in self.blocks if any(shared(b, w) for w in windows)]
         windows = [self.pipeline.features_window(b) for b in self.blocks]
-        self.unread = [t for t in tiles(latent, tile) if any(shared(t, w) for w in windows)]
+        self.unread = [t for t in tiles(latent, encode) if any(shared(t, w) for w in windows)]
         if region is not None:  # the input may be there for this region alone
             self.unread = [common(t, w) for t in self.unread for w in windows]
         samples = len(task.seeds)
@@ -74,28 +92,65 @@ class TiledRun:
         self._meter = Meter(_TOTAL)
 
     def events(self) -> Job:
-        """Run, nearest blocks and tiles first."""
-        for step in range(self.task.steps):
-            blocks, done = list(self.blocks), list[Box]()
+        """Run, nearest tiles first."""
+        for step in range(self.task.steps - 1):
+            blocks = list(self.blocks)
             while blocks:
+                yield from self._denoise(self._take(blocks), step)
+        while tile := self._next():
+            needed = self.pipeline.latents_window(tile)
+            while blocks := [b for b in self.blocks if shared(b, needed)]:
                 block = self._take(blocks)
-                needed = self.pipeline.features_window(block)
-                for tile in [t for t in self.unread if shared(t, needed)]:
-                    yield from self._run("encode", tile, self.pipeline.encode)
-                    self.unread.remove(tile)
-                yield from self._run("denoise", block, partial(self.pipeline.denoise, step=step))
-                done.append(block)
-                if step + 1 < self.task.steps:
-                    continue
-                while ready := [
-                    t for t in self.pending if covered(self.pipeline.latents_window(t), done)
-                ]:
-                    tile = self._take(ready)
-                    yield from self._run("decode", tile, self._decode)
-                    self.pending.remove(tile)
+                yield from self._denoise(block, self.task.steps - 1)
+                self.blocks.remove(block)
+            decode = partial(self._decode, part=tile in self.parts)
+            yield from self._run("decode", tile, decode)
+            self.pending.remove(tile)
 
-    def _decode(self, tile: Box) -> Event:
-        return self.task.put(*self.pipeline.decode(tile))
+    def _next(self) -> Box | None:
+        """Return the pending tile nearest to the centre; None at the end.
+
+        Raises
+        ------
+        Stopped
+            If the user has asked for it while there was nothing to do.
+        """
+        tiles_left = list(self.pending)
+        while self.task.follow and self.task.region is not None:
+            wanted = self.task.region()
+            tiles_left = [t for t in self.pending if shared(self.task.outputs(t), wanted)]
+            if tiles_left:
+                break
+            if self.task.should_stop is not None and self.task.should_stop():
+                raise Stopped
+            time.sleep(_PATIENCE)
+        return self._take(tiles_left) if tiles_left else None
+
+    def _denoise(self, block: Box, step: int) -> Job:
+        """Run the U-Net on a block, after the encoder where it has not been."""
+        needed = self.pipeline.features_window(block)
+        for tile in [t for t in self.unread if shared(t, needed)]:
+            yield from self._run("encode", tile, self.pipeline.encode)
+            self.unread.remove(tile)
+        yield from self._run("denoise", block, partial(self.pipeline.denoise, step=step))
+
+    def _small_region(self, block: Sites) -> Box | None:
+        """Return the latent sites of all pending tiles where one block can hold them."""
+        if not self.pending or self.task.steps > 1:
+            return None
+        ends = [[t[axis] for t in self.pending] for axis in range(3)]
+        sites = tuple((min(a for a, _ in e), max(b for _, b in e)) for e in ends)
+        whole = self.pipeline.region_block(sites)
+        return sites if size(whole) <= max(math.prod(block), math.prod(_FOLLOWED)) else None
+
+    def _decode(self, tile: Box, part: bool) -> Event:
+        return self.task.put(*self.pipeline.decode(tile), part)
+
+    def _sites_of(self, voxels: Box) -> Box:
+        """Return the latent sites that hold a box of input voxels."""
+        steps = [r * f for r, f in zip(self.task.grid.ratio, self.pipeline.factor, strict=True)]
+        spans = zip(voxels, steps, self.pipeline.latent, strict=True)
+        return tuple((int(a // s), min(math.ceil(b / s), n)) for (a, b), s, n in spans)
 
     def _take(self, boxes: list[Box]) -> Box:
         """Remove and return the box nearest to the centre."""
@@ -136,7 +191,8 @@ class TiledRun:
                 if event is not None:
                     yield event
                 self._done += self._weight[stage] * size(part)
-                yield self._meter.at(_TOTAL * self._done / self._total)
+                if not self.task.follow:  # which has no end
+                    yield self._meter.at(_TOTAL * self._done / self._total)
                 continue
             # outside the handler, so that what the failed attempt held is let go
             self._free()
@@ -158,19 +214,21 @@ def make_pipeline(task: Task) -> LocalPipeline:
     return LocalPipeline(task.model, task.grid, task.scaling, task.seeds, task.steps)
 
 
-def tile_and_block(task: Task) -> tuple[Sites, Sites]:
-    """Return the sizes of tiles and of blocks, in latent sites, for a task's volume and device."""
+def tile_sizes(task: Task) -> tuple[Sites, Sites, Sites]:
+    """Return the sizes of tiles, of blocks and of the encoder's tiles, in latent sites."""
     config, networks = task.model.info.network, task.model.networks
     tiling = task.tiling or plan(
         config,
         [n // f for n, f in zip(task.grid.padded, config.factor, strict=True)],
         (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore
         precision(task.device).itemsize,
-        working_memory(task.device),
+        working_memory(task.device, task.memory_share),
         task.device.type,
+        watched=isinstance(task.output, Canvas),
     )
     tile = task.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
-    return tile, _sites(tiling.block, config.factor, unet_stride(config))
+    encode = _sites(tiling.encode or tiling.tile, config.factor, (1, 1, 1))
+    return tile, _sites(tiling.block, config.factor, unet_stride(config)), encode
 
 
 def pending_tiles(task: Task, tile: Sites) -> list[Box]:

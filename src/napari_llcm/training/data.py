@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ..events import UserError
 from ..models.blocks import DepthToSpace, SpaceToDepth
-from ..models.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise
+from ..models.normalise import Scaling, dapi_scaling, noise_level, qpi_scaling, stabilise
 from ..volumes import Pair, Spacing, Volume
 
 if TYPE_CHECKING:
@@ -246,3 +246,9 @@ def median_scalings(dataset: Any) -> tuple[Scaling, Scaling]:
     both = torch.stack([item["scalings"] for item in dataset]).median(0).values
     q, d = ((float(low), float(high)) for low, high in both)
     return Scaling(low=q[0], high=q[1]), Scaling(low=d[0], high=d[1])
+
+
+def median_noise(volumes: Sequence[Volume]) -> float:
+    """Return the median noise of label-free stacks, from about six of them."""
+    chosen = volumes[:: max(len(volumes) // 6, 1)]
+    return float(np.median([noise_level(v.data, qpi_scaling(v.data)) for v in chosen]))

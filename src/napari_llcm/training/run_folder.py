@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Event, Step, UserError
+from .alive import is_alive, mark_alive, mark_ended
 from .config import Phase, TrainJob, save_job
 
 COLUMNS = ("phase", "step", "name", "value")
@@ -26,7 +27,8 @@ class RunFolder:
     Raises
     ------
     UserError
-        If the folder holds a run and `resume` is False, or something else than a run.
+        If the folder holds a run and `resume` is False, something else than a run, or a run that
+        another program is training.
     """
 
     def __init__(self, job: TrainJob, resume: bool) -> None:
@@ -40,8 +42,16 @@ class RunFolder:
             )
         if not started and self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"{self.path} holds other files: choose an empty folder as --out.")
+        if is_alive(self.path):
+            raise UserError(
+                f"{self.path} is being trained by another program right now: wait until it ends, "
+                "or stop it there."
+            )
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        save_job(job, self.path / "job.yaml")
+        mark_alive(self.path)
+        # absolute, so that the run can be resumed from anywhere
+        there = {"out": job.out.absolute(), "pairs": [p.absolute() for p in job.pairs]}
+        save_job(job.model_copy(update=there), self.path / "job.yaml")
         self._events = (self.path / "events.jsonl").open("a", encoding="utf-8")
         fresh = not (self.path / "metrics.csv").exists()
         self._table = (self.path / "metrics.csv").open("a", encoding="utf-8", newline="")
@@ -91,3 +101,4 @@ class RunFolder:
         if self._board is not None:
             self._board.close()
         shutil.rmtree(self.cache, ignore_errors=True)
+        mark_ended(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import torch
 
 from ..events import (
     Checkpoint,
+    Failed,
     Finished,
     Job,
     Meter,
@@ -24,12 +26,12 @@ from ..events import (
 )
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, load_bundle, save_bundle
-from ..models.device import autocast, pick_device
+from ..models.device import autocast, memory_in_use, pick_device
 from ..models.library import find_model
 from ..models.stainer import StainerNetworks
 from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
 from .config import Phase, TrainJob
-from .data import Batches, Latents, load_pairs, median_scalings
+from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .objectives import make_objective, uses_autoencoder
 from .run_folder import RunFolder
 from .state import PhaseState
@@ -64,12 +66,15 @@ def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None
     pairs = [pair for source in job.pairs for pair in find_pairs(source)]
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
-    networks, info = _networks(job)
+    networks, info = initial_networks(job)
     folder = RunFolder(job, resume)
     try:
         for event in _run(job, pairs, networks.to(device), info, folder, device, should_stop):
             folder.keep(event)
             yield event
+    except Exception as error:
+        folder.keep(Failed(sentence=str(error), detail=traceback.format_exc()))
+        raise
     finally:
         folder.close()
 
@@ -91,6 +96,8 @@ def _run(
     yield from _check_registration(pairs, should_stop)
     training, validation = job.split(pairs)
     yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
+    if not validation:
+        yield Notice(text=_ALL_SEEN)
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
     qpi, dapi = median_scalings(data)
@@ -104,9 +111,10 @@ def _run(
         resshift=job.resshift,
         dapi=dapi.model_copy(update={"root": job.root}),
         qpi=qpi,
+        qpi_noise=median_noise(opened),
         spacing=spacing,
     )
-    validator = Validator(networks, held_out, info, amp, device)
+    validator = Validator(networks, held_out, info, amp, device, shown=data)
     networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     ResBlock.recompute = job.recompute
     started, stopped = time.monotonic(), False
@@ -136,6 +144,10 @@ def _run(
     )
 
 
+_ALL_SEEN = (
+    "With fewer than 4 pairs none is held out: the preview shows a volume that is trained on, and "
+    "no figure tells how well new ones will be stained."
+)
 _KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson")
 
 
@@ -199,6 +211,7 @@ class _Trainer:
             if now - logged > _LOG_SECONDS or done >= 1:
                 means = {name: total / count for name, total in sums.items()}
                 means |= {"skipped": float(state.skipped)}
+                means["memory_gb"] = memory_in_use(self.device) / 1e9
                 yield Step(phase=self.phase, step=state.step, values=means)
                 yield meter.at(done, f"{self.phase} step {state.step}")
                 sums, count, logged = {}, 0, now
@@ -214,7 +227,8 @@ class _Trainer:
         yield Checkpoint(path=str(folder.checkpoint(self.phase)))
 
 
-def _networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
+def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
+    """Return the networks that a job starts from, and the model they are of, if of one."""
     if job.init is None:
         return StainerNetworks(job.network, job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
 from .config import Phase
 
+_TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
 
 
@@ -33,28 +35,39 @@ class Validator:
         Returns the autocast context.
     device : torch.device
         Where the networks are.
+    shown : sequence
+        Pairs of which the first is previewed where there are none to validate on; no figure is
+        made of it.
     """
 
     def __init__(
-        self, networks: StainerNetworks, dataset: Any, info: ModelInfo, amp: Any, device: Any
+        self,
+        networks: StainerNetworks,
+        dataset: Any,
+        info: ModelInfo,
+        amp: Any,
+        device: Any,
+        shown: Any = (),
     ) -> None:
         self.networks, self.info, self.amp, self.device = networks, info, amp, device
         self.pairs = [self._centre(item) for item in dataset]
+        self.shown = self.pairs or [self._centre(shown[i]) for i in range(min(len(shown), 1))]
 
     def run(self, phase: Phase, step: int, folder: Path) -> Job:
         """Yield the figures as a `Step` and the first volume as a `Preview`."""
-        if not self.pairs:
-            return
         figures: list[dict[str, float]] = []
         images: dict[str, np.ndarray] = {}
-        for qpi, dapi in self.pairs:
+        for qpi, dapi in self.shown:
             output = self._output(phase, qpi, dapi)
             prefix = "val_vae_" if phase == "vae" else "val_"
             figures.append({prefix + k: v for k, v in _compare(dapi, output).items()})
             if not images:
                 images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
-        mean = {k: float(np.mean([f[k] for f in figures])) for k in figures[0]}
-        yield Step(phase=phase, step=step, values=mean)
+        if not images:
+            return
+        if self.pairs:
+            mean = {k: float(np.mean([f[k] for f in figures])) for k in figures[0]}
+            yield Step(phase=phase, step=step, values=mean)
         path = folder / "preview.png"
         _save_preview(images, path)
         yield Preview(phase=phase, step=step, path=str(path), images=images)
@@ -98,9 +111,14 @@ def _save_preview(images: dict[str, np.ndarray], path: Path) -> None:
     """Save the middle plane of each image side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(images), 4.2), layout="constrained")
+    figure = Figure(figsize=(4 * len(images), 4.6), layout="constrained")
     for axis, (name, image) in zip(figure.subplots(1, len(images)), images.items(), strict=True):
         low, high = (-2, 2) if name == "qpi" else (0, 1)
         axis.imshow(image[len(image) // 2], cmap="gray", vmin=low, vmax=high)
-        axis.set(title=name, xticks=[], yticks=[])
-    figure.savefig(path, dpi=100)
+        axis.set_title(_TITLES.get(name, name), color="gray", fontsize=26)  # shown a third as large
+        axis.set(xticks=[], yticks=[])
+    # seen through and in grey, it can be read on light and on dark windows; whole or not at all,
+    # as somebody may be looking
+    partial = path.with_suffix(".partial")
+    figure.savefig(partial, dpi=100, format="png", transparent=True)
+    os.replace(partial, path)

@@ -2,7 +2,7 @@
 
 from .atomic import disk_errors
 from .checks import check_stack
-from .pairs import Pair, find_pairs
+from .pairs import Pair, find_pairs, find_stacks
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
 from .resampling import resample, resample_to
@@ -21,6 +21,7 @@ __all__ = [
     "check_stack",
     "disk_errors",
     "find_pairs",
+    "find_stacks",
     "planes",
     "read",
     "resample",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,9 @@ from ..events import UserError
 from .volume import Volume, planes
 
 
-def check_stack(volume: Volume, *, least: int = 2) -> None:
+def check_stack(
+    volume: Volume, *, least: int = 2, part: Sequence[tuple[int, int]] | None = None
+) -> None:
     """Check, reading every plane once, that a volume is a whole grey stack with something in it.
 
     Parameters
@@ -19,6 +23,8 @@ def check_stack(volume: Volume, *, least: int = 2) -> None:
         Axes "zyx" (choose channel and time first, with `Volume.select`).
     least : int
         How many planes are needed.
+    part : sequence of tuple, optional
+        (start, stop) for z, y and x: read these voxels only, which may be of one value.
 
     Raises
     ------
@@ -40,8 +46,11 @@ def check_stack(volume: Volume, *, least: int = 2) -> None:
     if volume.dtype.kind not in "biuf":
         raise UserError(f"{name} holds {volume.dtype} values; real numbers are needed.")
     low, high = np.inf, -np.inf
+    first, read = 0, volume
+    if part is not None:
+        first, read = part[0][0], volume.replace(data=_lazy(volume.data)[_slices(part)])
     try:
-        for z, plane in enumerate(planes(volume)):
+        for z, plane in enumerate(planes(read), start=first):
             smallest, largest = float(plane.min()), float(plane.max())
             if not np.isfinite([smallest, largest]).all():  # min and max pass NaN on
                 raise UserError(
@@ -51,5 +60,18 @@ def check_stack(volume: Volume, *, least: int = 2) -> None:
             low, high = min(low, smallest), max(high, largest)
     except (OSError, ValueError, RuntimeError, zlib.error) as error:
         raise UserError(f"{name} cannot be read to its end: the file is damaged.") from error
-    if low == high:
+    if low == high and part is None:
         raise UserError(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")
+
+
+def _slices(part: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+    return tuple(slice(a, b) for a, b in part)
+
+
+def _lazy(data: Any) -> Any:
+    """Return an array that is not read when it is cut."""
+    if isinstance(data, np.ndarray) or not hasattr(data, "chunks") or hasattr(data, "dask"):
+        return data
+    import dask.array as da
+
+    return da.from_zarr(data)

@@ -143,6 +143,17 @@ def _in_folder(source: Path) -> list[Pair]:
     return [Pair(n, qpi[n], dapi[n], labels.get(n)) for n in sorted(qpi)]
 
 
+def find_stacks(folder: Path) -> list[Path]:
+    """Return the files, Zarr stores and folders of planes in a folder, sorted by name.
+
+    Raises
+    ------
+    UserError
+        If two have the same name but for the suffix.
+    """
+    return list(_stacks(folder).values())
+
+
 def _stacks(folder: Path) -> dict[str, Path]:
     """Return the files, Zarr stores and folders of planes in a folder by their stem."""
     found: dict[str, Path] = {}

@@ -1,0 +1,110 @@
+"""Find and measure the nuclei of one image, where there is no real stain to compare it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..events import Finished, Job, Meter, Notice, ShouldStop, Started
+from ..volumes import Volume
+from .labelled import labels_of, looks_like_labels
+from .scale import anisotropy_of, diameter_in_pixels, estimate_diameter, readable_image
+from .segmenting import CELLPOSE, Segmenter, as_labels, make_segmenter
+from .table import Row, list_nuclei
+
+_STEPS = 2  # segment, measure
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The nuclei of one image.
+
+    Parameters
+    ----------
+    stain : Volume or None
+        The image, None where labels were given in its place.
+    stain_labels : Volume
+        Its nuclei, uint32.
+    table : list of dict
+        One row for each nucleus; see `table.list_nuclei`.
+    settings : dict
+        Segmenter, diameter in pixels (None where nothing was segmented), unit.
+    """
+
+    stain: Volume | None
+    stain_labels: Volume
+    table: list[Row]
+    settings: dict[str, Any]
+
+
+def find_nuclei(
+    stain: Volume,
+    *,
+    segmenter: str | Segmenter = CELLPOSE,
+    weights: str | None = None,
+    diameter: float | None = None,
+    is_labels: bool | None = None,
+    device: str = "auto",
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Segment the nuclei of one image and measure them.
+
+    Parameters
+    ----------
+    stain : Volume
+        Virtual (or any) nuclear stain, or labels of its nuclei.
+    segmenter : str or Segmenter
+        "cellpose", "classical" or a segmenter of your own.
+    weights : str, optional
+        Cellpose weights other than those that ship.
+    diameter : float, optional
+        Typical nuclear diameter in µm (pixels where the spacing is unknown); estimated if None.
+    is_labels : bool, optional
+        Whether the volume holds labels; if None, it does where it says so of itself.
+    device : str
+        Where to compute.
+    should_stop : callable, optional
+        Asked between the steps; the job ends without `Finished` when it returns True.
+
+    Yields
+    ------
+    Event
+        `Started`, `Notice`, `Progress` and, with `Findings` as its value, `Finished`.
+
+    Raises
+    ------
+    UserError
+        If the image cannot be segmented.
+    """
+    stain = stain.select()
+    given = looks_like_labels(stain) if is_labels is None else is_labels
+    yield Started(job="nuclei", total=_STEPS)
+    meter, pixels = Meter(_STEPS), None
+    yield meter.at(0, f"finding the nuclei of {stain.name}")
+    if given:
+        labels, name = labels_of(stain), "labels as given"
+    else:
+        chosen = make_segmenter(segmenter, weights, device)
+        image, anisotropy = readable_image(stain), anisotropy_of(stain)
+        if diameter is not None:
+            pixels = diameter_in_pixels(stain, diameter)
+        else:
+            pixels = estimate_diameter(image)
+            yield Notice(
+                text=f"Nuclei are taken to be {pixels:.0f} pixels wide (estimated; give the "
+                "diameter if that is wrong)."
+            )
+        labels = as_labels(stain, chosen(image, pixels, anisotropy), chosen, pixels)
+        name = chosen.name
+    if should_stop is not None and should_stop():
+        return
+    yield meter.at(1, "measuring them")
+    table = list_nuclei(labels, None if given else stain)
+    settings = {
+        "segmenter": name,
+        "diameter_pixels": pixels,
+        "unit": "voxels" if stain.spacing is None else "µm",
+    }
+    value = Findings(None if given else stain, labels, table, settings)
+    yield meter.at(_STEPS)
+    yield Finished(result={"nuclei": len(table), **settings}, value=value)

@@ -1,0 +1,208 @@
+"""Several stacks in one job: the time points of a series, or the files of a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..events import (
+    Event,
+    Finished,
+    Job,
+    Meter,
+    Notice,
+    Progress,
+    ShouldStop,
+    Started,
+    UserError,
+)
+from ..models.bundle import ModelBundle
+from ..volumes import Volume, find_stacks, read
+from .output import Canvas
+from .stainer import stain
+
+
+def stain_times(
+    volume: Volume,
+    model: ModelBundle,
+    canvases: Mapping[int, Canvas],
+    *,
+    now: Callable[[], int] | None = None,
+    should_stop: ShouldStop | None = None,
+    **options: Any,
+) -> Job:
+    """Stain time points of a series, nearest to the one that is looked at first.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "tzyx", or "zyx" for a single stack.
+    model : ModelBundle
+        The stainer.
+    canvases : mapping
+        Time point to the canvas that takes its stain; 0 for a single stack.
+    now : callable, optional
+        Returns the time point that is looked at; asked again for each.
+    should_stop : callable, optional
+        Asked before every layer of the networks.
+    **options
+        As for `stain`.
+
+    Yields
+    ------
+    Event
+        As `stain` does; progress is that of all time points together.
+
+    Raises
+    ------
+    UserError
+        If a stack cannot be stained.
+    """
+    left, count = sorted(canvases), len(canvases)
+    yield Started(job="stain", unit="stacks", total=count)
+    total = _Total(count)
+    while left and not total.stopped:
+        point = min(left, key=lambda t: abs(t - (now() if now else 0)))
+        left.remove(point)
+        stack = volume.select(time=point) if "t" in volume.axes else volume
+        text = f"time point {point} ({count - len(left)} of {count})" if count > 1 else ""
+        job = stain(stack, model, canvas=canvases[point], should_stop=should_stop, **options)
+        yield from total.part(job, text)
+    yield total.finished()
+
+
+def stain_files(
+    sources: Iterable[Path],
+    out: Path,
+    model: ModelBundle,
+    *,
+    spacing: Sequence[float] | None = None,
+    should_stop: ShouldStop | None = None,
+    **options: Any,
+) -> Job:
+    """Stain files one after another, each into an OME-Zarr of its name.
+
+    What is in the output folder already stays as it is; a file that cannot be stained is named
+    in a notice, and the others are stained.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        Stacks, or a folder of them.
+    out : Path
+        Folder for the results; made if it does not exist.
+    model : ModelBundle
+        The stainer.
+    spacing : sequence of float, optional
+        Voxel size (z, y, x) in µm for files that do not tell theirs.
+    should_stop : callable, optional
+        Asked before every layer of the networks.
+    **options
+        As for `stain`.
+
+    Yields
+    ------
+    Event
+        As `stain` does; progress is that of all files together.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to stain, or the output folder cannot be written.
+    """
+    paths = list(sources)
+    paths = find_stacks(paths[0]) if len(paths) == 1 and paths[0].is_dir() else paths
+    if not paths:
+        raise UserError("There are no stacks to stain: choose a folder that holds some.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {out} cannot be made: choose another.") from error
+    yield Started(job="stain", unit="files", total=len(paths))
+    total, written, failed = _Total(len(paths)), list[str](), list[str]()
+    for number, path in enumerate(paths, start=1):
+        if total.stopped:
+            break
+        try:
+            for stack in _stacks(path, spacing):
+                target = out / f"{stack.name} virtual DAPI.ome.zarr"
+                if target.exists():
+                    yield Notice(text=f"{target.name} is there already and stays as it is.")
+                    continue
+                job = stain(stack, model, out=target, should_stop=should_stop, **options)
+                yield from total.part(job, f"{path.name} ({number} of {len(paths)})")
+                written += [] if total.stopped else [str(target)]
+        except UserError as error:
+            failed.append(str(path))
+            yield Notice(text=f"{path.name} was left out. {error}")
+        total.done = number
+    yield total.finished(out=str(out), written=written, failed=failed)
+
+
+def _stacks(path: Path, spacing: Sequence[float] | None) -> Iterator[Volume]:
+    """Yield the stack of a file, or each time point of a series."""
+    volume = read(path)
+    if volume.spacing is None and spacing is not None:
+        volume = read(path, spacing=spacing)
+    if "t" not in volume.axes or "z" not in volume.axes:
+        yield volume.select()
+        return
+    count = volume.shape[volume.axes.index("t")]
+    for t in range(count):
+        yield volume.select(time=t).replace(name=f"{volume.name} t{t:0{len(str(count - 1))}d}")
+
+
+def in_turn(jobs: Iterable[tuple[str, Job]], count: int) -> Job:
+    """Run staining jobs one after another as one job.
+
+    Parameters
+    ----------
+    jobs : iterable of tuple
+        What is put before the progress of each, and the job.
+    count : int
+        How many there are.
+
+    Yields
+    ------
+    Event
+        As `stain` does; progress is that of all jobs together.
+    """
+    yield Started(job="stain", unit="stacks", total=count)
+    total = _Total(count)
+    for text, job in jobs:
+        yield from total.part(job, text)
+        if total.stopped:
+            break
+    yield total.finished()
+
+
+class _Total:
+    """The progress, and the sums, of several jobs."""
+
+    def __init__(self, count: int) -> None:
+        self._meter, self._began = Meter(float(count)), time.monotonic()
+        self.done, self.stopped = 0, False
+        self._sums = {"tiles": 0, "voxels": 0}
+        self._last: dict[str, Any] = {}
+
+    def part(self, job: Job, text: str) -> Iterator[Event]:
+        """Yield the events of one job as a part of the whole."""
+        for event in job:
+            if isinstance(event, Progress):
+                done = self.done + event.done / event.total
+                yield self._meter.at(done, " · ".join(t for t in (text, event.text) if t))
+            elif isinstance(event, Finished):
+                self._last = event.result
+                self.stopped = event.result["stopped"]
+                self._sums = {k: v + event.result[k] for k, v in self._sums.items()}
+            elif not isinstance(event, Started):
+                yield event
+        self.done += 1
+
+    def finished(self, **more: Any) -> Finished:
+        """Return the last event."""
+        seconds = time.monotonic() - self._began
+        result = {**self._last, **self._sums, "seconds": seconds, "stopped": self.stopped, **more}
+        return Finished(result={**result, "voxels_per_second": self._sums["voxels"] / seconds})

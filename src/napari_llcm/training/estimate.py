@@ -1,0 +1,162 @@
+"""How long and how much memory a training will take on this computer, by timing a few steps."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..events import Finished, Job, Meter, ShouldStop, Started
+from ..models.device import autocast, memory_in_use, pick_device
+from ..models.stainer import StainerNetworks
+from ..volumes import find_pairs
+from .config import Phase, Preset, TrainJob, make_job
+from .data import VARIANTS, Batches, Latents
+from .objectives import make_objective
+from .state import PhaseState
+from .training import initial_networks
+
+_WARM, _TIMED = 1, 3  # steps of each phase
+_USUAL = (48, 192, 192)  # voxels of a pair, where none is named yet
+_LOOKED_AT = 48 * 192 * 192  # voxels of a volume that are looked at in one validation
+_PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
+
+
+def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
+    """Time a few steps of each phase on made-up patches of the job's size.
+
+    Parameters
+    ----------
+    job : TrainJob
+        Pairs (one of a usual size is assumed if there are none), patch, networks, device; its
+        steps do not matter.
+    should_stop : callable, optional
+        Asked between the steps; the job ends without `Finished` when it returns True.
+
+    Yields
+    ------
+    Event
+        `Started`, `Progress`, and `Finished` with "device", "memory_bytes", "seconds" (for each
+        preset, alone and by phase) and "step_seconds" (for each phase).
+
+    Raises
+    ------
+    UserError
+        If the pairs or the device are not there.
+    """
+    phases = job.model_copy(update={"phase": "all"}).phases()
+    yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
+    shapes = [pair.read()[0].shape for source in job.pairs for pair in find_pairs(source)]
+    shapes = shapes or [_USUAL]
+    voxels = sum(int(np.prod(shape)) for shape in shapes)
+    device = pick_device(job.device)
+    networks = initial_networks(job)[0].to(device)
+    amp = partial(autocast, device) if job.mixed_precision else nullcontext
+    data = [_made_up(job)]
+    meter, done = Meter(len(phases) * (_WARM + _TIMED)), 0
+    seconds: dict[str, float] = {"encode": 0.0}
+    memory = 0
+    for phase in phases:
+        timed = []
+        for elapsed in _steps(job, phase, networks, data, device, amp, seconds):
+            if should_stop is not None and should_stop():
+                return
+            timed.append(elapsed)
+            memory = max(memory, _peak(device))
+            done += 1
+            yield meter.at(done, "timing a few steps")
+        seconds[phase] = float(np.median(timed[_WARM:]))
+    # the pairs as float32 and the latents of their 8 views, where they are held
+    memory += 3 * 4 * voxels * (device.type == "cpu")
+    result = {
+        "device": str(device),
+        "memory_bytes": memory,
+        "step_seconds": {phase: seconds[phase] for phase in phases},
+        "seconds": {name: _duration(name, phases, seconds, shapes, job) for name in _PRESETS},
+    }
+    yield Finished(result=result, value=result)
+
+
+def _duration(
+    preset: Preset,
+    phases: tuple[Phase, ...],
+    seconds: dict[str, float],
+    shapes: list[tuple[int, ...]],
+    job: TrainJob,
+) -> dict[str, float]:
+    planned = make_job(preset, pairs=job.pairs, out=job.out)
+    held = max(round(len(shapes) * job.validation_share), 1)
+    looked_at = min(int(np.prod(shapes[0])), _LOOKED_AT)
+    # staining a voxel costs about what encoding it costs, twice: condition and decoder
+    validation = job.validations * held * looked_at * 2 * seconds["encode"]
+    voxels = sum(int(np.prod(shape)) for shape in shapes)
+    parts: dict[str, float] = {}
+    for phase in phases:
+        steps = planned.settings(phase).steps
+        parts[phase] = steps * seconds[phase] + validation
+        if phase not in ("vae", "pix2pix"):  # every step may need a view not encoded before
+            views = min(VARIANTS * len(shapes), steps)
+            parts[phase] += views * voxels / len(shapes) * seconds["encode"]
+    return {**parts, "all": sum(parts.values())}
+
+
+def _steps(
+    job: TrainJob,
+    phase: Phase,
+    networks: StainerNetworks,
+    data: list[dict[str, Any]],
+    device: torch.device,
+    amp: Any,
+    seconds: dict[str, float],
+) -> Any:
+    """Train a few steps as the trainer does and yield how long each took.
+
+    The seconds for encoding one voxel go into `seconds`.
+    """
+    objective = make_objective(phase, networks, job)
+    for module in objective.modules.values():
+        module.to(device)
+    latents = None
+    if objective.latents:
+        began = time.monotonic()
+        latents = Latents(data, networks, device, amp)
+        seconds["encode"] = (time.monotonic() - began) / data[0]["qpi"].numel()
+        for view in range(VARIANTS):
+            latents.at(0, view)
+    batches = Batches(data, job, latents)
+    state = PhaseState(objective.modules, job, job.settings(phase), objective.rates)
+    state.ema.to(device)
+    for step in range(_WARM + _TIMED):
+        began = time.monotonic()
+        generator = torch.Generator().manual_seed(step)
+        batch = {k: v.to(device) for k, v in batches.at(step).items()}
+        with amp():
+            loss, _ = objective.loss(objective.modules, networks, batch, job, 0.5, generator)
+        state.update(loss, 0.5)  # fetches the gradient's norm, so the device is waited for
+        yield time.monotonic() - began
+
+
+def _made_up(job: TrainJob) -> dict[str, Any]:
+    """Return a volume of noise, just large enough to be cropped."""
+    multiple = job.network.multiple
+    size = [-(-p // m) * m for p, m in zip(job.patch, multiple, strict=True)]
+    generator = torch.Generator().manual_seed(0)
+    both = {k: torch.rand((1, *size), generator=generator) for k in ("qpi", "dapi")}
+    return {**both, "scalings": torch.tensor([[0.0, 1.0], [0.0, 1.0]])}
+
+
+def _peak(device: torch.device) -> int:
+    """Return the most bytes that were held so far."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    if device.type == "cpu" and sys.platform != "win32":
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024  # KiB on Linux
+    return memory_in_use(device)

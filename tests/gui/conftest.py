@@ -1,0 +1,69 @@
+"""A small model in the user's library, and small tiles, so that a stain takes a second."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_llcm.gui.settings import remember
+
+
+@pytest.fixture
+def small_model(own_home: Path) -> Path:
+    """A model named "small", which the Stain panel starts with."""
+    import torch
+
+    from napari_llcm.models import ConsistencyConfig, ModelInfo, NetworkConfig, save_bundle
+    from napari_llcm.models.library import user_folder
+    from napari_llcm.models.normalise import Scaling
+    from napari_llcm.models.stainer import StainerNetworks
+
+    config = NetworkConfig(
+        latent_channels=2,
+        encoder_widths=(4, 4),
+        decoder_widths=(4, 4),
+        condition_widths=(4, 4),
+        unet_widths=(4, 4),
+    )
+    torch.manual_seed(0)
+    networks = StainerNetworks(config, ConsistencyConfig())
+    with torch.no_grad():
+        for weights in networks.parameters():  # residual blocks start as identities: wake them
+            if weights.ndim == 5:
+                weights.normal_(std=0.7 / weights[0].numel() ** 0.5)
+    info = ModelInfo(
+        name="small",
+        network=config,
+        spacing=(0.5, 0.25, 0.25),
+        dapi=Scaling(low=100, high=900),
+        qpi=Scaling(low=0, high=1),
+    )
+    remember("stain", model="small")
+    return save_bundle(user_folder() / "small", info, networks)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of 8 × 16 × 16 voxels, where the panel leaves their size to the core."""
+    from napari_llcm.staining import Tiling, tiled
+
+    tiling = Tiling((8, 16, 16), (16, 64, 96), (16, 64, 96))
+    monkeypatch.setattr(tiled, "plan", lambda *_, **__: tiling)
+
+
+@pytest.fixture
+def slow_tiles(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Let each tile take a tenth of a second longer."""
+    from napari_llcm.staining import tiled
+
+    original = tiled.LocalPipeline.decode
+
+    def decode(self: Any, tile: Any) -> Any:
+        time.sleep(0.1)
+        return original(self, tile)
+
+    monkeypatch.setattr(tiled.LocalPipeline, "decode", decode)
+    return 0.1

@@ -1,0 +1,176 @@
+"""The Check panel in a real viewer: overlay, figures, table, flight, slider, exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels, Layer
+
+from napari_llcm.gui.check import CheckPanel
+from napari_llcm.gui.layers import as_layers
+from napari_llcm.gui.overlay import NAME
+from napari_llcm.gui.verdicts import key_of
+from napari_llcm.nuclei.figures import COLOURS
+from napari_llcm.specimen import Specimen
+
+ORIGIN = (5.0, 0.0, 10.0)
+
+
+@pytest.fixture
+def viewer(screen: None, make_napari_viewer: Callable[..., Any]) -> Any:
+    """A viewer on a screen."""
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def panel(viewer: Any, specimen: Specimen, qtbot: Any) -> CheckPanel:
+    """A panel on real labels and virtual ones: nucleus 1 is missed, one is made up."""
+    truth = specimen.labels.replace(origin=ORIGIN)
+    found = np.where(truth.numpy() == 1, 0, truth.numpy())
+    free = np.argwhere(found == 0)[0]
+    found[tuple(free)] = found.max() + 1
+    for volume, name in ((truth, "real nuclei"), (truth.replace(data=found), "virtual nuclei")):
+        for one in as_layers(volume, "labels", name=name, visible=False):
+            viewer.add_layer(Layer.create(*one))
+    made = CheckPanel(viewer)
+    viewer.window.add_dock_widget(made, area="right")
+    made.form.stain.choose(viewer.layers["virtual nuclei"])
+    made.form.truth.choose(viewer.layers["real nuclei"])
+    return made
+
+
+def run(panel: CheckPanel, qtbot: Any) -> None:
+    panel.start()
+    assert panel.runner.running
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+
+
+def test_a_check_shows_figures_table_and_one_overlay(
+    panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    active, camera = viewer.layers.selection.active, tuple(viewer.camera.center)
+    run(panel, qtbot)
+    n = int(specimen.labels.numpy().max())
+    assert panel.scores.figures["recall"].text() == f"{(n - 1) / n:.2f}"
+    assert "1&nbsp;missed" in panel.scores.counts.text()
+    assert "1&nbsp;hallucinated" in panel.scores.counts.text()
+    assert panel.table.nuclei.rowCount() == n + 1
+    layer = viewer.layers[NAME]
+    assert isinstance(layer, Labels)
+    np.testing.assert_allclose(layer.scale, specimen.labels.spacing)
+    np.testing.assert_allclose(layer.translate, ORIGIN)
+    z, y, x = np.argwhere(specimen.labels.numpy() == 1)[0]
+    assert panel.overlay.painted.colour_at(z, y, x) == COLOURS["missed"]
+    z, y, x = np.argwhere(specimen.labels.numpy() == 2)[0]
+    assert panel.overlay.painted.colour_at(z, y, x) == COLOURS["found"]
+    assert viewer.layers.selection.active is active
+    assert tuple(viewer.camera.center) == pytest.approx(camera)
+    assert not panel.confidence.slider.isEnabled()
+    assert "not known" in panel.confidence.slider.toolTip()
+    viewer.dims.ndisplay = 3  # and no error
+    picture = viewer.screenshot(canvas_only=True, flash=False)
+    assert len(np.unique(picture.reshape(-1, 4), axis=0)) > 3
+
+
+def test_a_click_and_the_keys_fly_to_a_nucleus(
+    panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    run(panel, qtbot)
+    panel.step(1)
+    row = panel.table.current()
+    assert row["verdict"] == "missed"
+    centre = np.argwhere(specimen.labels.numpy() == 1).mean(0)
+    world = centre * specimen.labels.spacing + ORIGIN
+    qtbot.waitUntil(
+        lambda: np.allclose(viewer.camera.center[1:], world[1:], atol=0.1), timeout=5000
+    )
+    assert viewer.dims.point[0] == pytest.approx(world[0], abs=specimen.labels.spacing[0])
+    z, y, x = np.argwhere(specimen.labels.numpy() == 1)[0]
+    assert panel.overlay.painted.colour_at(z, y, x) == "#FFFFFF"
+    panel.table.selectRow(1)
+    assert panel.table.current() == panel.table.shown()[1]
+    panel.filter.setCurrentText("Only found")
+    panel.step(1)
+    before = panel.table.current()
+    panel.step(1)
+    panel.step(-1)
+    assert key_of(panel.table.current()) == key_of(before)
+
+
+def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any) -> None:
+    run(panel, qtbot)
+    panel.filter.setCurrentText("Only missed")
+    assert [row["verdict"] for row in panel.table.shown()] == ["missed"]
+    painted = panel.overlay.painted
+    shown = {painted.colour_at(*voxel) for voxel in np.argwhere(painted.voxels)}
+    assert shown == {COLOURS["missed"]}
+    panel.filter.setCurrentIndex(0)
+    column = panel.table.nuclei.column("volume")
+    panel.table.sortByColumn(column, panel.table.horizontalHeader().sortIndicatorOrder())
+    volumes = [row["volume"] for row in panel.table.shown()]
+    assert volumes in (sorted(volumes), sorted(volumes, reverse=True))
+
+
+def test_the_slider_follows_confidences_that_rows_have(panel: CheckPanel, qtbot: Any) -> None:
+    run(panel, qtbot)
+    panel._rows = [
+        {**row, "confidence": None if row["verdict"] == "missed" else i / len(panel._rows)}
+        for i, row in enumerate(panel._rows)
+    ]
+    panel.confidence.offer(panel._rows)
+    assert panel.confidence.slider.isEnabled()
+    panel.refresh()
+    assert panel.table.nuclei.column("confidence") >= 0
+    recall = float(panel.scores.figures["recall"].text())
+    panel.confidence.slider.setValue(60)
+    assert float(panel.scores.figures["recall"].text()) < recall
+    believed = [r for r in panel.table.shown() if r["verdict"] == "found"]
+    assert all(r["confidence"] >= 0.6 for r in believed)
+
+
+def test_without_a_real_stain_the_nuclei_are_listed(
+    viewer: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    for one in as_layers(specimen.dapi, name="DAPI (virtual)"):
+        viewer.add_layer(Layer.create(*one))
+    panel = CheckPanel(viewer)
+    viewer.window.add_dock_widget(panel, area="right")
+    assert panel.form.truth.layer is None
+    panel.form.segmenter.setCurrentIndex(panel.form.segmenter.findData("classical"))
+    run(panel, qtbot)
+    assert panel.table.nuclei.rowCount() > 0
+    assert {row["verdict"] for row in panel.table.shown()} == {"nucleus"}
+    assert "nuclei" in panel.scores.counts.text()
+    assert not panel.exports.buttons["report"].isEnabled()
+    again = CheckPanel(viewer)  # what was set is remembered
+    assert again.form.segmenter.currentData() == "classical"
+    again.deleteLater()
+
+
+def test_table_figure_and_report_are_saved(panel: CheckPanel, tmp_path: Path, qtbot: Any) -> None:
+    run(panel, qtbot)
+    for kind, name in (("table", "n.csv"), ("figure", "n.png"), ("report", "n.pdf")):
+        panel.exports.save(kind, tmp_path / name)
+        qtbot.waitUntil(lambda: not panel.exports.runner.running, timeout=60_000)
+        assert (tmp_path / name).stat().st_size > 100
+        assert name in panel.bar.said
+    panel.exports.save("table", tmp_path / "n.csv" / "no" / "n.csv")
+    qtbot.waitUntil(lambda: not panel.exports.runner.running, timeout=60_000)
+    assert "⚠" in panel.bar.sentence.text()
+
+
+def test_what_cannot_be_checked_is_said_in_words(
+    panel: CheckPanel, viewer: Any, qtbot: Any
+) -> None:
+    panel.form.truth.choose(viewer.layers["virtual nuclei"])
+    panel.start()
+    assert "two different layers" in panel.bar.said
+    viewer.add_labels(np.zeros((4, 8, 8), int), name="small")
+    panel.form.truth.choose(viewer.layers["small"])
+    run(panel, qtbot)
+    assert "same grid" in panel.bar.said
+    assert not panel.results.isVisible()

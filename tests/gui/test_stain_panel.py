@@ -1,0 +1,426 @@
+"""The Stain panel in a real window: layers fill in, stop, go on, follow the view."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from napari_llcm.events import Progress, Tile
+from napari_llcm.gui.layers import KEY
+from napari_llcm.gui.painting import NAME, SPREAD
+from napari_llcm.gui.region_choice import PLANES, SCREEN, SHAPES, WHOLE
+from napari_llcm.gui.settings import recall
+from napari_llcm.gui.stain import StainPanel
+from napari_llcm.volumes import read, write
+
+pytestmark = pytest.mark.usefixtures("screen", "small_model", "small_tiles")
+SPACING = (0.5, 0.25, 0.25)
+SHAPE = (16, 64, 80)
+
+
+@pytest.fixture
+def data() -> np.ndarray:
+    return np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy: Any, data: np.ndarray, qtbot: Any) -> StainPanel:
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.add_image(data, name="QPI", scale=SPACING, translate=(5, 3, 2), units="um")
+    made = StainPanel(viewer)
+    viewer.window.add_dock_widget(made, name="Stain")
+    qtbot.waitUntil(lambda: layer(made, "QPI").corner_pixels.any(), timeout=10_000)
+    return made
+
+
+def layer(panel: StainPanel, name: str) -> Any:
+    return panel._viewer.layers[name]
+
+
+def finish(panel: StainPanel, qtbot: Any) -> list[Any]:
+    seen: list[Any] = []
+    panel.runner.event.connect(seen.append)
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    return seen
+
+
+def stain(panel: StainPanel, qtbot: Any) -> list[Any]:
+    seen: list[Any] = []
+    panel.runner.event.connect(seen.append)
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    return seen
+
+
+def filled(array: Any) -> tuple[slice, ...]:
+    """Return the box of what is not 0."""
+    where = np.nonzero(np.asarray(array))
+    return tuple(slice(int(w.min()), int(w.max()) + 1) for w in where)
+
+
+def test_one_click_adds_a_layer_that_lies_on_the_stack_and_fills_in(
+    panel: StainPanel, qtbot: Any
+) -> None:
+    viewer, source = panel._viewer, layer(panel, "QPI")
+    viewer.camera.zoom, viewer.camera.center = 7.0, (0, 10.0, 12.0)
+    viewer.dims.set_current_step(0, 3)
+    before = viewer.camera.zoom, viewer.camera.center, viewer.dims.current_step
+    limits = tuple(source.contrast_limits)
+    panel.form.start.click()
+    made = layer(panel, NAME)  # at once, before anything is computed
+    assert not made.data.any()
+    assert panel.runner.running
+    finish(panel, qtbot)
+    assert made.data.shape == SHAPE
+    assert (made.data > 0).any()
+    for name in ("scale", "translate", "units", "axis_labels"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(source, name))
+    assert (viewer.camera.zoom, viewer.camera.center, viewer.dims.current_step) == before
+    assert tuple(source.contrast_limits) == limits
+    assert viewer.layers.selection.active is source
+    assert made.metadata[KEY]["model"] == "small"
+    assert "Stained in" in panel.bar.sentence.text()
+
+
+def test_what_is_on_screen_comes_first(panel: StainPanel, qtbot: Any) -> None:
+    viewer = panel._viewer
+    viewer.dims.set_current_step(0, 14)
+    viewer.camera.zoom, viewer.camera.center = 100.0, (0, 3 + 60 * 0.25, 2 + 70 * 0.25)
+    qtbot.wait(300)
+    tiles = [e.slices for e in stain(panel, qtbot) if isinstance(e, Tile)]
+    assert len(tiles) == 2 * 4 * 5
+    assert tiles[0] == ((8, 16), (48, 64), (64, 80))
+
+
+def test_cancel_keeps_what_is_done_and_stain_goes_on(
+    panel: StainPanel, qtbot: Any, slow_tiles: float
+) -> None:
+    seen: list[Any] = []
+    panel.runner.event.connect(seen.append)
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: sum(isinstance(e, Tile) for e in seen) > 3, timeout=60_000)
+    began = time.monotonic()
+    panel.bar.cancel.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=5000)
+    assert time.monotonic() - began < 1
+    made = layer(panel, NAME)
+    kept = np.array(made.data)
+    done = sum(isinstance(e, Tile) for e in seen)
+    assert 3 < done < 40
+    assert kept.any()
+    again = stain(panel, qtbot)
+    assert sum(isinstance(e, Tile) for e in again) == 40 - done
+    np.testing.assert_array_equal(made.data[kept > 0], kept[kept > 0])
+    assert [x.name for x in panel._viewer.layers] == ["QPI", NAME]
+    stain(panel, qtbot)
+    assert "already" in panel.bar.sentence.text()
+
+
+@pytest.mark.parametrize("region", [SCREEN, PLANES, SHAPES])
+def test_a_region_alone_is_stained(panel: StainPanel, qtbot: Any, region: str) -> None:
+    viewer, form = panel._viewer, panel.form
+    form.region.combo.setCurrentText(region)
+    if region == SCREEN:
+        viewer.camera.zoom, viewer.camera.center = 300.0, (0, 3 + 8 * 0.25, 2 + 8 * 0.25)
+        qtbot.wait(300)
+        expected = (slice(0, 16), slice(0, 16), slice(0, 16))
+    elif region == PLANES:
+        form.region.planes.setValue((9, 12))
+        expected = (slice(8, 16), slice(0, 64), slice(0, 80))
+    else:
+        corners = np.array([[7.0, 7.2, 6.3], [7.0, 7.2, 9.8], [7.0, 10.8, 9.8], [7.0, 10.8, 6.3]])
+        viewer.add_shapes([corners], name="here", units="um")
+        expected = (slice(0, 16), slice(16, 32), slice(16, 32))
+    stain(panel, qtbot)
+    found = filled(layer(panel, NAME).data)
+    assert all(
+        e.start <= f.start and f.stop <= e.stop for f, e in zip(found, expected, strict=True)
+    )
+    form.region.combo.setCurrentText(WHOLE)
+    seen = stain(panel, qtbot)
+    assert any(isinstance(e, Progress) for e in seen)
+    assert [x.name for x in viewer.layers if isinstance(x, Image)] == ["QPI", NAME]
+
+
+def test_a_region_that_is_not_drawn_is_asked_for(panel: StainPanel) -> None:
+    panel.form.region.combo.setCurrentText(SHAPES)
+    panel.form.start.click()
+    assert "draw a rectangle" in panel.bar.sentence.text()
+    assert not panel.runner.running
+
+
+def test_live_preview_follows_the_view(panel: StainPanel, qtbot: Any) -> None:
+    viewer = panel._viewer
+    viewer.camera.zoom, viewer.camera.center = 300.0, (0, 3 + 8 * 0.25, 2 + 8 * 0.25)
+    viewer.dims.set_current_step(0, 2)
+    qtbot.wait(300)
+    panel.form.live.click()
+    made = layer(panel, NAME)
+    qtbot.waitUntil(lambda: made.data[2, :16, :16].any(), timeout=60_000)
+    assert not made.data[8:].any()
+    viewer.dims.set_current_step(0, 12)
+    qtbot.waitUntil(lambda: made.data[12, :16, :16].any(), timeout=10_000)
+    assert not made.data[:, 32:].any()
+    viewer.camera.center = (0, 3 + 56 * 0.25, 2 + 72 * 0.25)
+    qtbot.waitUntil(lambda: made.data[12, 50:, 70:].any(), timeout=10_000)
+    assert panel.form.live.isChecked()
+    panel.form.live.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=5000)
+    assert panel.bar.sentence.isHidden() or not panel.bar.said
+    stain(panel, qtbot)
+    assert (made.data > 0).any(axis=(1, 2)).all()
+
+
+def test_stain_takes_over_from_the_live_preview(panel: StainPanel, qtbot: Any) -> None:
+    panel.form.live.click()
+    qtbot.waitUntil(lambda: layer(panel, NAME).data.any(), timeout=60_000)
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: "Stained in" in panel.bar.said, timeout=60_000)
+    assert not panel.form.live.isChecked()
+
+
+def test_the_confidence_layer_is_the_spread_of_samples(panel: StainPanel, qtbot: Any) -> None:
+    panel.form.uncertain.setChecked(True)
+    panel.form.samples.setValue(3)
+    stain(panel, qtbot)
+    spread = layer(panel, SPREAD)
+    assert spread.data.shape == SHAPE
+    assert spread.data.any()
+    np.testing.assert_array_equal(spread.translate, layer(panel, "QPI").translate)
+    assert layer(panel, NAME).data.any()
+    assert recall("stain")["samples"] == 3
+    assert recall("stain")["uncertain"]
+
+
+def test_a_layer_that_is_removed_ends_its_staining(
+    panel: StainPanel, qtbot: Any, slow_tiles: float
+) -> None:
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: layer(panel, NAME).data.any(), timeout=60_000)
+    panel._viewer.layers.remove(NAME)
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=2000)
+    stain(panel, qtbot)
+    assert layer(panel, NAME).data.any()
+
+
+def test_memory_running_out_is_told_and_work_goes_on(
+    panel: StainPanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from napari_llcm.staining import tiled
+
+    original = tiled.LocalPipeline.decode
+
+    def starved(self: Any, box: Any) -> Any:
+        if np.prod([b - a for a, b in box]) > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, box)
+
+    monkeypatch.setattr(tiled.LocalPipeline, "decode", starved)
+    stain(panel, qtbot)
+    assert "going on with tiles half as large" in panel.bar.said
+    assert "Stained in" in panel.bar.sentence.text()
+    assert panel.bar.details.isVisible()
+
+
+def test_a_transposed_stack_is_stained_in_place(panel: StainPanel, qtbot: Any, data: Any) -> None:
+    viewer = panel._viewer
+    stain(panel, qtbot)
+    straight = np.array(layer(panel, NAME).data)
+    turned = viewer.add_image(
+        data.transpose(2, 0, 1),
+        name="turned QPI",
+        scale=(0.25, 0.5, 0.25),
+        axis_labels=("x", "z", "y"),
+        units="um",
+    )
+    panel.form.stack.choose(turned)
+    stain(panel, qtbot)
+    made = layer(panel, f"{NAME} [1]")
+    assert made.data.shape == (80, 16, 64)
+    np.testing.assert_allclose(made.data, straight.transpose(2, 0, 1), rtol=1e-3, atol=0.5)
+    assert made.axis_labels == ("x", "z", "y")
+
+
+def test_a_pyramid_and_a_stack_with_axes_of_one_entry_are_stained(
+    panel: StainPanel, qtbot: Any, data: np.ndarray
+) -> None:
+    viewer = panel._viewer
+    levels = [data, data[::2, ::2, ::2]]
+    pyramid = viewer.add_image(levels, multiscale=True, name="p", scale=SPACING, units="um")
+    panel.form.stack.choose(pyramid)
+    stain(panel, qtbot)
+    assert layer(panel, NAME).data.shape == SHAPE
+    one = viewer.add_image(
+        data[None], name="one", scale=(1, *SPACING), units=("pixel", *["um"] * 3)
+    )
+    panel.form.stack.choose(one)
+    stain(panel, qtbot)
+    assert layer(panel, f"{NAME} [1]").data.shape == (1, *SHAPE)
+
+
+def test_of_a_series_one_time_point_or_all_are_stained(
+    panel: StainPanel, qtbot: Any, data: np.ndarray
+) -> None:
+    viewer = panel._viewer
+    series = viewer.add_image(
+        np.stack([data, -data, 2 * data]),
+        name="series",
+        scale=(1, *SPACING),
+        units=("pixel", "um", "um", "um"),
+        axis_labels=tuple("tzyx"),
+    )
+    assert not panel.form.times.isVisible()
+    panel.form.stack.choose(series)
+    assert panel.form.times.isVisible()
+    viewer.dims.set_current_step(0, 1)
+    stain(panel, qtbot)
+    made = layer(panel, NAME)
+    assert made.data.any(axis=(1, 2, 3)).tolist() == [False, True, False]
+    panel.form.times.setCurrentIndex(1)
+    stain(panel, qtbot)
+    assert made.data.any(axis=(1, 2, 3)).all()
+    assert [x.name for x in viewer.layers] == ["QPI", "series", NAME]
+
+
+@pytest.mark.parametrize(
+    ("array", "attributes", "says"),
+    [
+        (np.zeros((64, 64)), {}, "is a 2D image"),
+        (np.zeros((4, 64, 64)), {"axis_labels": tuple("tyx")}, "time series of 2D"),
+        (np.zeros((2, 4, 64, 64)), {"axis_labels": tuple("czyx")}, "2 channels in one layer"),
+        (np.zeros((2, 64, 64)), {"axis_labels": tuple("cyx")}, "single plane|channels"),
+        (np.zeros((4, 64, 64, 3), np.uint8), {"rgb": True}, "colour"),
+        (np.zeros((4, 64, 64)), {"rotate": (10, 0, 0)}, "rotated"),
+        (np.zeros((4, 64, 64)), {"scale": SPACING, "units": "um"}, "same value"),
+    ],
+)
+def test_what_cannot_be_stained_is_refused_in_words(
+    panel: StainPanel, qtbot: Any, array: Any, attributes: dict[str, Any], says: str
+) -> None:
+    import re
+
+    panel.form.stack.choose(panel._viewer.add_image(array, name="odd", **attributes))
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=20_000)
+    assert re.search(says, panel.bar.sentence.text())
+    assert "--" not in panel.bar.said
+
+
+def test_a_missing_voxel_size_is_asked_for_once(panel: StainPanel, data: np.ndarray) -> None:
+    viewer = panel._viewer
+    plain = viewer.add_image(data, name="plain")
+    panel.form.stack.choose(plain)
+    row = panel.form.spacing
+    assert row.isVisible()
+    for box, value in zip(row.boxes, SPACING, strict=True):
+        box.setValue(value)
+    row.button.click()
+    assert not row.isVisible()
+    np.testing.assert_allclose(plain.scale, SPACING)
+    assert {str(u) for u in plain.units} == {"micrometer"}
+    assert "µm" in panel.form.about.text()
+
+
+def test_several_layers_are_stained_one_after_another(
+    panel: StainPanel, qtbot: Any, data: np.ndarray
+) -> None:
+    from qtpy.QtCore import Qt
+
+    panel._viewer.add_image(-data, name="other", scale=SPACING, units="um")
+    batch = panel.form.batch
+    for i in range(batch.list.count()):
+        batch.list.item(i).setCheckState(Qt.CheckState.Checked)
+    batch.stain_layers.click()
+    finish(panel, qtbot)
+    assert layer(panel, NAME).data.any()
+    assert layer(panel, f"{NAME} [1]").data.any()
+
+
+def test_a_folder_is_stained(panel: StainPanel, qtbot: Any, data: Any, tmp_path: Path) -> None:
+    from napari_llcm.volumes import Volume
+
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in "ab":
+        write(source / f"{name}.ome.tif", Volume(data, SPACING))
+    batch = panel.form.batch
+    batch.stain_folder.click()
+    assert "Choose the folder" in panel.bar.sentence.text()
+    batch.source.setText(str(source))
+    batch.out.setText(str(out))
+    batch.stain_folder.click()
+    finish(panel, qtbot)
+    assert "Stacks written: 2" in panel.bar.sentence.text()
+    assert read(out / "a virtual DAPI.ome.zarr").shape == SHAPE
+
+
+def test_a_model_is_added_from_a_file_and_its_card_read(
+    panel: StainPanel, qtbot: Any, small_model: Path, tmp_path: Path
+) -> None:
+    from napari_llcm.models import export_model
+
+    picker = panel.form.model
+    assert "0.5 × 0.25 × 0.25 µm" in picker.details.text()
+    zipped = export_model("small", tmp_path / "colleague.zip")
+    small_model.rename(small_model.with_name("mine"))
+    picker.wanted.emit(zipped)
+    finish(panel, qtbot)
+    assert picker.combo.currentData() == "small"
+    dialog = picker.show_card()
+    qtbot.addWidget(dialog)
+    assert "small" in dialog.windowTitle()
+    (tmp_path / "no.zip").write_bytes(b"nothing")
+    picker.wanted.emit(tmp_path / "no.zip")
+    finish(panel, qtbot)
+    assert "is not a model" in panel.bar.sentence.text()
+
+
+def test_closing_while_staining_ends_it(panel: StainPanel, qtbot: Any, slow_tiles: float) -> None:
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: layer(panel, NAME).data.any(), timeout=60_000)
+    window = panel._viewer.window
+    assert window._task_status_manager.is_busy()  # so napari asks before it closes
+    (said,) = window._task_status_manager.get_status()
+    assert "staining of QPI" in said
+    window._task_status_manager.cancel_all()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=2000)
+
+
+def test_every_control_says_what_it_is_for(panel: StainPanel) -> None:
+    from qtpy import QtWidgets
+
+    kinds = (QtWidgets.QPushButton, QtWidgets.QComboBox, QtWidgets.QAbstractSpinBox)
+    kinds += (QtWidgets.QCheckBox, QtWidgets.QLineEdit, QtWidgets.QListWidget)
+    owners = {w.objectName() or type(w).__name__ for w in panel.findChildren(kinds) if not _tip(w)}
+    assert owners == set()
+
+
+def _tip(widget: Any) -> bool:
+    """Return whether a control, or what it is a part of, has a tooltip."""
+    while widget is not None and not isinstance(widget, StainPanel):
+        if widget.toolTip():
+            return True
+        widget = widget.parent()
+    return False
+
+
+def test_opening_the_panel_imports_no_torch() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
+        "from napari.components import ViewerModel\n"
+        "from napari_llcm.gui.stain import StainPanel; from napari_llcm.gui.load import LoadPanel\n"
+        "v = ViewerModel(); panels = StainPanel(v), LoadPanel(v)\n"
+        "print(*(m for m in ('torch', 'monai', 'cellpose', 'matplotlib') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

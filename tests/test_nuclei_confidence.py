@@ -1,0 +1,77 @@
+"""Nuclei without a real stain, what is left above a confidence, and the one-page report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_llcm.events import Notice, result_of
+from napari_llcm.nuclei import Comparison, compare_nuclei
+from napari_llcm.nuclei.finding import Findings, find_nuclei
+from napari_llcm.nuclei.page import write_page
+from napari_llcm.nuclei.thresholding import at_confidence, confidences, counts_of
+from napari_llcm.specimen import Specimen
+from napari_llcm.volumes import Volume
+
+
+def boxes(*labels: tuple[int, int, int]) -> Volume:
+    """Return labels: (label, first, last column) of bars in one row."""
+    data = np.zeros((4, 8, 100), np.uint32)
+    for label, start, stop in labels:
+        data[1:3, 2:6, start:stop] = label
+    return Volume(data, (1.0, 0.5, 0.5), name="some labels")
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    """Found 1, misshapen 2, missed 3, merged 4 and 5, hallucinated 9."""
+    truth = boxes((1, 0, 10), (2, 20, 30), (3, 40, 50), (4, 60, 66), (5, 66, 72))
+    stain = boxes((1, 0, 10), (2, 24, 40), (6, 60, 72), (9, 80, 90))
+    return result_of(compare_nuclei(truth, stain))
+
+
+def test_counts_of_a_table_are_those_of_the_matching(comparison: Comparison) -> None:
+    counted, known = counts_of(comparison.table), comparison.counts
+    for name in ("truth", "found", "misshapen", "merged", "split", "missed", "hallucinated"):
+        assert getattr(counted, name) == getattr(known, name), name
+    assert counted.stain == known.stain
+    assert counted.detected == known.detected
+
+
+def test_nuclei_below_a_confidence_are_taken_away(comparison: Comparison) -> None:
+    rows: list[dict[str, Any]] = []
+    for row in comparison.table:
+        made_up = row["verdict"] == "hallucinated"
+        missed = row["verdict"] == "missed"
+        rows.append({**row, "confidence": None if missed else 0.2 if made_up else 0.8})
+    assert len(confidences(rows)) == len(rows) - 1
+    assert confidences(comparison.table) == []
+    assert at_confidence(rows, 0.0) == rows
+    left = counts_of(at_confidence(rows, 0.5))
+    assert (left.hallucinated, left.found) == (0, comparison.counts.found)
+    assert left.precision > comparison.counts.precision
+    none = counts_of(at_confidence(rows, 0.9))
+    assert (none.found, none.stain, none.missed, none.truth) == (0, 0, 5, 5)
+
+
+def test_nuclei_are_listed_without_a_real_stain(specimen: Specimen) -> None:
+    events = list(find_nuclei(specimen.dapi, segmenter="classical"))
+    assert any(isinstance(e, Notice) and "pixels wide" in e.text for e in events)
+    found = events[-1].value
+    assert isinstance(found, Findings)
+    assert len(found.table) == int(found.stain_labels.numpy().max()) > 0
+    assert all(row["brightness"] > 0 and row["verdict"] == "nucleus" for row in found.table)
+    given = result_of(find_nuclei(specimen.labels, is_labels=True))
+    assert given.stain is None
+    assert [row["id"] for row in given.table] == np.unique(specimen.labels.numpy())[1:].tolist()
+    assert result_of(find_nuclei(specimen.labels, should_stop=lambda: True)) is None
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page.png"])
+def test_the_report_is_one_page(comparison: Comparison, tmp_path: Path, name: str) -> None:
+    path = write_page(tmp_path / name, comparison, notes="A note.")
+    assert path.stat().st_size > 5000
+    assert path.read_bytes()[:4] in (b"%PDF", b"\x89PNG")
