@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, ShouldStop, Started, UserError, relay
 from ..volumes import Volume
@@ -52,15 +52,10 @@ def confident(
     Event
         Progress of further views.
     """
-    if model.info.confidence is None:
-        return comparison
-    from ..nuclei.confidence import assess, with_confidence
-
-    spread = yield from spread_of(qpi, model, device, text, should_stop=should_stop)
-    if spread is None and model.info.confidence.views > 1:
-        return None
-    assessed = assess(model.info.confidence, comparison.stain_labels, virtual, qpi, spread)
-    return with_confidence(comparison, assessed.confidence)
+    done: Comparison | None = yield from _with_confidence(
+        comparison, qpi, virtual, model, device, should_stop, text
+    )
+    return done
 
 
 def spread_of(
@@ -172,3 +167,78 @@ def assess_stain(
         "confidence": model.info.confidence.estimator,
     }
     yield Finished(result=result, value=(with_confidence(findings, assessed.confidence), assessed))
+
+
+def trusting(
+    job: Job,
+    qpi: Volume | None,
+    virtual: Volume,
+    *,
+    device: str = "auto",
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Run a comparison, or a search for nuclei, and add the confidence of each virtual nucleus.
+
+    What is compared stays as it is where the label-free stack is not there, or the model that
+    the stain says it was made by is not there or not calibrated.
+
+    Parameters
+    ----------
+    job : Job
+        `compare_nuclei` or `find_nuclei`.
+    qpi : Volume or None
+        The label-free stack on the grid of the stain.
+    virtual : Volume
+        The stain; its metadata names its model.
+    device : str
+        Where to stain again, if the model's confidence needs several views.
+    should_stop : callable, optional
+        Asked between the steps.
+
+    Yields
+    ------
+    Event
+        Those of the job.
+    """
+    for event in job:
+        if not isinstance(event, Finished) or event.value is None:
+            yield event
+            continue
+        model = _model_of(virtual) if qpi is not None else None
+        value = event.value
+        if model is not None and qpi is not None:
+            value = yield from _with_confidence(value, qpi, virtual, model, device, should_stop)
+            if value is None:
+                return
+        yield event.model_copy(update={"value": value})
+
+
+def _with_confidence(
+    value: Any,
+    qpi: Volume,
+    virtual: Volume,
+    model: ModelBundle,
+    device: str,
+    should_stop: ShouldStop | None,
+    text: str = "",
+) -> Generator[Event, None, Any]:
+    from ..nuclei.confidence import assess, with_confidence
+
+    confidence = model.info.confidence
+    if confidence is None:
+        return value
+    spread = yield from spread_of(qpi, model, device, text, should_stop=should_stop)
+    if spread is None and confidence.views > 1:
+        return None
+    assessed = assess(confidence, value.stain_labels, virtual, qpi, spread)
+    return with_confidence(value, assessed.confidence)
+
+
+def _model_of(virtual: Volume) -> ModelBundle | None:
+    """Return the calibrated model that a stain was made by, where it is at hand."""
+    from ..models import list_models, load_bundle, read_info
+
+    path = list_models().get(str(virtual.metadata.get("model")))
+    if path is None or read_info(path).confidence is None:
+        return None
+    return load_bundle(path)

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from ..evaluation.confidence import trusting
 from ..events import Finished, UserError
 from ..nuclei.comparing import Comparison, compare_nuclei
 from ..nuclei.finding import Findings, find_nuclei
@@ -149,16 +150,24 @@ class CheckPanel(QWidget):
         if real is None:
             self.runner.start(
                 lambda stop: painting(
-                    find_nuclei(virtual, is_labels=stain_is_labels, should_stop=stop, **settings)
+                    trusting(
+                        find_nuclei(
+                            virtual, is_labels=stain_is_labels, should_stop=stop, **settings
+                        ),
+                        phase, virtual, should_stop=stop,
+                    )
                 ),
                 f"search for the nuclei of {stain.name}",
-            )
+            )  # fmt: skip
         else:
             self.runner.start(
                 lambda stop: painting(
-                    compare_nuclei(
-                        real, virtual, iou=iou, truth_is_labels=truth_is_labels,
-                        stain_is_labels=stain_is_labels, should_stop=stop, **settings,
+                    trusting(
+                        compare_nuclei(
+                            real, virtual, iou=iou, truth_is_labels=truth_is_labels,
+                            stain_is_labels=stain_is_labels, should_stop=stop, **settings,
+                        ),
+                        phase, virtual, should_stop=stop,
                     )
                 ),
                 f"check of {stain.name}",

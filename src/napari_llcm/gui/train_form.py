@@ -22,7 +22,13 @@ from .layer_combo import narrow
 from .settings import preferences, recall, remember
 
 _FORM = "train"
-_KIND_NAMES = {"llcm": "llcm (latent consistency model)"}
+_KIND_NAMES = {
+    "llcm": "llcm (latent consistency model)",
+    "regression": "regression (one step, no noise)",
+    "diffusion": "diffusion (20 steps)",
+    "resshift": "ResShift (15 steps)",
+    "pix2pix": "Pix2Pix (cGAN)",
+}
 _DEVICES = {
     "auto": "the fastest there is",
     "cpu": "processor (CPU)",
@@ -57,7 +63,9 @@ class TrainForm(QGroupBox):
         super().__init__("Model to train", parent)
         self._told: dict[str, Any] = {}
         self.kind = QComboBox()
-        self.kind.setToolTip("The kind of network. llcm paints DAPI in one step.")
+        self.kind.setToolTip(
+            "How it learns. llcm paints DAPI in one step; the others are there to compare it with."
+        )
         for kind in kinds():
             self.kind.addItem(_KIND_NAMES.get(kind, kind), kind)
         self.init = QComboBox()

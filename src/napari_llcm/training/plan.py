@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..events import UserError
-from ..models.bundle import ModelInfo
+from ..models.config import Method
 from ..models.library import list_models
 from .config import Preset, TrainJob, make_job
 from .runs import runs_folder
@@ -17,15 +17,11 @@ PRESETS: dict[Preset, str] = {
     "standard": "Standard",
     "full": "Full",
 }
-_KIND = "kind"
 
 
-def kinds() -> tuple[str, ...]:
-    """Return the kinds of model that can be trained, the default first."""
-    fields = TrainJob.model_fields
-    source = fields[_KIND] if _KIND in fields else ModelInfo.model_fields[_KIND]
-    found = tuple(str(k) for k in get_args(source.annotation))
-    return tuple(sorted(found, key=lambda k: k != source.default))
+def kinds() -> tuple[Method, ...]:
+    """Return the methods that can be trained, the default first."""
+    return get_args(Method)
 
 
 def free_name(wanted: str = "my-model") -> str:
@@ -41,7 +37,7 @@ def plan(
     name: str,
     pairs: Path | None,
     preset: Preset = "standard",
-    kind: str = "",
+    kind: Method = "llcm",
     init: str | None = None,
     minutes: float = 0,
     device: str = "auto",
@@ -59,7 +55,7 @@ def plan(
     preset : str
         "quick", "standard" or "full".
     kind : str
-        One of `kinds()`; the default if empty.
+        One of `kinds()`.
     init : str, optional
         The model to start from.
     minutes : float
@@ -88,12 +84,11 @@ def plan(
         "pairs": [(pairs or out / "pairs").absolute()],
         "out": out,
         "name": name,
+        "method": kind,
         "init": init,
         "max_minutes": minutes or None,
         "device": device,
     }
-    if kind and _KIND in TrainJob.model_fields:
-        fields[_KIND] = kind
     return make_job(preset, **fields | further)
 
 
