@@ -114,6 +114,7 @@ def test_a_quick_training_ends_as_a_model_in_the_stain_panel(
     assert "choose another name" in panel.view.bar.said
 
 
+@pytest.mark.slow
 def test_stopped_it_is_kept_and_resumed_and_discarded(panel: TrainPanel, qtbot: Any) -> None:
     begin(panel, qtbot, LONG, "consistency.pt")
     pid = panel.child.pid
@@ -136,6 +137,7 @@ def test_stopped_it_is_kept_and_resumed_and_discarded(panel: TrainPanel, qtbot: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+@pytest.mark.slow
 def test_a_killed_child_is_told_in_a_sentence_and_resumes(panel: TrainPanel, qtbot: Any) -> None:
     begin(panel, qtbot, LONG, "consistency.pt")
     os.kill(panel.child.pid, signal.SIGKILL)
@@ -153,6 +155,7 @@ def test_a_killed_child_is_told_in_a_sentence_and_resumes(panel: TrainPanel, qtb
     assert "model my-model is chosen" in panel.view.bar.said, panel.view.bar.detail_text()
 
 
+@pytest.mark.slow
 def test_a_run_left_from_yesterday_is_opened(viewer: Any, panel: TrainPanel, qtbot: Any) -> None:
     pairs = runs_folder().parent / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
@@ -190,6 +193,7 @@ def load_job_of(pairs: Path, out: Path) -> Any:
     return make_job("quick", pairs=[pairs], out=out, device="cpu", **TINY)
 
 
+@pytest.mark.slow
 def test_a_run_of_another_program_is_watched(panel: TrainPanel, qtbot: Any) -> None:
     pairs = runs_folder().parent / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
@@ -219,6 +223,7 @@ def test_a_run_of_another_program_is_watched(panel: TrainPanel, qtbot: Any) -> N
     assert panel.resume.isVisible()
 
 
+@pytest.mark.slow
 def test_closing_asks_and_saves(panel: TrainPanel, viewer: Any, qtbot: Any) -> None:
     begin(panel, qtbot, LONG, "consistency.pt")
     pid = panel.child.pid
@@ -237,6 +242,7 @@ def test_closing_asks_and_saves(panel: TrainPanel, viewer: Any, qtbot: Any) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+@pytest.mark.slow
 def test_a_killed_napari_leaves_no_orphan(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
