@@ -45,6 +45,7 @@ def tiny(out: Path, **changes: Any) -> QualityBenchmark:
     return QualityBenchmark(out, **(fields | changes))
 
 
+@pytest.mark.slow
 def test_every_method_ends_in_one_report_and_an_interrupted_one_goes_on(tmp_path: Path) -> None:
     segmenter = make_segmenter("classical")
     asked = iter([False] * 40)

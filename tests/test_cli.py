@@ -71,7 +71,7 @@ def test_stain_takes_any_size_and_an_unknown_spacing(
     tifffile.imwrite(tmp_path / "in.tif", data)
     code, _, err = cli("stain", tmp_path / "in.tif", tmp_path / "out.ome.zarr")
     assert code == 0, err
-    assert "spacing" in err  # unknown, so it is assumed, and said
+    assert "voxel size" in err  # unknown, so it is assumed, and said
     assert read(tmp_path / "out.ome.zarr").shape == shape
 
 

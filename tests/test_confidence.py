@@ -100,6 +100,7 @@ def model(tmp_path: Path) -> Path:
     return save_bundle(folder, info, bundle.networks)
 
 
+@pytest.mark.slow
 def test_calibrating_a_model_keeps_the_confidence_in_its_bundle(
     model: Path, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ ESTIMATORS: tuple[tuple[str, tuple[str, ...], int], ...] = (
 )
 _WORTH = 0.01  # share of the log loss that a dearer estimator must save
 _FOLDS = 5
-_FEWEST = 20  # nuclei of either kind
+_FEWEST = 10  # nuclei of either kind
 
 
 @dataclass
