@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from qtpy.QtCore import QEventLoop, QObject, QProcess, QProcessEnvironment, QTimer
+from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, QProcess, QProcessEnvironment, QTimer
 
 from ..events import Event, Failed, Finished, UserError, parse_event
 from .runner import _Base
@@ -46,6 +47,10 @@ class ChildRunner(_Base):
         self._patience.setSingleShot(True)
         self._patience.setInterval(grace)
         self._patience.timeout.connect(self.kill)
+        if parent is not None:
+            parent.destroyed.connect(self.leave)
+        if (application := QCoreApplication.instance()) is not None:
+            application.aboutToQuit.connect(self.leave)
         self._messages, self._killed = "", False
         self._translate: Callable[[Event], Event] = lambda event: event
 
@@ -98,6 +103,15 @@ class ChildRunner(_Base):
         self.stop()
         if self._running:
             loop.exec()
+
+    def leave(self, *_: object) -> None:
+        """Hear no more of the child: the window is going, and with it all that would be told.
+
+        The child's standard input closes, so that it keeps what is done and ends.
+        """
+        with suppress(RuntimeError, TypeError):  # Qt has deleted it, or nothing is connected
+            self._process.blockSignals(True)
+            self._process.closeWriteChannel()
 
     def _read(self) -> None:
         until = time.monotonic() + 0.02  # the window stays alive, whatever the child says

@@ -106,6 +106,7 @@ class Outlook(QObject):
         job = make_job(
             pairs=[folder.absolute()] if folder else [],
             out=Path("estimate"),
+            method=values["kind"],
             init=values["init"],
             device=values["device"],
         )
