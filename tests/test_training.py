@@ -22,7 +22,7 @@ from napari_llcm.events import (
 from napari_llcm.models import NetworkConfig, load_bundle
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import TrainJob, load_job, make_job, train
-from napari_llcm.volumes import Volume, write
+from napari_llcm.volumes import Volume, find_pairs, write
 
 SMALL = NetworkConfig(
     encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 16)
@@ -208,3 +208,27 @@ def test_linear_intensities_come_back_as_they_were() -> None:
         scaling = Scaling(low=100, high=700, root=root)
         back = unstabilise(stabilise(counts, scaling), scaling)
         np.testing.assert_allclose(back, counts, rtol=1e-4)
+
+
+def test_nuclei_of_held_out_volumes_are_counted_while_it_trains(
+    pairs: Path, tmp_path: Path
+) -> None:
+    from napari_llcm.evaluation.while_training import nuclei_judge
+
+    judge = nuclei_judge("cpu")
+    assert judge is not None
+    real = find_pairs(pairs)[0].read()[1]
+    same = judge([(real, real)])
+    assert same["recall"] == same["f1"] == 1
+    noise = real.replace(data=np.random.default_rng(0).normal(size=real.shape).astype(np.float32))
+    assert judge([(real, noise)]).get("f1", 0.0) < 0.2
+    seen: list[int] = []
+
+    def counting(volumes: Any) -> dict[str, float]:
+        seen.append(len(volumes))
+        return {"recall": 0.5, "f1": 0.25}
+
+    events = list(train(job(pairs, tmp_path / "run"), judge=counting))
+    told = [e.values["val_f1"] for e in events if isinstance(e, Step) and "val_f1" in e.values]
+    assert told == [0.25] * len(seen)
+    assert load_bundle(tmp_path / "run" / "model").info.metrics["val_recall"] == 0.5

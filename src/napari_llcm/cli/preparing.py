@@ -128,6 +128,7 @@ def train(
     events: Events = None,
 ) -> None:
     """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
+    from ..evaluation.while_training import nuclei_judge
     from ..models import PRESETS
     from ..training import load_job, make_job, train
 
@@ -159,7 +160,10 @@ def train(
     if estimate:
         _estimate(settings, lines)
         return
-    finished = run(lambda stop: train(settings, resume=resume, should_stop=stop), lines)
+    judge = nuclei_judge(settings.device)
+    finished = run(
+        lambda stop: train(settings, resume=resume, judge=judge, should_stop=stop), lines
+    )
     if not lines:
         print_figures(f"Model {finished.result['model']}", finished.result["metrics"])
 

@@ -35,13 +35,19 @@ from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .objectives import make_objective, uses_autoencoder
 from .run_folder import RunFolder
 from .state import PhaseState
-from .validation import Validator
+from .validation import Judge, Validator
 
 _LOG_SECONDS = 5.0
 _CHECKED = 6  # pairs, spread over the list, whose registration is looked at
 
 
-def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None = None) -> Job:
+def train(
+    job: TrainJob,
+    *,
+    resume: bool = False,
+    judge: Judge | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Job:
     """Train a stainer and write it as a bundle.
 
     Parameters
@@ -50,6 +56,8 @@ def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None
         What to train on what, and where to.
     resume : bool
         Go on with the run in `job.out`.
+    judge : callable, optional
+        Counts the nuclei of held-out volumes at each validation; see `evaluation.nuclei_judge`.
     should_stop : callable, optional
         Asked after every step; on True the run is saved, its model written, and the job ends.
 
@@ -69,7 +77,8 @@ def train(job: TrainJob, *, resume: bool = False, should_stop: ShouldStop | None
     networks, info = initial_networks(job)
     folder = RunFolder(job, resume)
     try:
-        for event in _run(job, pairs, networks.to(device), info, folder, device, should_stop):
+        networks.to(device)
+        for event in _run(job, pairs, networks, info, folder, device, judge, should_stop):
             folder.keep(event)
             yield event
     except Exception as error:
@@ -86,6 +95,7 @@ def _run(
     info: ModelInfo | None,
     folder: RunFolder,
     device: torch.device,
+    judge: Judge | None,
     should_stop: ShouldStop | None,
 ) -> Job:
     yield Started(job="train", settings=job.model_dump(mode="json"))
@@ -114,7 +124,7 @@ def _run(
         qpi_noise=median_noise(opened),
         spacing=spacing,
     )
-    validator = Validator(networks, held_out, info, amp, device, shown=data)
+    validator = Validator(networks, held_out, info, amp, device, shown=data, judge=judge)
     networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     ResBlock.recompute = job.recompute
     started, stopped = time.monotonic(), False
@@ -148,7 +158,7 @@ _ALL_SEEN = (
     "With fewer than 4 pairs none is held out: the preview shows a volume that is trained on, and "
     "no figure tells how well new ones will be stained."
 )
-_KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson")
+_KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson", "val_recall", "val_f1")
 
 
 class _Trainer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ from torch import Tensor
 
 from ..events import Job, Preview, Step
 from ..models.bundle import ModelInfo
+from ..models.normalise import unstabilise
 from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
+from ..volumes import Volume
 from .config import Phase
 
+# from pairs of real and virtual DAPI to figures of their nuclei
+Judge = Callable[[Sequence[tuple[Volume, Volume]]], dict[str, float]]
+_JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
 _TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
 
@@ -38,6 +44,8 @@ class Validator:
     shown : sequence
         Pairs of which the first is previewed where there are none to validate on; no figure is
         made of it.
+    judge : callable, optional
+        Counts the nuclei of real and virtual DAPI; its figures are told as "val_recall" …
     """
 
     def __init__(
@@ -48,7 +56,9 @@ class Validator:
         amp: Any,
         device: Any,
         shown: Any = (),
+        judge: Judge | None = None,
     ) -> None:
+        self.judge = judge
         self.networks, self.info, self.amp, self.device = networks, info, amp, device
         self.pairs = [self._centre(item) for item in dataset]
         self.shown = self.pairs or [self._centre(shown[i]) for i in range(min(len(shown), 1))]
@@ -57,16 +67,21 @@ class Validator:
         """Yield the figures as a `Step` and the first volume as a `Preview`."""
         figures: list[dict[str, float]] = []
         images: dict[str, np.ndarray] = {}
+        judged: list[tuple[Volume, Volume]] = []
         for qpi, dapi in self.shown:
             output = self._output(phase, qpi, dapi)
             prefix = "val_vae_" if phase == "vae" else "val_"
             figures.append({prefix + k: v for k, v in _compare(dapi, output).items()})
+            if self.judge is not None and phase != "vae" and len(judged) < _JUDGED:
+                judged.append((self._volume(dapi, "real"), self._volume(output, "virtual")))
             if not images:
                 images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
         if not images:
             return
         if self.pairs:
             mean = {k: float(np.mean([f[k] for f in figures])) for k in figures[0]}
+            if self.judge is not None and judged:
+                mean |= {f"val_{k}": v for k, v in self.judge(judged).items()}
             yield Step(phase=phase, step=step, values=mean)
         path = folder / "preview.png"
         _save_preview(images, path)
@@ -79,6 +94,10 @@ class Validator:
             if phase == "vae":
                 return n.autoencoder.decode(n.autoencoder.encode(dapi)[0]).float()
             return virtual_dapi(self.info, n, qpi)
+
+    def _volume(self, dapi: Tensor, name: str) -> Volume:
+        """Return stabilised DAPI (1, 1, Z, Y, X) as a volume in counts."""
+        return Volume(unstabilise(_array(dapi), self.info.dapi), self.info.spacing, name=name)
 
     def _centre(self, item: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         size = item["qpi"].shape[1:]

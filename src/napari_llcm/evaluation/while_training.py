@@ -1,0 +1,56 @@
+"""Count the nuclei of held-out volumes while a model trains: a falling loss alone says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..events import UserError, result_of
+from ..volumes import Volume
+from .judging import Remembering
+
+
+def nuclei_judge(
+    device: str = "auto",
+) -> Callable[[Sequence[tuple[Volume, Volume]]], dict[str, float]] | None:
+    """Return a function from pairs of real and virtual DAPI to recall, precision and F1.
+
+    Parameters
+    ----------
+    device : str
+        Where Cellpose runs.
+
+    Returns
+    -------
+    callable or None
+        None where Cellpose is not installed. The function returns nothing where the nuclei
+        cannot be counted: a training must not end for that.
+    """
+    from ..nuclei import compare_nuclei, make_segmenter, pool
+
+    try:
+        segmenter = Remembering(make_segmenter(device=device))
+    except UserError:
+        return None
+
+    def judge(pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
+        """Return the figures of all pairs together."""
+        try:
+            compared = [
+                result_of(
+                    compare_nuclei(
+                        real,
+                        virtual,
+                        segmenter=segmenter,
+                        truth_is_labels=False,
+                        stain_is_labels=False,
+                    )
+                )
+                for real, virtual in pairs
+            ]
+        except (UserError, RuntimeError, ValueError):
+            return {}
+        figures = pool(compared)
+        names = ("recall", "precision", "f1")
+        return {name: float(figures[name]) for name in names if figures[name] is not None}
+
+    return judge
