@@ -28,8 +28,8 @@ TINY = {
     },
     "patch": (16, 32, 32),
     "crops": 2,
-    "vae_phase": {"steps": 60},
-    "consistency_phase": {"steps": 80},
+    "vae_phase": {"steps": 400},
+    "consistency_phase": {"steps": 500},
     "validations": 4,
     "tensorboard": False,
 }
