@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
 _CLASSIC_LIMIT = 2**32 - 2**25  # classic TIFF counts bytes in 32 bits; leave room for the tags
+_AT_ONCE = 2**22  # bytes that are read together
 
 
 def read_tiff(path: Path) -> Volume:
@@ -48,7 +49,15 @@ def read_tiff(path: Path) -> Volume:
             ) from error
         array = zarr.open_array(series.aszarr(level=0), mode="r")
         on_error.pop_all()  # the lazy array keeps the file open
-    volume = Volume(da.from_array(array, chunks=array.chunks, name=False), axes=series.axes.lower())
+    # several small planes at once: reading each by itself takes longer than unpacking it
+    chunks = da.core.normalize_chunks(
+        ("auto",) * (array.ndim - 2) + array.chunks[-2:],
+        shape=array.shape,
+        limit=_AT_ONCE,
+        dtype=array.dtype,
+        previous_chunks=array.chunks,
+    )
+    volume = Volume(da.from_array(array, chunks=chunks, name=False), axes=series.axes.lower())
     if tif.is_ome and tif.ome_metadata:
         return _with_ome(volume, tif.ome_metadata)
     if tif.is_imagej:
