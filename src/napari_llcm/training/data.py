@@ -25,6 +25,7 @@ from monai.transforms import (
     RandSpatialCropSamplesd,
     SpatialPadd,
 )
+from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from ..events import UserError
@@ -234,10 +235,11 @@ class Batches:
         patches = self._crop(item)
         batch = {}
         for key in item:
-            stacked = torch.stack([torch.as_tensor(p[key]) for p in patches])
+            # plain tensors: MONAI's would carry their metadata through every layer
+            stacked = torch.stack([convert_to_tensor(p[key], track_meta=False) for p in patches])
             batch[key] = stacked if key == "latent" else self._unfold(stacked)
         noisy = [self._augment({"qpi": qpi}) for qpi in batch["qpi"]]
-        batch["qpi"] = torch.stack([torch.as_tensor(n["qpi"]) for n in noisy])
+        batch["qpi"] = torch.stack([convert_to_tensor(n["qpi"], track_meta=False) for n in noisy])
         return batch
 
 
