@@ -14,22 +14,14 @@ from napari_llcm.evaluation.quality import QualityBenchmark, benchmark_quality
 from napari_llcm.evaluation.sharpness import spectral_distance
 from napari_llcm.evaluation.statistics import interval, pooled, precision_recall
 from napari_llcm.events import Finished, Notice, UserError
-from napari_llcm.models import NetworkConfig
 from napari_llcm.nuclei import make_segmenter
 from napari_llcm.nuclei.counts import Counts
-
-SMALL = NetworkConfig(
-    encoder_widths=(8, 8),
-    decoder_widths=(8, 8),
-    condition_widths=(8, 8),
-    unet_widths=(8, 16),
-    generator_widths=(8, 16),
-)
+from tiny import NETWORK
 
 
 def tiny(out: Path, **changes: Any) -> QualityBenchmark:
     job = {
-        "network": SMALL,
+        "network": NETWORK,
         "patch": (16, 32, 32),
         "crops": 1,
         "validations": 1,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from napari_llcm.cli.app import app
 from napari_llcm.evaluation.calibration import Measured, fit
 from napari_llcm.evaluation.evaluating import evaluate_pair
-from napari_llcm.evaluation.reliability import calibration_error, draw_reliability
+from napari_llcm.evaluation.reliability import calibration_error
 from napari_llcm.events import UserError, result_of
 from napari_llcm.models import find_model, load_bundle, load_model, save_bundle
 from napari_llcm.nuclei import make_segmenter, segment
@@ -50,12 +50,6 @@ def test_too_few_nuclei_are_refused_in_words() -> None:
     few = [Measured(m.features, np.ones(120, bool)) for m in simulated(3)]
     with pytest.raises(UserError, match="too few"):
         fit(few, few)
-
-
-def test_the_diagram_is_drawn(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    said = rng.random(200)
-    assert draw_reliability(tmp_path / "r.png", said, rng.random(200) < said).stat().st_size > 1000
 
 
 def test_features_tell_bright_from_faint_and_faint_places_lie_outside_of_nuclei() -> None:
@@ -104,14 +98,18 @@ def model(tmp_path: Path) -> Path:
 def test_calibrating_a_model_keeps_the_confidence_in_its_bundle(
     model: Path, tmp_path: Path
 ) -> None:
-    result_of(write_specimens(tmp_path / "pairs", 6, (24, 96, 96), 700, "varied"))
+    result_of(write_specimens(tmp_path / "pairs", 12, (24, 96, 96), 700, "varied"))
     arguments = ["model", "calibrate", str(model), "--pairs", str(tmp_path / "pairs")]
-    done = CliRunner().invoke(app, [*arguments, "--segmenter", "classical", "--device", "cpu"])
+    diagram = tmp_path / "reliability.png"
+    arguments += ["--segmenter", "classical", "--device", "cpu", "--diagram", str(diagram)]
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "(chosen)" in done.output
     bundle = load_bundle(model)
     confidence = bundle.info.confidence
     assert confidence is not None
+    assert sum(b.nuclei for b in confidence.reliability) == confidence.count
+    assert diagram.stat().st_size > 1000
     assert {"stain", "stain and phase", "seeds alone", "views alone"} <= set(confidence.compared)
     specimen = make_specimen((24, 96, 96), 800, "medium")
     job = evaluate_pair(

@@ -10,23 +10,22 @@ import pytest
 import torch
 
 from napari_llcm.events import Step, UserError, result_of
-from napari_llcm.models import ConsistencyConfig, NetworkConfig, ResShiftConfig, load_bundle
+from napari_llcm.models import ConsistencyConfig, ResShiftConfig, load_bundle
 from napari_llcm.models.diffusion import DiffusionSampler, make_scheduler
 from napari_llcm.models.pix2pix import adversarial_losses, make_discriminator
 from napari_llcm.models.resshift import ResShiftSampler, shifts
 from napari_llcm.specimen import write_specimens
 from napari_llcm.staining import Stainer, Tiling, stain
-from napari_llcm.training import TrainJob, make_job, train
+from napari_llcm.training import TrainJob, train
 from napari_llcm.volumes import find_pairs
+from tiny import NETWORK
+from tiny import job as tiny_job
 
-SMALL = NetworkConfig(
-    encoder_widths=(8, 8),
-    decoder_widths=(8, 8),
-    condition_widths=(8, 8),
-    unet_widths=(8, 16),
-    generator_widths=(8, 16),
-)
 LATENT = ("llcm", "regression", "diffusion", "resshift")
+
+
+def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
+    return tiny_job(pairs, out, **({"patch": (16, 32, 32)} | changes))  # as a PatchGAN needs
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +33,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
     result_of(write_specimens(folder, 2, (16, 48, 48), 500, "easy"))
     return folder
-
-
-def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
-    fields: dict[str, Any] = {
-        "pairs": [pairs],
-        "out": out,
-        "network": SMALL,
-        "patch": (16, 32, 32),
-        "crops": 2,
-        "device": "cpu",
-        "mixed_precision": False,
-        "validations": 1,
-        "vae_phase": {"steps": 4, "warmup_steps": 2},
-        "consistency_phase": {"steps": 4, "warmup_steps": 2},
-        "tensorboard": False,
-    }
-    return make_job("quick", **(fields | changes))
 
 
 @pytest.mark.parametrize("method", [*LATENT, "pix2pix"])
@@ -65,6 +47,15 @@ def test_every_method_trains_is_saved_and_stains(pairs: Path, tmp_path: Path, me
     stained = Stainer(bundle, "cpu").stain(qpi)
     assert stained.shape == qpi.shape
     assert np.isfinite(stained.numpy()).all()
+
+
+def test_a_decoder_with_a_skip_learns_it_and_stains(pairs: Path, tmp_path: Path) -> None:
+    network = NETWORK.model_copy(update={"decoder_skip": True})
+    result_of(train(job(pairs, tmp_path / "run", network=network)))
+    bundle = load_bundle(tmp_path / "run" / "model")
+    assert bundle.networks.skip[-1].weight.abs().max() > 0  # it begins at zero
+    qpi = find_pairs(pairs)[0].read()[0]
+    assert np.isfinite(Stainer(bundle, "cpu").stain(qpi).numpy()).all()
 
 
 @pytest.mark.parametrize("method", LATENT)
@@ -173,7 +164,7 @@ def test_guidance_of_one_is_no_guidance() -> None:
     from napari_llcm.models.config import DiffusionConfig
     from napari_llcm.models.stainer import StainerNetworks
 
-    networks = StainerNetworks(SMALL, ConsistencyConfig(), "diffusion").eval()
+    networks = StainerNetworks(NETWORK, ConsistencyConfig(), "diffusion").eval()
     noise, condition = torch.randn(1, 4, 4, 4, 4), torch.randn(1, 8, 4, 4, 4)
     outputs = [
         DiffusionSampler(networks.denoiser.network, DiffusionConfig(guidance=g), 2).step(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import tiny
 from napari_llcm.cli import remote
 from napari_llcm.cli.console import explain
 from napari_llcm.events import (
@@ -32,13 +33,6 @@ from napari_llcm.training.estimate import estimate
 from napari_llcm.training.history import History
 from napari_llcm.training.runs import list_runs, new_events, read_run
 
-SMALL = {
-    "encoder_widths": (8, 8),
-    "decoder_widths": (8, 8),
-    "condition_widths": (8, 8),
-    "unet_widths": (8, 8),
-}
-
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,18 +42,14 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(pairs: Path, out: Path, steps: int) -> TrainJob:
-    return TrainJob(
-        pairs=[pairs],
-        out=out,
-        network=SMALL,
+    return tiny.job(
+        pairs,
+        out,
         patch=(8, 16, 16),
         crops=1,
-        device="cpu",
         vae_phase={"steps": 2},
         consistency_phase={"steps": steps},
         checkpoint_seconds=1,
-        validations=1,
-        tensorboard=False,
     )
 
 

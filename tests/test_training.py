@@ -21,12 +21,9 @@ from napari_llcm.events import (
 )
 from napari_llcm.models import NetworkConfig, load_bundle
 from napari_llcm.specimen import write_specimens
-from napari_llcm.training import TrainJob, load_job, make_job, train
+from napari_llcm.training import load_job, train
 from napari_llcm.volumes import Volume, find_pairs, write
-
-SMALL = NetworkConfig(
-    encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 16)
-)
+from tiny import job
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +31,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
     result_of(write_specimens(folder, 4, (16, 48, 48), 500, "easy"))
     return folder
-
-
-def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
-    fields: dict[str, Any] = {
-        "pairs": [pairs],
-        "out": out,
-        "network": SMALL,
-        "patch": (8, 32, 32),
-        "crops": 2,
-        "device": "cpu",
-        "mixed_precision": False,
-        "validations": 1,
-        "vae_phase": {"steps": 6, "warmup_steps": 2},
-        "consistency_phase": {"steps": 6, "warmup_steps": 2},
-        "tensorboard": False,
-    }
-    return make_job("quick", **(fields | changes))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -216,7 +196,6 @@ def test_nuclei_of_held_out_volumes_are_counted_while_it_trains(
     from napari_llcm.evaluation.while_training import nuclei_judge
 
     judge = nuclei_judge("cpu")
-    assert judge is not None
     real = find_pairs(pairs)[0].read()[1]
     same = judge([(real, real)])
     assert same["recall"] == same["f1"] == 1

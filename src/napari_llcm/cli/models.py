@@ -86,9 +86,16 @@ def calibrate(
     segmenter: Segmenter = "cellpose",
     weights: Weights = None,
     device: Device = "auto",
+    diagram: Annotated[
+        Path | None,
+        typer.Option(
+            "--diagram", help="Draw said confidence against the share that is real: .png."
+        ),
+    ] = None,
 ) -> None:
     """Learn how far to trust the model's nuclei, and keep that in the model."""
     from ..evaluation.calibration import calibrate
+    from ..evaluation.reliability import draw_reliability
     from ..models import find_model, load_bundle
     from ..models.bundle import write_info
     from ..nuclei import make_segmenter
@@ -118,3 +125,7 @@ def calibrate(
         for name, figures in finished.value.compared.items()
     ]
     print_table(names, rows)
+    if diagram is not None:
+        with disk_errors(diagram):
+            draw_reliability(diagram, finished.value.reliability)
+        stdout.print(f"Drawn to {diagram}")

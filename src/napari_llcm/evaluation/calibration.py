@@ -12,7 +12,7 @@ from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, U
 from ..models.confidence import Calibrator, ConfidenceModel
 from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
 from ..volumes import Pair, Volume
-from .reliability import scores
+from .reliability import reliability, scores
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
@@ -31,7 +31,7 @@ ESTIMATORS: tuple[tuple[str, tuple[str, ...], int], ...] = (
 )
 _WORTH = 0.01  # share of the log loss that a dearer estimator must save
 _FOLDS = 5
-_FEWEST = 10  # nuclei of either kind
+_FEWEST = 20  # nuclei of either kind
 
 
 @dataclass
@@ -140,6 +140,7 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
         ):
             chosen = (name, features, views)
     assert chosen is not None
+    bins = reliability(_left_out(nuclei, chosen[1]), real)
     where = np.concatenate([m.real for m in faint])
     missed = None
     if min(where.sum(), (~where).sum()) >= _FEWEST:
@@ -152,6 +153,7 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
         estimator=chosen[0],
         views=chosen[2],
         compared=compared,
+        reliability=bins,
         fields=len(nuclei),
         count=len(real),
     )

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..models import ModelBundle
-    from ..nuclei import Comparison, Segmenter
+    from ..nuclei import Segmenter
 
 
 def confident(
-    comparison: Comparison,
+    found: Any,
     qpi: Volume,
     virtual: Volume,
     model: ModelBundle,
@@ -24,13 +24,13 @@ def confident(
     text: str = "",
     *,
     should_stop: ShouldStop | None = None,
-) -> Generator[Event, None, Comparison | None]:
-    """Add the confidence of each virtual nucleus to a comparison, where the model is calibrated.
+) -> Generator[Event, None, Any]:
+    """Add the confidence of each virtual nucleus to a table, where the model is calibrated.
 
     Parameters
     ----------
-    comparison : Comparison
-        Of the real and the virtual DAPI.
+    found : Comparison or Findings
+        The nuclei of the stain, with or without a real one beside it.
     qpi, virtual : Volume
         What was stained, and the stain.
     model : ModelBundle
@@ -44,18 +44,24 @@ def confident(
 
     Returns
     -------
-    Comparison or None
-        None where the job was stopped.
+    Comparison, Findings or None
+        As given, with confidences; None where the job was stopped.
 
     Yields
     ------
     Event
         Progress of further views.
     """
-    done: Comparison | None = yield from _with_confidence(
-        comparison, qpi, virtual, model, device, should_stop, text
-    )
-    return done
+    from ..nuclei.confidence import assess, with_confidence
+
+    confidence = model.info.confidence
+    if confidence is None:
+        return found
+    spread = yield from spread_of(qpi, model, device, text, should_stop=should_stop)
+    if spread is None and confidence.views > 1:
+        return None
+    assessed = assess(confidence, found.stain_labels, virtual, qpi, spread)
+    return with_confidence(found, assessed.confidence)
 
 
 def spread_of(
@@ -207,31 +213,12 @@ def trusting(
         model = _model_of(virtual) if qpi is not None else None
         value = event.value
         if model is not None and qpi is not None:
-            value = yield from _with_confidence(value, qpi, virtual, model, device, should_stop)
+            value = yield from confident(
+                value, qpi, virtual, model, device, should_stop=should_stop
+            )
             if value is None:
                 return
         yield event.model_copy(update={"value": value})
-
-
-def _with_confidence(
-    value: Any,
-    qpi: Volume,
-    virtual: Volume,
-    model: ModelBundle,
-    device: str,
-    should_stop: ShouldStop | None,
-    text: str = "",
-) -> Generator[Event, None, Any]:
-    from ..nuclei.confidence import assess, with_confidence
-
-    confidence = model.info.confidence
-    if confidence is None:
-        return value
-    spread = yield from spread_of(qpi, model, device, text, should_stop=should_stop)
-    if spread is None and confidence.views > 1:
-        return None
-    assessed = assess(confidence, value.stain_labels, virtual, qpi, spread)
-    return with_confidence(value, assessed.confidence)
 
 
 def _model_of(virtual: Volume) -> ModelBundle | None:

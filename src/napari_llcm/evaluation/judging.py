@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import OrderedDict
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..events import Event, Finished, Meter, ShouldStop, relay
+from ..events import Event, Meter, ShouldStop, relay
 from ..models.config import Method
 from ..nuclei.counts import Counts
 from ..volumes import Pair, Volume, write
@@ -39,21 +41,31 @@ _KEPT = (
 
 
 class Remembering:
-    """A segmenter that finds the nuclei of an image it has seen before at once.
+    """A segmenter that finds the nuclei of an image it has seen lately at once.
 
     The real DAPI of a field is compared with the stain of every method.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Finds the nuclei.
+    most : int
+        How many images' labels are kept; those not asked for longest go first.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: Segmenter, most: int = 8) -> None:
         self.name = segmenter.name
-        self._segmenter = segmenter
-        self._known: dict[int, np.ndarray] = {}
+        self._segmenter, self._most = segmenter, most
+        self._known: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def __call__(self, image: np.ndarray, diameter: float, anisotropy: float) -> np.ndarray:
         """Return the labels of the nuclei."""
         key = hash((image.tobytes(), diameter, anisotropy))
         if key not in self._known:
             self._known[key] = self._segmenter(image, diameter, anisotropy)
+        self._known.move_to_end(key)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
         return self._known[key].copy()
 
 
@@ -140,7 +152,7 @@ def judge_all(
         text = f"{variant}, {pair.name}:"
         if variant == CEILING:
             stained: Volume | None = _second_exposure(pair, dapi)
-            seconds = None
+            seconds: float | None = None
             if stained is None:
                 continue
         elif variant == ROUND_TRIP:
@@ -148,16 +160,14 @@ def judge_all(
         else:
             from ..staining import stain
 
-            result: dict[str, Any] = {}
-            stained = None
-            for event in stain(
-                qpi, models[method], device=device, steps=steps, should_stop=should_stop
-            ):
-                if isinstance(event, Finished):
-                    stained, result = event.value, event.result
+            began = time.perf_counter()
+            stained = yield from relay(
+                stain(qpi, models[method], device=device, steps=steps, should_stop=should_stop),
+                text,
+            )
             if stained is None:
                 return False
-            seconds = result["seconds"]
+            seconds = time.perf_counter() - began
         done = yield from _judge(
             pair.name, qpi, dapi, stained, models.get(method), segmenter, seconds, text, should_stop
         )

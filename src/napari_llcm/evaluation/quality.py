@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.config import Method
+from ..models.config import METHODS, Method
 from ..volumes import Pair, find_pairs
 from .evaluating import prepare_folder
 from .judging import Remembering, judge_all
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..nuclei import Segmenter
     from ..training import TrainJob
 
-METHODS: tuple[Method, ...] = ("llcm", "regression", "pix2pix", "diffusion", "resshift")
 VAE_SHARE = 0.3  # of the minutes of a method that works in the latent space
 # seeds of the specimens made for the benchmark; no shipped model was trained on any of them
 _TRAIN_SEED, _TEST_SEED = 300_000, 9_200_000

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from ..models.confidence import ReliabilityBin
 
 _BINS = 10
 
@@ -16,9 +19,8 @@ def calibration_error(probability: np.ndarray, real: np.ndarray) -> float:
     al. 2015); bins of equal counts, as most nuclei are near certain and equal widths would leave
     bins empty.
     """
-    groups = _groups(probability)
-    gaps = [len(g) * abs(probability[g].mean() - real[g].mean()) for g in groups]
-    return float(sum(gaps) / max(len(probability), 1))
+    bins = reliability(probability, real)
+    return sum(b.nuclei * abs(b.said - b.real) for b in bins) / max(len(probability), 1)
 
 
 def scores(probability: np.ndarray, real: np.ndarray) -> dict[str, float]:
@@ -44,23 +46,31 @@ def scores(probability: np.ndarray, real: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw_reliability(path: Path, probability: np.ndarray, real: np.ndarray) -> Path:
+def reliability(probability: np.ndarray, real: np.ndarray) -> tuple[ReliabilityBin, ...]:
+    """Return the bins of `calibration_error`, least confident first."""
+    return tuple(
+        ReliabilityBin(said=float(probability[g].mean()), real=float(real[g].mean()), nuclei=len(g))
+        for g in _groups(probability)
+    )
+
+
+def draw_reliability(path: Path, bins: Sequence[ReliabilityBin]) -> Path:
     """Draw the share of real nuclei against the probability that was said."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axis = figure.subplots()
-    groups = _groups(probability)
-    said = [probability[g].mean() for g in groups]
-    share = [real[g].mean() for g in groups]
     # the standard error of a share
-    error = [np.sqrt(max(s * (1 - s), 1e-4) / len(g)) for s, g in zip(share, groups, strict=True)]
+    error = [np.sqrt(max(b.real * (1 - b.real), 1e-4) / b.nuclei) for b in bins]
     axis.plot([0, 1], [0, 1], color="0.7", lw=1)
+    said, share = [b.said for b in bins], [b.real for b in bins]
     axis.errorbar(said, share, error, marker="o", ls="", capsize=3)
+    nuclei = sum(b.nuclei for b in bins)
+    gap = sum(b.nuclei * abs(b.said - b.real) for b in bins) / max(nuclei, 1)
     axis.set(
         xlabel="confidence that was said",
         ylabel="share that is real",
-        title=f"ECE {calibration_error(probability, real):.3f}, {len(real)} nuclei",
+        title=f"ECE {gap:.3f}, {nuclei} nuclei",
         xlim=(0, 1.02),
         ylim=(0, 1.02),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from ..events import UserError, result_of
 from ..volumes import Volume
@@ -11,26 +12,23 @@ from .judging import Remembering
 
 def nuclei_judge(
     device: str = "auto",
-) -> Callable[[Sequence[tuple[Volume, Volume]]], dict[str, float]] | None:
+) -> Callable[[Sequence[tuple[Volume, Volume]]], dict[str, float]]:
     """Return a function from pairs of real and virtual DAPI to recall, precision and F1.
+
+    It returns nothing where Cellpose is not installed or the nuclei cannot be counted: a training
+    must not end for that. Cellpose is loaded when it is first called.
 
     Parameters
     ----------
     device : str
         Where Cellpose runs.
-
-    Returns
-    -------
-    callable or None
-        None where Cellpose is not installed. The function returns nothing where the nuclei
-        cannot be counted: a training must not end for that.
     """
     from ..nuclei import compare_nuclei, make_segmenter, pool
 
-    try:
-        segmenter = Remembering(make_segmenter(device=device))
-    except UserError:
-        return None
+    @cache
+    def segmenter() -> Remembering:
+        """Return Cellpose; real DAPI comes again at every validation."""
+        return Remembering(make_segmenter(device=device))
 
     def judge(pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
         """Return the figures of all pairs together."""
@@ -40,7 +38,7 @@ def nuclei_judge(
                     compare_nuclei(
                         real,
                         virtual,
-                        segmenter=segmenter,
+                        segmenter=segmenter(),
                         truth_is_labels=False,
                         stain_is_labels=False,
                     )

@@ -16,8 +16,9 @@ from qtpy.QtWidgets import (
 )
 
 from ..events import duration
+from ..models.config import METHODS
 from ..models.library import list_models
-from ..training.plan import PRESETS, free_name, kinds
+from ..training.plan import PRESETS, free_name
 from .layer_combo import narrow
 from .settings import preferences, recall, remember
 
@@ -66,7 +67,7 @@ class TrainForm(QGroupBox):
         self.kind.setToolTip(
             "How it learns. llcm paints DAPI in one step; the others are there to compare it with."
         )
-        for kind in kinds():
+        for kind in METHODS:
             self.kind.addItem(_KIND_NAMES.get(kind, kind), kind)
         self.init = QComboBox()
         self.init.setToolTip(

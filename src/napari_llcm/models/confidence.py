@@ -36,6 +36,16 @@ class Calibrator(BaseModel):
         return np.asarray(1 / (1 + np.exp(-logit)))
 
 
+class ReliabilityBin(BaseModel):
+    """Nuclei of about the same confidence: what was said of them and how many are real."""
+
+    model_config = ConfigDict(frozen=True)
+
+    said: float  # mean confidence
+    real: float  # share that is real
+    nuclei: int
+
+
 class ConfidenceModel(BaseModel):
     """What a bundle knows about how far to trust its nuclei.
 
@@ -52,6 +62,8 @@ class ConfidenceModel(BaseModel):
     compared : dict
         For each estimator its log loss, Brier score and expected calibration error (ECE) on fields
         that it was not fitted on.
+    reliability : tuple of ReliabilityBin
+        Of the chosen estimator, on these same fields.
     fields, count : int
         Of the fit.
     """
@@ -63,5 +75,6 @@ class ConfidenceModel(BaseModel):
     estimator: str
     views: int = 1
     compared: dict[str, dict[str, float]] = Field(default_factory=dict)
+    reliability: tuple[ReliabilityBin, ...] = ()
     fields: int = 0
     count: int = 0

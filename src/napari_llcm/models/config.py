@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Factor = tuple[int, int, int]
 # what a model is trained to do; all but pix2pix share the networks of `StainerNetworks`
 Method = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class NetworkConfig(BaseModel):
@@ -30,6 +31,7 @@ class NetworkConfig(BaseModel):
     condition_widths: tuple[int, ...] = (32, 64)  # of the QPI encoder, fine to coarse
     unet_widths: tuple[int, ...] = (64, 96, 128)  # of the latent U-Net, fine to coarse
     unet_blocks: int = 1  # residual blocks for each level and direction
+    decoder_skip: bool = False  # QPI features at half the resolution into the decoder; an ablation
     generator_widths: tuple[int, ...] = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
 
     @model_validator(mode="after")
@@ -43,12 +45,15 @@ class NetworkConfig(BaseModel):
         for name in names:
             if len(getattr(self, name)) != levels:
                 raise ValueError(f"{name} needs {levels} entries for factor {self.factor}")
+        if self.decoder_skip and self.autoencoder != "local":
+            raise ValueError("decoder_skip needs the local autoencoder")
         return self
 
     @property
     def local(self) -> bool:
-        """True where a voxel depends on a bounded neighbourhood only (no global statistics)."""
-        return (self.autoencoder, self.unet, self.condition) == ("local", "local", "spatial")
+        """True where no statistic of the volume is used, and the decoder sees the latent alone."""
+        kinds = (self.autoencoder, self.unet, self.condition)
+        return kinds == ("local", "local", "spatial") and not self.decoder_skip
 
     @property
     def multiple(self) -> Factor:

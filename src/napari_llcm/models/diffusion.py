@@ -7,6 +7,7 @@ noise level as sigma = sqrt((1 - a)/a), a the cumulated signal share.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,6 +29,10 @@ def make_scheduler(config: DiffusionConfig) -> Any:
         clip_sample=False,
         timestep_spacing="trailing",  # the first step starts from pure noise (Lin et al. 2024)
     )
+
+
+# for training alone, once and not at every step: a sampler sets the time steps of its own
+_training_scheduler = lru_cache(make_scheduler)
 
 
 def predict_v(network: nn.Module, x: Tensor, a: Tensor, condition: Tensor) -> Tensor:
@@ -59,7 +64,7 @@ def diffusion_loss(
     generator : torch.Generator
         Source of noise, times and dropout.
     """
-    scheduler = make_scheduler(config)
+    scheduler = _training_scheduler(config)
     count = len(latent)
     t = torch.randint(0, config.train_steps, (count,), generator=generator)
     noise = torch.randn(latent.shape, generator=generator).to(latent.device)

@@ -50,6 +50,9 @@ class Encoder(nn.Sequential):
         self.halo = _per_axis(_encoder_reach, level_strides(factor))
 
 
+_AFTER_SKIP = 5  # layers of the decoder: a block, norm, SiLU, convolution and pixel shuffle
+
+
 class Decoder(nn.Sequential):
     """Latent (B, C, z, y, x) to volume (B, 1, z·f, y·f, x·f).
 
@@ -71,6 +74,18 @@ class Decoder(nn.Sequential):
         ]
         super().__init__(*layers)
         self.halo = _per_axis(_decoder_reach, level_strides(factor))
+
+    def forward(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Return the volume of latent z; `skip` (B, W, Z/s, Y/s, X/s) joins before the last block.
+
+        W is the finest width and s the stride of the stem.
+        """
+        h = z
+        for index, layer in enumerate(self):
+            if skip is not None and index == len(self) - _AFTER_SKIP:
+                h = h + skip
+            h = layer(h)
+        return h
 
 
 class LatentUNet(nn.Module):
@@ -146,9 +161,21 @@ class LocalAutoencoder(Autoencoder):
         mean, log_variance = self.encoder(x).chunk(2, 1)
         return mean, log_variance.clamp(-20, 10)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x)."""
-        return self.decoder(z)
+    def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Return the volume (B, 1, Z, Y, X) of a latent; `skip` as in `Decoder`."""
+        return self.decoder(z, skip)
+
+
+def make_skip(config: NetworkConfig) -> nn.Module:
+    """Return the encoder of QPI whose features join the decoder; at first it adds nothing."""
+    stem = level_strides(config.factor)[0]
+    width = config.decoder_widths[0]
+    encoder = Encoder((width,), stem, width)
+    last = encoder[-1]
+    assert isinstance(last, nn.Conv3d)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    return encoder
 
 
 class _Blocks(nn.Module):

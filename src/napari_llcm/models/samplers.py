@@ -144,4 +144,4 @@ def virtual_dapi(
     for i in range(sampler.steps):
         noise = field_at(seed, i, channels, start, stop).to(qpi.device)
         x = sampler.step(i, x, noise, condition)
-    return networks.decode(x).float()
+    return networks.decode(x, qpi).float()

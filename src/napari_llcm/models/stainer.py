@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .config import ConsistencyConfig, Method, NetworkConfig
 from .consistency import Denoiser
-from .networks import Autoencoder, Encoder, LatentUNet, LocalAutoencoder
+from .networks import Autoencoder, Encoder, LatentUNet, LocalAutoencoder, make_skip
 
 
 class StainerNetworks(nn.Module):
@@ -40,6 +40,8 @@ class StainerNetworks(nn.Module):
         self.autoencoder = _autoencoder(network)
         self.condition = _condition(network, features)
         self.denoiser = Denoiser(_unet(network, features), consistency)
+        if network.decoder_skip:
+            self.skip = make_skip(network)
         if method == "resshift":
             self.guess = nn.Conv3d(features, network.latent_channels, 1)
         # per-channel statistics of the latents: sigma_data = 1 holds after scaling
@@ -52,10 +54,15 @@ class StainerNetworks(nn.Module):
         mean, _ = self.autoencoder.encode(dapi)
         return (mean.float() - self.latent_mean) / self.latent_std
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """Return stabilised DAPI (B, 1, Z, Y, X) of a standardised latent."""
+    def decode(self, latent: Tensor, qpi: Tensor | None = None) -> Tensor:
+        """Return stabilised DAPI (B, 1, Z, Y, X) of a standardised latent.
+
+        `qpi` (B, 1, Z, Y, X), standardised, is used where the decoder has a skip.
+        """
         z = latent.float() * self.latent_std + self.latent_mean
-        return self.autoencoder.decode(z)
+        if qpi is None or not isinstance(self.autoencoder, LocalAutoencoder):
+            return self.autoencoder.decode(z)
+        return self.autoencoder.decode(z, self.skip(qpi) if self.network.decoder_skip else None)
 
 
 def _autoencoder(network: NetworkConfig) -> Autoencoder:

@@ -13,7 +13,13 @@ from ..volumes import Volume
 from .counts import Counts
 from .labelled import labels_of, looks_like_labels
 from .matching import Matches, match_nuclei
-from .scale import anisotropy_of, diameter_in_pixels, estimate_diameter, readable_image
+from .scale import (
+    anisotropy_of,
+    diameter_in_pixels,
+    estimate_diameter,
+    readable_image,
+    width_in_words,
+)
 from .segmenting import CELLPOSE, Segmenter, as_labels, make_segmenter
 from .table import Row, make_table, strata
 
@@ -131,7 +137,7 @@ def compare_nuclei(
             image, anisotropy = readable_image(volume), anisotropy_of(volume)
             if pixels is None:
                 pixels = _diameter(volume, diameter, image, anisotropy, labels)
-                yield Notice(text=_about(volume, pixels, diameter))
+                yield Notice(text=width_in_words(volume, pixels, estimated=diameter is None))
             images.append(volume)
             labels.append(as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels))
     yield meter.at(2, "matching them")
@@ -189,11 +195,3 @@ def _diameter(
         typical = float(np.median(voxels[voxels > 0])) * anisotropy
         return (6 / np.pi * typical) ** (1 / 3)
     return estimate_diameter(image)
-
-
-def _about(volume: Volume, pixels: float, diameter: float | None) -> str:
-    how = "as given" if diameter is not None else "estimated; give the diameter if that is wrong"
-    if volume.spacing is None:
-        return f"Nuclei are taken to be {pixels:.0f} pixels wide ({how}); the spacing is unknown."
-    width = pixels * float(np.sqrt(volume.spacing[1] * volume.spacing[2]))
-    return f"Nuclei are taken to be {width:.1f} µm wide ({how})."

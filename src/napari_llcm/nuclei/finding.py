@@ -8,8 +8,8 @@ from typing import Any
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started
 from ..volumes import Volume
 from .labelled import labels_of, looks_like_labels
-from .scale import anisotropy_of, diameter_in_pixels, estimate_diameter, readable_image
-from .segmenting import CELLPOSE, Segmenter, as_labels, make_segmenter
+from .scale import width_in_words
+from .segmenting import CELLPOSE, Segmenter, segment
 from .table import Row, list_nuclei
 
 _STEPS = 2  # segment, measure
@@ -84,18 +84,9 @@ def find_nuclei(
     if given:
         labels, name = labels_of(stain), "labels as given"
     else:
-        chosen = make_segmenter(segmenter, weights, device)
-        image, anisotropy = readable_image(stain), anisotropy_of(stain)
-        if diameter is not None:
-            pixels = diameter_in_pixels(stain, diameter)
-        else:
-            pixels = estimate_diameter(image)
-            yield Notice(
-                text=f"Nuclei are taken to be {pixels:.0f} pixels wide (estimated; give the "
-                "diameter if that is wrong)."
-            )
-        labels = as_labels(stain, chosen(image, pixels, anisotropy), chosen, pixels)
-        name = chosen.name
+        labels = segment(stain, segmenter, diameter=diameter, weights=weights, device=device)
+        name, pixels = labels.metadata["segmenter"], labels.metadata["diameter_pixels"]
+        yield Notice(text=width_in_words(stain, pixels, estimated=diameter is None))
     if should_stop is not None and should_stop():
         return
     yield meter.at(1, "measuring them")

@@ -96,6 +96,25 @@ def diameter_in_pixels(volume: Volume, diameter: float) -> float:
     return pixels
 
 
+def width_in_words(volume: Volume, pixels: float, *, estimated: bool) -> str:
+    """Return a sentence on how wide the nuclei of a volume are taken to be.
+
+    Parameters
+    ----------
+    volume : Volume
+        Tells the spacing.
+    pixels : float
+        The diameter, in pixels of the plane.
+    estimated : bool
+        Whether nobody gave it.
+    """
+    how = "estimated; give the diameter if that is wrong" if estimated else "as given"
+    if volume.spacing is None:
+        return f"Nuclei are taken to be {pixels:.0f} pixels wide ({how}); the spacing is unknown."
+    width = pixels * float(np.sqrt(volume.spacing[1] * volume.spacing[2]))
+    return f"Nuclei are taken to be {width:.1f} µm wide ({how})."
+
+
 def estimate_diameter(image: np.ndarray) -> float:
     """Estimate the typical nuclear diameter of an image, in pixels of the plane.
 

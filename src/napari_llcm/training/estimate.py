@@ -17,6 +17,7 @@ from ..models.stainer import StainerNetworks
 from ..volumes import find_pairs
 from .config import Phase, Preset, TrainJob, make_job
 from .data import VARIANTS, Batches, Latents
+from .losses import LossInputs
 from .objectives import make_objective
 from .state import PhaseState
 from .training import initial_networks
@@ -136,7 +137,8 @@ def _steps(
         generator = torch.Generator().manual_seed(step)
         batch = {k: v.to(device) for k, v in batches.at(step).items()}
         with amp():
-            loss, _ = objective.loss(objective.modules, networks, batch, job, 0.5, generator)
+            given = LossInputs(objective.modules, networks, batch, job, 0.5, generator)
+            loss, _ = objective.loss(given)
         state.update(loss, 0.5)  # fetches the gradient's norm, so the device is waited for
         yield time.monotonic() - began
 

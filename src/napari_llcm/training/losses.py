@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +14,38 @@ if TYPE_CHECKING:
     from ..models.stainer import StainerNetworks
     from .config import TrainJob
 
+Parts = tuple[Tensor, dict[str, Tensor]]  # the loss, and what it is made of by name
+
 BACKGROUND = 0.15  # stabilised DAPI above this counts as nucleus, softly (0.06 on the linear scale)
 _SOFTNESS = 0.04
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What every loss is given.
+
+    Parameters
+    ----------
+    modules : dict of Module
+        What is trained, by name.
+    networks : StainerNetworks
+        The model.
+    batch : dict of Tensor
+        Patches "qpi" and "dapi" (B, 1, Z, Y, X) and, in the latent space, "latent" (B, C, z, y, x).
+    job : TrainJob
+        Weights and schedules.
+    progress : float
+        How much of the phase is done, 0 to 1.
+    generator : torch.Generator
+        Source of all noise.
+    """
+
+    modules: dict[str, nn.Module]
+    networks: StainerNetworks
+    batch: dict[str, Tensor]
+    job: TrainJob
+    progress: float
+    generator: torch.Generator
 
 
 def image_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -35,19 +66,12 @@ def image_loss(output: Tensor, target: Tensor) -> Tensor:
     return l1 + 0.2 * (1 - dice).mean()
 
 
-def vae_loss(
-    modules: dict[str, nn.Module],
-    networks: StainerNetworks,
-    batch: dict[str, Tensor],
-    job: TrainJob,
-    progress: float,
-    generator: torch.Generator,
-) -> tuple[Tensor, dict[str, Tensor]]:
+def vae_loss(given: LossInputs) -> Parts:
     """Return the autoencoder's loss and its parts."""
-    target = batch["dapi"]
-    mean, log_variance = (t.float() for t in networks.autoencoder.encode(target))
-    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
-    output = networks.autoencoder.decode(mean + (log_variance / 2).exp() * noise)
+    autoencoder, job, target = given.networks.autoencoder, given.job, given.batch["dapi"]
+    mean, log_variance = (t.float() for t in autoencoder.encode(target))
+    noise = torch.randn(mean.shape, generator=given.generator).to(mean.device)
+    output = autoencoder.decode(mean + (log_variance / 2).exp() * noise)
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
     image = image_loss(output, target)
     loss, parts = image + job.kl_weight * kl, {"image": image, "kl": kl}
@@ -55,7 +79,7 @@ def vae_loss(
         from ..models.pix2pix import adversarial_losses
 
         fooled, judged = adversarial_losses(
-            modules["discriminator"], batch["qpi"], output.float(), target
+            given.modules["discriminator"], given.batch["qpi"], output.float(), target
         )
         loss = loss + weight * fooled + judged
         parts |= {"gan": fooled, "discriminator": judged}
@@ -84,36 +108,49 @@ def perceptual_loss(output: Tensor, target: Tensor) -> Tensor:
     return torch.stack(terms).mean()
 
 
-def consistency_loss(
-    modules: dict[str, nn.Module],
-    networks: StainerNetworks,
-    batch: dict[str, Tensor],
-    job: TrainJob,
-    progress: float,
-    generator: torch.Generator,
-) -> tuple[Tensor, dict[str, Tensor]]:
+def consistency_loss(given: LossInputs) -> Parts:
     """Return the consistency loss with the direct x0 term at sigma_max, and its parts.
 
     Without the direct term the network needs far longer to find its nuclei: information has to
     creep up from sigma_min to sigma_max, where sampling starts.
     """
-    c, latent = job.consistency, batch["latent"]
-    condition = networks.condition(batch["qpi"])
+    c, denoiser = given.job.consistency, given.networks.denoiser
+    latent, generator = given.batch["latent"], given.generator
+    condition = given.networks.condition(given.batch["qpi"])
     parts: dict[str, Tensor] = {}
     loss = torch.zeros((), device=latent.device)
     if c.consistency_weight:
         if c.objective == "ect":
-            parts["ect"] = ect_loss(networks.denoiser, latent, condition, progress, generator)
+            parts["ect"] = ect_loss(denoiser, latent, condition, given.progress, generator)
         else:
-            parts["adjacent"] = adjacent_loss(networks.denoiser, latent, condition, generator)
+            parts["adjacent"] = adjacent_loss(denoiser, latent, condition, generator)
         loss = loss + c.consistency_weight * parts[c.objective]
     if c.direct_weight:
-        sampled = one_step(networks.denoiser, latent, condition, generator)
-        parts["direct"] = pseudo_huber(sampled, latent).mean()
+        direct, more = direct_loss(given, one_step(denoiser, latent, condition, generator))
+        loss, parts = loss + c.direct_weight * direct, parts | more
+    return loss, parts
+
+
+def direct_loss(given: LossInputs, output: Tensor) -> Parts:
+    """Return the distance of a latent to the clean one, and of both as images.
+
+    Parameters
+    ----------
+    given : LossInputs
+        With latents.
+    output : Tensor
+        Standardised latent (B, C, z, y, x).
+    """
+    latent = given.batch["latent"]
+    parts = {
+        "direct": pseudo_huber(output, latent).mean(),
         # the spread of the output over the data's: near 0 the model has collapsed
-        parts["spread"] = (sampled.std() / latent.std()).detach()
-        loss = loss + c.direct_weight * parts["direct"]
-        if c.image_weight:
-            parts["image"] = image_loss(networks.decode(sampled), batch["dapi"])
-            loss = loss + c.direct_weight * c.image_weight * parts["image"]
+        "spread": (output.std() / latent.std()).detach(),
+    }
+    loss = parts["direct"]
+    if weight := given.job.consistency.image_weight:
+        parts["image"] = image_loss(
+            given.networks.decode(output, given.batch["qpi"]), given.batch["dapi"]
+        )
+        loss = loss + weight * parts["image"]
     return loss, parts

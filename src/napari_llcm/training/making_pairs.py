@@ -12,7 +12,7 @@ import numpy as np
 from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
 from ..volumes import Volume, check_registration, check_stack, find_pairs, write
 
-_CHECKED = 6  # pairs, spread over the list, that are looked at
+_CHECKED = 6  # pairs whose registration is looked at
 NamedPair = tuple[str, Volume, Volume]
 
 
@@ -43,7 +43,7 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
         pairs = list(source)
         for name, qpi, dapi in pairs:
             _check_grid(name, qpi, dapi)
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, _CHECKED).round().astype(int)).tolist()
+    chosen = looked_at(len(pairs))
     yield Started(job="pairs", total=len(chosen))
     meter = Meter(len(chosen))
     checked = []
@@ -58,6 +58,12 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     voxels = sum(int(np.prod(qpi.shape)) for _, qpi, _ in pairs)
     result: dict[str, Any] = {"pairs": len(pairs), "voxels": voxels, "checked": checked}
     yield Finished(result=result, value=result)
+
+
+def looked_at(count: int) -> list[int]:
+    """Return which of `count` pairs are looked at: a few, spread over the list."""
+    chosen = np.linspace(0, count - 1, _CHECKED).round().astype(int)
+    return [int(i) for i in np.unique(chosen)]
 
 
 def write_pairs(

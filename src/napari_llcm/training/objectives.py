@@ -6,27 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..models.config import Method
+from ..models.pix2pix import make_discriminator
 from . import losses, rivals
 
 if TYPE_CHECKING:
     from ..models.stainer import StainerNetworks
     from .config import Phase, TrainJob
 
-Loss = Callable[
-    [
-        "dict[str, nn.Module]",
-        "StainerNetworks",
-        dict[str, Tensor],
-        "TrainJob",
-        float,
-        torch.Generator,
-    ],
-    tuple[Tensor, dict[str, Tensor]],
-]
+Loss = Callable[[losses.LossInputs], losses.Parts]
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,7 @@ class Objective:
     Parameters
     ----------
     loss : callable
-        (modules, networks, batch, job, progress, generator) to the loss and its parts.
+        From `LossInputs` to the loss and its parts.
     modules : dict of Module
         What is trained, by name.
     rates : dict of float
@@ -62,8 +52,6 @@ _LATENT: dict[Phase, Loss] = {
 def make_objective(phase: Phase, networks: StainerNetworks, job: TrainJob) -> Objective:
     """Return the objective of a phase; freezes the autoencoder where it is not trained."""
     if phase == "pix2pix":
-        from ..models.pix2pix import make_discriminator
-
         modules = {"generator": networks.generator, "discriminator": make_discriminator()}
         # at equal rates the discriminator wins within epochs, and the generator learns nothing
         return Objective(rivals.pix2pix_loss, modules, {"discriminator": 0.1}, latents=False)
@@ -72,14 +60,14 @@ def make_objective(phase: Phase, networks: StainerNetworks, job: TrainJob) -> Ob
         modules = {"autoencoder": networks.autoencoder}
         rates: dict[str, float] = {}
         if job.vae_adversarial:
-            from ..models.pix2pix import make_discriminator
-
             modules["discriminator"] = make_discriminator()
             rates["discriminator"] = 0.1
         return Objective(losses.vae_loss, modules, rates, latents=False)
     modules = {"condition": networks.condition, "denoiser": networks.denoiser}
     if phase == "resshift":
         modules["guess"] = networks.guess
+    if networks.network.decoder_skip:
+        modules["skip"] = networks.skip
     return Objective(_LATENT[phase], modules)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from ..events import UserError
 from ..models.config import Method
@@ -17,11 +17,6 @@ PRESETS: dict[Preset, str] = {
     "standard": "Standard",
     "full": "Full",
 }
-
-
-def kinds() -> tuple[Method, ...]:
-    """Return the methods that can be trained, the default first."""
-    return get_args(Method)
 
 
 def free_name(wanted: str = "my-model") -> str:
@@ -55,7 +50,7 @@ def plan(
     preset : str
         "quick", "standard" or "full".
     kind : str
-        One of `kinds()`.
+        One of `models.config.METHODS`.
     init : str, optional
         The model to start from.
     minutes : float

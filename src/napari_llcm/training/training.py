@@ -32,13 +32,14 @@ from ..models.stainer import StainerNetworks
 from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
 from .config import Phase, TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
+from .losses import LossInputs
+from .making_pairs import looked_at
 from .objectives import make_objective, uses_autoencoder
 from .run_folder import RunFolder
 from .state import PhaseState
 from .validation import Judge, Validator
 
 _LOG_SECONDS = 5.0
-_CHECKED = 6  # pairs, spread over the list, whose registration is looked at
 
 
 def train(
@@ -207,7 +208,9 @@ class _Trainer:
             batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
             with self.amp():
                 loss, parts = objective.loss(
-                    objective.modules, self.networks, batch, self.job, progress, generator
+                    LossInputs(
+                        objective.modules, self.networks, batch, self.job, progress, generator
+                    )
                 )
             norm = state.update(loss, progress)
             values = {"loss": loss, **parts}
@@ -259,7 +262,7 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
 
 def _check_registration(pairs: list[Pair], should_stop: ShouldStop | None) -> Job:
     """Tell of pairs whose stacks do not lie on each other: nothing can be learned from them."""
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, _CHECKED).round().astype(int))
+    chosen = looked_at(len(pairs))
     for i in chosen:
         if should_stop is not None and should_stop():
             return

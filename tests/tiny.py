@@ -1,0 +1,35 @@
+"""Networks and training jobs so small that a test trains one in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_llcm.models import NetworkConfig
+from napari_llcm.training import TrainJob, make_job
+
+NETWORK = NetworkConfig(
+    encoder_widths=(8, 8),
+    decoder_widths=(8, 8),
+    condition_widths=(8, 8),
+    unet_widths=(8, 16),
+    generator_widths=(8, 16),
+)
+
+
+def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
+    """Return a job of a few steps, with `changes`."""
+    fields: dict[str, Any] = {
+        "pairs": [pairs],
+        "out": out,
+        "network": NETWORK,
+        "patch": (8, 32, 32),
+        "crops": 2,
+        "device": "cpu",
+        "mixed_precision": False,
+        "validations": 1,
+        "vae_phase": {"steps": 6, "warmup_steps": 2},
+        "consistency_phase": {"steps": 6, "warmup_steps": 2},
+        "tensorboard": False,
+    }
+    return make_job("quick", **(fields | changes))
