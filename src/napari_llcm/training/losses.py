@@ -120,10 +120,11 @@ def consistency_loss(given: LossInputs) -> Parts:
     parts: dict[str, Tensor] = {}
     loss = torch.zeros((), device=latent.device)
     if c.consistency_weight:
+        n = _some(latent, c.consistency_share)
         if c.objective == "ect":
-            parts["ect"] = ect_loss(denoiser, latent, condition, given.progress, generator)
+            parts["ect"] = ect_loss(denoiser, latent[:n], condition[:n], given.progress, generator)
         else:
-            parts["adjacent"] = adjacent_loss(denoiser, latent, condition, generator)
+            parts["adjacent"] = adjacent_loss(denoiser, latent[:n], condition[:n], generator)
         loss = loss + c.consistency_weight * parts[c.objective]
     if c.direct_weight:
         direct, more = direct_loss(given, one_step(denoiser, latent, condition, generator))
@@ -148,9 +149,15 @@ def direct_loss(given: LossInputs, output: Tensor) -> Parts:
         "spread": (output.std() / latent.std()).detach(),
     }
     loss = parts["direct"]
-    if weight := given.job.consistency.image_weight:
-        parts["image"] = image_loss(
-            given.networks.decode(output, given.batch["qpi"]), given.batch["dapi"]
-        )
-        loss = loss + weight * parts["image"]
+    c, batch = given.job.consistency, given.batch
+    if c.image_weight:
+        n = _some(latent, c.image_share)
+        decoded = given.networks.decode(output[:n], batch["qpi"][:n])
+        parts["image"] = image_loss(decoded, batch["dapi"][:n])
+        loss = loss + c.image_weight * parts["image"]
     return loss, parts
+
+
+def _some(batch: Tensor, share: float) -> int:
+    """Return how many of the patches of a batch make a share of it; they lie in random order."""
+    return max(1, round(share * len(batch)))
