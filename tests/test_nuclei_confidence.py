@@ -59,7 +59,7 @@ def test_nuclei_below_a_confidence_are_taken_away(comparison: Comparison) -> Non
 
 def test_nuclei_are_listed_without_a_real_stain(specimen: Specimen) -> None:
     events = list(find_nuclei(specimen.dapi, segmenter="classical"))
-    assert any(isinstance(e, Notice) and "pixels wide" in e.text for e in events)
+    assert any(isinstance(e, Notice) and "µm wide (estimated" in e.text for e in events)
     found = events[-1].value
     assert isinstance(found, Findings)
     assert len(found.table) == int(found.stain_labels.numpy().max()) > 0

@@ -176,7 +176,7 @@ def test_small_planes_of_a_tiff_are_read_together_and_large_ones_alone(tmp_path:
     for size, together in ((64, 6), (1600, 1)):
         stack = np.zeros((6, size, size), "uint16")
         tifffile.imwrite(tmp_path / "a.tif", stack, compression="zlib", metadata={"axes": "ZYX"})
-        assert read(tmp_path / "a.tif").data.chunks[0][0] == together
+        assert read(tmp_path / "a.tif").data.chunksize[0] == together
 
 
 def test_ome_units_and_overrides(tmp_path: Path) -> None:

@@ -49,20 +49,28 @@ def read_tiff(path: Path) -> Volume:
             ) from error
         array = zarr.open_array(series.aszarr(level=0), mode="r")
         on_error.pop_all()  # the lazy array keeps the file open
-    # several small planes at once: reading each by itself takes longer than unpacking it
-    chunks = da.core.normalize_chunks(
-        ("auto",) * (array.ndim - 2) + array.chunks[-2:],
-        shape=array.shape,
-        limit=_AT_ONCE,
-        dtype=array.dtype,
-        previous_chunks=array.chunks,
+    volume = Volume(
+        da.from_array(array, chunks=_blocks(array), name=False), axes=series.axes.lower()
     )
-    volume = Volume(da.from_array(array, chunks=chunks, name=False), axes=series.axes.lower())
     if tif.is_ome and tif.ome_metadata:
         return _with_ome(volume, tif.ome_metadata)
     if tif.is_imagej:
         return volume.replace(spacing=_imagej_spacing(tif))
     return volume
+
+
+def _blocks(array: Any) -> tuple[int, ...]:
+    """Return the size of what is read at once: as many whole planes as are small together.
+
+    Reading each by itself takes longer than unpacking it. Planes that are large by themselves are
+    read by the file's own tiles or strips.
+    """
+    plane = int(np.prod(array.shape[-2:])) * array.dtype.itemsize
+    if plane > _AT_ONCE:
+        return tuple(array.chunks)
+    *leading, y, x = array.shape
+    depth = [min(leading.pop(), _AT_ONCE // max(plane, 1))] if leading else []
+    return (*[1] * len(leading), *depth, y, x)
 
 
 @contextmanager
