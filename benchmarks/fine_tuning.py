@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, nargs="+", default=[2, 5, 10])
     parser.add_argument("--volumes", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--model", default="specimen-v2")
+    parser.add_argument("--model", default="specimen-v3")
     parser.add_argument("--modality", default="transmission")
     parser.add_argument("--out", type=Path, default=Path("fine-tuning"))
     options = parser.parse_args()

@@ -42,12 +42,12 @@ def test_a_new_model_is_known_to_the_stain_panel_whenever_it_opens(
 
     viewer = make_napari_viewer_proxy()
     _, bench = viewer.window.add_plugin_dock_widget("napari-llcm", "Virtual staining (LLCM)")
-    remember("stain", model="specimen-v2")
+    remember("stain", model="specimen-v3")
     session = session_of(viewer)
     session.add_model("small")  # before the Stain panel is made
     combo = bench.show_panel("Stain").form.model.combo
     assert combo.currentData() == "small"
-    combo.setCurrentIndex(combo.findData("specimen-v2"))
+    combo.setCurrentIndex(combo.findData("specimen-v3"))
     session.add_model("small")
     assert combo.currentData() == "small"
 
