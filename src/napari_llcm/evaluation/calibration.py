@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.confidence import Calibrator, ConfidenceModel
+from ..models.confidence import Calibrator, ConfidenceModel, ReliabilityBin
 from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
 from ..volumes import Pair, Volume
 from .reliability import reliability, scores
@@ -129,6 +129,7 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
         )
     compared: dict[str, dict[str, float]] = {}
     chosen: tuple[str, tuple[str, ...], int] | None = None
+    bins: tuple[ReliabilityBin, ...] = ()
     for name, features, views in ESTIMATORS:
         if not all(f in m.features for m in nuclei for f in features):
             continue
@@ -138,9 +139,8 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
             chosen is None
             or compared[name]["log_loss"] < (1 - _WORTH) * (compared[chosen[0]]["log_loss"])
         ):
-            chosen = (name, features, views)
+            chosen, bins = (name, features, views), reliability(found, real)
     assert chosen is not None
-    bins = reliability(_left_out(nuclei, chosen[1]), real)
     where = np.concatenate([m.real for m in faint])
     missed = None
     if min(where.sum(), (~where).sum()) >= _FEWEST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..events import Event, Finished, Job, ShouldStop, Started, UserError, relay
 from ..volumes import Volume
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from ..models import ModelBundle
     from ..nuclei import Segmenter
+    from ..nuclei.confidence import Table
 
 
 def confident(
-    found: Any,
+    found: Table,
     qpi: Volume,
     virtual: Volume,
     model: ModelBundle,
@@ -24,7 +25,7 @@ def confident(
     text: str = "",
     *,
     should_stop: ShouldStop | None = None,
-) -> Generator[Event, None, Any]:
+) -> Generator[Event, None, Table | None]:
     """Add the confidence of each virtual nucleus to a table, where the model is calibrated.
 
     Parameters

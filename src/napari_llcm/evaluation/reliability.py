@@ -19,8 +19,7 @@ def calibration_error(probability: np.ndarray, real: np.ndarray) -> float:
     al. 2015); bins of equal counts, as most nuclei are near certain and equal widths would leave
     bins empty.
     """
-    bins = reliability(probability, real)
-    return sum(b.nuclei * abs(b.said - b.real) for b in bins) / max(len(probability), 1)
+    return _gap(reliability(probability, real))
 
 
 def scores(probability: np.ndarray, real: np.ndarray) -> dict[str, float]:
@@ -65,17 +64,21 @@ def draw_reliability(path: Path, bins: Sequence[ReliabilityBin]) -> Path:
     axis.plot([0, 1], [0, 1], color="0.7", lw=1)
     said, share = [b.said for b in bins], [b.real for b in bins]
     axis.errorbar(said, share, error, marker="o", ls="", capsize=3)
-    nuclei = sum(b.nuclei for b in bins)
-    gap = sum(b.nuclei * abs(b.said - b.real) for b in bins) / max(nuclei, 1)
     axis.set(
         xlabel="confidence that was said",
         ylabel="share that is real",
-        title=f"ECE {gap:.3f}, {nuclei} nuclei",
+        title=f"ECE {_gap(bins):.3f}, {sum(b.nuclei for b in bins)} nuclei",
         xlim=(0, 1.02),
         ylim=(0, 1.02),
     )
     figure.savefig(path, dpi=110)
     return path
+
+
+def _gap(bins: Sequence[ReliabilityBin]) -> float:
+    """Return the mean distance of what was said from what is real, over the nuclei of all bins."""
+    total = sum(b.nuclei * abs(b.said - b.real) for b in bins)
+    return total / max(sum(b.nuclei for b in bins), 1)
 
 
 def _groups(probability: np.ndarray) -> list[np.ndarray]:
