@@ -53,20 +53,20 @@ def job(pairs: Path, out: Path, steps: int) -> TrainJob:
     )
 
 
-def child(job: TrainJob, path: Path) -> subprocess.Popen[str]:
+def child(job: TrainJob, path: Path, stdin: int = subprocess.PIPE) -> subprocess.Popen[str]:
     save_job(job, path)
     command = [sys.executable, "-m", "napari_llcm", "train", str(path), "--events", "-"]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe, text=True)
 
 
-@pytest.mark.parametrize("how", ["line", "close"])
-def test_a_child_stops_and_keeps_when_told_and_when_its_input_closes(
+@pytest.mark.parametrize("how", ["line", "close", "unread"])
+def test_a_child_stops_and_keeps_when_told_and_when_nobody_listens(
     pairs: Path, tmp_path: Path, how: str
 ) -> None:
-    with child(job(pairs, tmp_path / "run", 100_000), tmp_path / "job.yaml") as process:
+    stdin = subprocess.DEVNULL if how == "unread" else subprocess.PIPE
+    with child(job(pairs, tmp_path / "run", 100_000), tmp_path / "job.yaml", stdin) as process:
         assert process.stdout is not None
-        assert process.stdin is not None
         for line in process.stdout:
             if '"consistency.pt"' in line or "consistency.pt" in line:
                 break
@@ -74,10 +74,12 @@ def test_a_child_stops_and_keeps_when_told_and_when_its_input_closes(
         with pytest.raises(UserError, match="right now"):
             result_of(train(job(pairs, tmp_path / "run", 1), resume=True))
         if how == "line":
+            assert process.stdin is not None
             process.stdin.write("stop\n")
             process.stdin.flush()
         else:  # as if napari was killed: nobody listens any more either
-            process.stdin.close()
+            if process.stdin is not None:
+                process.stdin.close()
             process.stdout.close()
         assert process.wait(20) == 0
     run = read_run(tmp_path / "run")

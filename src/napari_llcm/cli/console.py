@@ -72,7 +72,7 @@ def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Fi
     """
     finished = Finished()
     with StopOnInterrupt() as stop:
-        listener = Lines() if as_json else _Bar()
+        listener = Lines(stop.ask) if as_json else _Bar()
         if as_json:
             watch_input(stop.ask)
         with listener:

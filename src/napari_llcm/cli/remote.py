@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -17,7 +18,16 @@ _GONE = 3  # exit code
 
 
 class Lines:
-    """Prints each event as one line of JSON."""
+    """Prints each event as one line of JSON.
+
+    Parameters
+    ----------
+    gone : callable
+        Called once nobody reads them any more.
+    """
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone = gone
 
     def __enter__(self) -> Lines:
         return self
@@ -38,10 +48,13 @@ class Lines:
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
-        except (BrokenPipeError, ValueError):
-            # The listener is gone. The job saves what it has (`watch_input` asks it to), and its
-            # run folder keeps the events.
+        except (OSError, ValueError) as error:
+            # closed by the reader, which Windows calls an invalid argument, or by this program
+            if getattr(error, "errno", None) not in (None, errno.EPIPE, errno.EINVAL):
+                raise
+            # The job saves what it has, and its run folder keeps the events.
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            self._gone()
 
 
 def watch_input(stop: Callable[[], None]) -> None:
