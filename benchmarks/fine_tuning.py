@@ -1,10 +1,11 @@
 """How soon a fine-tuned model is good on a new kind of sample, against one trained from scratch.
 
-    python benchmarks/fine_tuning.py --minutes 2 5 10 --out fine-tuning
+    python benchmarks/fine_tuning.py --minutes 2 5 --scratch-minutes 5 20 --out fine-tuning
 
 Specimens of another kind (other spacing, smaller nuclei on the grid, other contrast): 1, 2 and 4
-volumes to train on, 3 held out. For each number and each time: a fine-tune of the shipped model and
-a training from scratch. Writes OUT/fine_tuning.json and fine_tuning.png.
+volumes to train on, 3 held out. For each number and each time a fine-tune of the shipped model, and
+a training from scratch on the most volumes. The same command goes on after an interruption. Writes
+OUT/fine_tuning.json and fine_tuning.png.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _TRAIN_SEED, _TEST_SEED = 500_000, 9_400_000
 def main() -> None:
     """Train, judge, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, nargs="+", default=[2, 5, 10])
+    parser.add_argument("--minutes", type=float, nargs="+", default=[2, 5])
+    parser.add_argument("--scratch-minutes", type=float, nargs="+", default=[5, 20])
     parser.add_argument("--volumes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--model", default="specimen-v3")
     parser.add_argument("--modality", default="transmission")
@@ -41,30 +43,29 @@ def main() -> None:
     segmenter = make_segmenter()
     before = _judge(options.out / "as-it-is", test, options.model, segmenter)
     figures.append({"volumes": 0, "minutes": 0.0, "start": options.model, **before})
-    for count in options.volumes:
+    plan = [(options.model, n, m) for n in options.volumes for m in options.minutes]
+    plan += [("scratch", max(options.volumes), m) for m in options.scratch_minutes]
+    for start, count, minutes in plan:
         pairs = options.out / "data" / f"train-{count}"
         _specimens(pairs, count, _TRAIN_SEED, options.modality)
-        for minutes in options.minutes:
-            for start in (options.model, None):
-                name = f"{start or 'scratch'}-{count}-{minutes:g}"
-                job = make_job(
-                    "full",
-                    pairs=[pairs],
-                    out=options.out / name / "run",
-                    init=start,
-                    # the latent space is kept: what maps to it is what a new sample changes
-                    phase="consistency" if start else "all",
-                    max_minutes=minutes,
-                    validation_share=0.0,
-                )
-                if not (job.out / "model").exists():
-                    result_of(train(job, resume=(job.out / "job.yaml").exists()))
-                row = _judge(options.out / name, test, str(job.out), segmenter)
-                figures.append(
-                    {"volumes": count, "minutes": minutes, "start": start or "scratch", **row}
-                )
-                print(json.dumps(figures[-1]), flush=True)
-                (options.out / "fine_tuning.json").write_text(json.dumps(figures, indent=2))
+        folder = options.out / f"{start}-{count}-{minutes:g}"
+        job = make_job(
+            "full",
+            pairs=[pairs],
+            out=folder / "run",
+            init=None if start == "scratch" else start,
+            # the latent space is kept: what maps to it is what a new sample changes
+            phase="all" if start == "scratch" else "consistency",
+            max_minutes=minutes,
+            validation_share=0.0,
+        )
+        if not (folder / "complete").exists():
+            result_of(train(job, resume=(job.out / "job.yaml").exists()))
+            (folder / "complete").touch()
+        row = _judge(folder, test, str(job.out), segmenter)
+        figures.append({"volumes": count, "minutes": minutes, "start": start, **row})
+        print(json.dumps(figures[-1]), flush=True)
+        (options.out / "fine_tuning.json").write_text(json.dumps(figures, indent=2))
     _draw(options.out / "fine_tuning.png", figures)
 
 
@@ -86,16 +87,17 @@ def _judge(out: Path, test: Path, model: str, segmenter: Any) -> dict[str, float
 def _draw(path: Path, figures: list[dict[str, Any]]) -> None:
     from matplotlib.figure import Figure
 
-    counts = sorted({f["volumes"] for f in figures if f["volumes"]})
-    figure = Figure(figsize=(3.6 * len(counts), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-    for axis, count in zip(axes, counts, strict=True):
-        for start in dict.fromkeys(f["start"] for f in figures):
-            rows = [f for f in figures if f["start"] == start and f["volumes"] in (0, count)]
-            axis.plot([f["minutes"] for f in rows], [f["f1"] for f in rows], "o-", label=start)
-        axis.set(title=f"{count} volume(s)", xlabel="minutes", ylim=(0, 1))
-    axes[0].set_ylabel("F1 on held-out volumes")
-    axes[-1].legend(frameon=False, title="start from")
+    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    axis = figure.subplots()
+    before, rest = figures[0], figures[1:]
+    for start, count in dict.fromkeys((f["start"], f["volumes"]) for f in rest):
+        rows = [f for f in rest if (f["start"], f["volumes"]) == (start, count)]
+        rows = rows if start == "scratch" else [before, *rows]
+        name = f"{start}, {count} volume{'s' * (count > 1)}"
+        style = "s--" if start == "scratch" else "o-"
+        axis.plot([f["minutes"] for f in rows], [f["f1"] for f in rows], style, label=name)
+    axis.set(xlabel="minutes of training", ylabel="F1 on held-out volumes", ylim=(0, 1))
+    axis.legend(frameon=False, title="start from")
     figure.savefig(path, dpi=110)
 
 
