@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Labels, Layer
+from qtpy.QtCore import Qt
 
 from napari_llcm.gui.check import CheckPanel
 from napari_llcm.gui.layers import as_layers
@@ -99,6 +100,28 @@ def test_a_click_and_the_keys_fly_to_a_nucleus(
     panel.step(1)
     panel.step(-1)
     assert key_of(panel.table.current()) == key_of(before)
+
+
+def test_a_click_in_the_image_chooses_the_row_and_leaves_the_view(
+    panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    run(panel, qtbot)
+    spacing = np.asarray(specimen.labels.spacing)
+    inside = np.argwhere(specimen.labels.numpy() == 2)
+    voxel = inside[len(inside) // 2]
+    world = voxel * spacing + ORIGIN
+    viewer.dims.set_point(0, world[0])
+    viewer.camera.center = tuple(world)
+    viewer.camera.zoom = 4
+    before = tuple(viewer.camera.center)
+    canvas = viewer.window._qt_viewer.canvas.native
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton)  # in its middle
+    row = panel.table.current()
+    assert row is not None
+    assert row["id"] == 2
+    z, y, x = voxel
+    assert panel.overlay.painted.colour_at(z, y, x) == "#FFFFFF"
+    assert tuple(viewer.camera.center) == pytest.approx(before)
 
 
 def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any) -> None:

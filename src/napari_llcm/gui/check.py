@@ -199,6 +199,13 @@ class CheckPanel(QWidget):
         self._flight.to(self.overlay.place(row, self.result.stain_labels), width)
         self.overlay.choose(row)
 
+    def _choose(self, key: tuple[str, int]) -> None:
+        """Show the row of a nucleus that was clicked in the image; the view stays where it is."""
+        self.table.select(key, tell=False)
+        row = self.table.current()
+        if row is not None and key_of(row) == key and self.overlay is not None:
+            self.overlay.choose(row)
+
     def step(self, by: int) -> None:
         """Go to the next or previous nucleus of the filter; where all are shown, missed one.
 
@@ -231,7 +238,7 @@ class CheckPanel(QWidget):
         result, painted = event.value
         self.result, self._rows = result, list(result.table)
         compared = isinstance(result, Comparison)
-        self.overlay = Overlay(self._viewer, self._stack, painted)
+        self.overlay = Overlay(self._viewer, self._stack, painted, self._choose)
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)
         self.filter.setCurrentIndex(0)

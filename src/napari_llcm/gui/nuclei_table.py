@@ -156,7 +156,10 @@ class NucleiTable(QTableView):
         self.setSortingEnabled(True)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setToolTip("Click a nucleus to fly there; arrow keys go from one to the next.")
+        self.setToolTip(
+            "Click a nucleus to fly there; arrow keys go from one to the next. A click on a nucleus "
+            "in the image shows its row."
+        )
         self.setMinimumHeight(180)
         self.setAlternatingRowColors(False)
         self.setStyleSheet(

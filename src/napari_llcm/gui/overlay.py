@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .verdicts import CHOSEN, colour_of, key_of
 from .view import undisturbed
 
 NAME = "nuclei (check)"
+_STILL = 4  # pixels that the mouse may move between press and release of a click
 
 
 class Overlay:
@@ -28,6 +29,8 @@ class Overlay:
         The layer that was checked; the overlay lies exactly on it.
     painted : Painted
         The nuclei.
+    clicked : callable
+        Called with image and label of a nucleus that was clicked in the (2D) view.
 
     Attributes
     ----------
@@ -35,8 +38,15 @@ class Overlay:
         The layer, once something was shown.
     """
 
-    def __init__(self, viewer: Any, stack: LayerStack, painted: Painted) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        stack: LayerStack,
+        painted: Painted,
+        clicked: Callable[[tuple[str, int]], None],
+    ) -> None:
         self._viewer, self._stack, self.painted = viewer, stack, painted
+        self._clicked = clicked
         self._colours: dict[int, str] = {}
         self._chosen: int | None = None
         self.layer: Any = None
@@ -68,6 +78,8 @@ class Overlay:
         """Take the layer out of the viewer."""
         if self.layer is not None and self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
+        if self._click in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._click)
         self.layer = None
 
     def place(self, row: Row, volume: Volume) -> np.ndarray:
@@ -89,6 +101,24 @@ class Overlay:
         here = np.asarray(layer.world_to_data(np.asarray(self._viewer.dims.point)))
         point = [voxel.get(axis, here[i]) for i, axis in enumerate(self._stack.axes)]
         return np.asarray(layer.data_to_world(point))
+
+    def _click(self, viewer: Any, event: Any) -> Generator[None, None, None]:
+        """Tell which nucleus was clicked; a press that moves drags the view instead."""
+        pressed = np.asarray(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        moved = np.abs(np.asarray(event.pos) - pressed).max() > _STILL
+        if moved or event.button != 1 or viewer.dims.ndisplay != 2 or not self._visible():
+            return
+        voxel = np.round(self._stack.layer.world_to_data(event.position)).astype(int)
+        z, y, x = (int(voxel[self._stack.axes.index(axis)]) for axis in "zyx")
+        inside = all(0 <= i < n for i, n in zip((z, y, x), self._stack.shape, strict=True))
+        if inside and (key := self.painted.key_at(z, y, x)):
+            self._clicked(key)
+
+    def _visible(self) -> bool:
+        return self.layer in self._viewer.layers and bool(self.layer.visible)
 
     def _paint(self) -> None:
         colours = dict(self._colours)
@@ -114,3 +144,5 @@ class Overlay:
         self.layer.editable = False
         with undisturbed(self._viewer):
             self._viewer.add_layer(self.layer)
+        if self._click not in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.append(self._click)
