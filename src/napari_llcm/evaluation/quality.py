@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.config import METHODS, Method
+from ..models.config import LATENT_METHODS, METHODS, Method
 from ..volumes import Pair, find_pairs
 from .evaluating import prepare_folder
 from .judging import Remembering, judge_all
@@ -164,19 +164,17 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
     }
     vae = benchmark.out / "runs" / "vae"
     jobs: dict[str, TrainJob] = {}
-    if any(m != "pix2pix" for m in benchmark.methods):
+    if set(benchmark.methods) & set(LATENT_METHODS):
         minutes = benchmark.minutes * VAE_SHARE
         jobs["vae"] = make_job(
             "full", **common, out=vae, phase="vae", max_minutes=minutes, name="vae"
         )
     for method in benchmark.methods:
         fields = {**common, "out": benchmark.out / "runs" / method, "name": method}
-        if method == "pix2pix":
-            fields |= {"phase": "pix2pix", "max_minutes": benchmark.minutes}
-        else:
-            phase = "consistency" if method == "llcm" else method
-            minutes = benchmark.minutes * (1 - VAE_SHARE)
-            fields |= {"phase": phase, "init": str(vae), "max_minutes": minutes}
+        fields["phase"] = "consistency" if method == "llcm" else method
+        fields["max_minutes"] = benchmark.minutes
+        if method in LATENT_METHODS:
+            fields |= {"init": str(vae), "max_minutes": benchmark.minutes * (1 - VAE_SHARE)}
         jobs[method] = make_job("full", **fields, method=method)
     return jobs
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..models.config import LATENT_METHODS
 from ..nuclei.table import strata
 from ..volumes import Pair
 from .evaluating import write_json
@@ -123,7 +124,7 @@ def _training(model: ModelBundle, vae: ModelBundle | None) -> dict[str, Any]:
     voxels = int(np.prod(job.get("patch", (0,)))) * job.get("crops", 0)
     runs = [made]
     unused = ("autoencoder.encoder.", "latent_")
-    if model.info.kind != "pix2pix" and vae is not None:
+    if model.info.kind in LATENT_METHODS and vae is not None:
         runs.append(vae.info.provenance)
     steps = [v for run in runs for k, v in run.items() if k.endswith("_steps") and "skip" not in k]
     weights = model.networks.state_dict().items()

@@ -157,8 +157,8 @@ class NucleiTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setToolTip(
-            "Click a nucleus to fly there; arrow keys go from one to the next. A click on a nucleus "
-            "in the image shows its row."
+            "Click a nucleus to fly there; arrow keys go from one to the next. A click on a "
+            "nucleus in the image shows its row."
         )
         self.setMinimumHeight(180)
         self.setAlternatingRowColors(False)

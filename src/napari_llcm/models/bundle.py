@@ -18,7 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..events import UserError
 from .confidence import ConfidenceModel
-from .config import ConsistencyConfig, DiffusionConfig, Method, NetworkConfig, ResShiftConfig
+from .config import (
+    LATENT_METHODS,
+    ConsistencyConfig,
+    DiffusionConfig,
+    Method,
+    NetworkConfig,
+    ResShiftConfig,
+)
 from .normalise import Scaling
 
 if TYPE_CHECKING:
@@ -53,7 +60,7 @@ class ModelInfo(BaseModel):
     @property
     def local(self) -> bool:
         """True where staining can go tile by tile without seams."""
-        return self.kind != "pix2pix" and self.network.local
+        return self.kind in LATENT_METHODS and self.network.local
 
     def steps(self, wanted: int | None = None) -> int:
         """Return the number of sampler steps: the method's own where none are wanted.

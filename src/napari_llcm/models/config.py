@@ -10,6 +10,7 @@ Factor = tuple[int, int, int]
 # what a model is trained to do; all but pix2pix share the networks of `StainerNetworks`
 Method = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
 METHODS: tuple[Method, ...] = get_args(Method)
+LATENT_METHODS = tuple(m for m in METHODS if m != "pix2pix")  # those with an autoencoder
 
 
 class NetworkConfig(BaseModel):

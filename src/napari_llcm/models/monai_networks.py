@@ -45,8 +45,8 @@ class MonaiAutoencoder(Autoencoder):
         mean, std = self.net.encode(x)
         return mean, 2 * std.clamp_min(1e-6).log()
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the volume of a latent."""
+    def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Return the volume of a latent; it takes no skip."""
         return self.net.decode(z)
 
 

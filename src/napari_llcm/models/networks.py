@@ -50,9 +50,6 @@ class Encoder(nn.Sequential):
         self.halo = _per_axis(_encoder_reach, level_strides(factor))
 
 
-_AFTER_SKIP = 5  # layers of the decoder: a block, norm, SiLU, convolution and pixel shuffle
-
-
 class Decoder(nn.Sequential):
     """Latent (B, C, z, y, x) to volume (B, 1, z·f, y·f, x·f).
 
@@ -65,6 +62,7 @@ class Decoder(nn.Sequential):
         layers: list[nn.Module] = [nn.Conv3d(inputs, last, 3, padding=1), ResBlock(last, last)]
         for stride, before, after in zip(strides[::-1], widths[:0:-1], widths[-2::-1], strict=True):
             layers += [ResBlock(before, before), _Up(before, after, stride)]
+        joins = len(layers)
         layers += [
             ResBlock(widths[0], widths[0]),
             ChannelNorm(widths[0]),
@@ -73,6 +71,7 @@ class Decoder(nn.Sequential):
             DepthToSpace(stem),
         ]
         super().__init__(*layers)
+        self._joins = joins
         self.halo = _per_axis(_decoder_reach, level_strides(factor))
 
     def forward(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
@@ -82,7 +81,7 @@ class Decoder(nn.Sequential):
         """
         h = z
         for index, layer in enumerate(self):
-            if skip is not None and index == len(self) - _AFTER_SKIP:
+            if skip is not None and index == self._joins:
                 h = h + skip
             h = layer(h)
         return h
@@ -143,8 +142,8 @@ class Autoencoder(nn.Module):
         """Return mean and log variance (B, C, z, y, x) of the latent of x (B, 1, Z, Y, X)."""
         raise NotImplementedError
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x)."""
+    def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x); `skip` as in `Decoder`."""
         raise NotImplementedError
 
 

@@ -60,9 +60,8 @@ class StainerNetworks(nn.Module):
         `qpi` (B, 1, Z, Y, X), standardised, is used where the decoder has a skip.
         """
         z = latent.float() * self.latent_std + self.latent_mean
-        if qpi is None or not isinstance(self.autoencoder, LocalAutoencoder):
-            return self.autoencoder.decode(z)
-        return self.autoencoder.decode(z, self.skip(qpi) if self.network.decoder_skip else None)
+        skip = self.skip(qpi) if self.network.decoder_skip and qpi is not None else None
+        return self.autoencoder.decode(z, skip)
 
 
 def _autoencoder(network: NetworkConfig) -> Autoencoder:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ..models.config import Method
 from ..models.pix2pix import make_discriminator
 from . import losses, rivals
 
@@ -69,8 +68,3 @@ def make_objective(phase: Phase, networks: StainerNetworks, job: TrainJob) -> Ob
     if networks.network.decoder_skip:
         modules["skip"] = networks.skip
     return Objective(_LATENT[phase], modules)
-
-
-def uses_autoencoder(method: Method) -> bool:
-    """Return whether a method works in the latent space."""
-    return method != "pix2pix"

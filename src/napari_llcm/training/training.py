@@ -26,6 +26,7 @@ from ..events import (
 )
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, load_bundle, save_bundle
+from ..models.config import LATENT_METHODS
 from ..models.device import autocast, memory_in_use, pick_device
 from ..models.library import find_model
 from ..models.stainer import StainerNetworks
@@ -34,7 +35,7 @@ from .config import Phase, TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
 from .making_pairs import looked_at
-from .objectives import make_objective, uses_autoencoder
+from .objectives import make_objective
 from .run_folder import RunFolder
 from .state import PhaseState
 from .validation import Judge, Validator
@@ -249,7 +250,7 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     networks = StainerNetworks(bundle.info.network, job.consistency, job.method)
     known = bundle.networks.state_dict()
     if bundle.info.kind != job.method:
-        if not all(map(uses_autoencoder, (job.method, bundle.info.kind))):
+        if not {job.method, bundle.info.kind} <= set(LATENT_METHODS):
             raise UserError(
                 f"A {job.method} model cannot start from {bundle.info.name}, "
                 f"a {bundle.info.kind} model."
