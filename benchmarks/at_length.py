@@ -24,6 +24,7 @@ from napari_llcm.evaluation.judging import VARIANTS, Remembering, judge_all, loa
 from napari_llcm.evaluation.statistics import pooled
 from napari_llcm.events import Notice, result_of
 from napari_llcm.models import find_model, load_bundle, save_bundle
+from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.nuclei import make_segmenter
 from napari_llcm.training import make_job, train
 from napari_llcm.volumes import find_pairs
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, nargs="+", required=True)
     parser.add_argument("--test", type=Path, nargs="+", required=True)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--model", default="specimen-v3")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--methods", nargs="+", default=["llcm", "regression", "diffusion"])
     parser.add_argument("--out", type=Path, default=Path("at-length"))
     options = parser.parse_args()

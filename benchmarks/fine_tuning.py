@@ -17,6 +17,7 @@ from typing import Any
 
 from napari_llcm.evaluation import evaluate
 from napari_llcm.events import result_of
+from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.nuclei import make_segmenter
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import make_job, train
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[2, 5])
     parser.add_argument("--scratch-minutes", type=float, nargs="+", default=[5, 20])
     parser.add_argument("--volumes", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--model", default="specimen-v3")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--modality", default="transmission")
     parser.add_argument("--out", type=Path, default=Path("fine-tuning"))
     options = parser.parse_args()

@@ -9,6 +9,7 @@ import pytest
 
 from napari_llcm.gui.settings import Preferences, preferences, recall, remember
 from napari_llcm.gui.workbench import PANELS
+from napari_llcm.models.library import DEFAULT_MODEL
 
 pytestmark = pytest.mark.usefixtures("screen")
 ROOT = Path(__file__).parents[2]
@@ -42,12 +43,12 @@ def test_a_new_model_is_known_to_the_stain_panel_whenever_it_opens(
 
     viewer = make_napari_viewer_proxy()
     _, bench = viewer.window.add_plugin_dock_widget("napari-llcm", "Virtual staining (LLCM)")
-    remember("stain", model="specimen-v3")
+    remember("stain", model=DEFAULT_MODEL)
     session = session_of(viewer)
     session.add_model("small")  # before the Stain panel is made
     combo = bench.show_panel("Stain").form.model.combo
     assert combo.currentData() == "small"
-    combo.setCurrentIndex(combo.findData("specimen-v3"))
+    combo.setCurrentIndex(combo.findData(DEFAULT_MODEL))
     session.add_model("small")
     assert combo.currentData() == "small"
 
