@@ -107,6 +107,7 @@ def _job(
         vae_phase=steps,
         consistency_phase=steps,
         crops=1,
+        validations=1,
         tensorboard=False,
         **changes,
     )
