@@ -1,8 +1,10 @@
-"""How much of the networks' bare speed a staining job keeps.
+"""How much of the networks' bare speed a staining job keeps, and how fast the rivals stain.
 
 For each volume size: voxels per second of the three networks on one tile, without anything
 around them, and of a whole staining job (reading, checking, scaling, tiles with halo, noise,
-output in memory). Both in turns in the same run, so that a loaded machine slows both alike.
+output in memory). Then the whole job by each method, against one step of the LLCM. What is compared
+runs in turns in the same run, so that a loaded machine slows all alike. Speed does not depend on
+the weights: no network is trained.
 
     python benchmarks/staining_speed.py --size 48,192,192 --size 13,1024,1024
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from rich.table import Table
 
 from napari_llcm.events import result_of
 from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
+from napari_llcm.models.config import Method
 from napari_llcm.models.consistency import refine
 from napari_llcm.models.device import autocast, pick_device, precision
 from napari_llcm.models.normalise import Scaling
@@ -40,11 +43,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     device = pick_device(options.device)
-    config = NetworkConfig()
-    networks = StainerNetworks(config, ConsistencyConfig()).eval().to(device)
-    networks.to(memory_format=torch.channels_last_3d)  # as a staining job does
-    info = ModelInfo(name="untrained", network=config, dapi=Scaling(low=0, high=1))
-    model = ModelBundle(info, networks, "benchmark")
+    model = _untrained("llcm", device)
     tiling = None
     if options.tile or options.block:
         tiling = Tiling(
@@ -54,8 +53,7 @@ def main() -> None:
     table = Table("volume", "tiles", "bare Mvoxel/s", "job Mvoxel/s", "job / bare")
     for text in options.size or ["48,192,192", "13,512,512"]:
         shape = _size(text)
-        data = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        volume = Volume(data, name="noise")
+        volume = _noise(shape)
         results: list[dict[str, float]] = []
 
         def job() -> None:
@@ -64,7 +62,8 @@ def main() -> None:
                 lambda e: results.append(e.result) if e.kind == "finished" else None,  # noqa: B023
             )
 
-        bare, whole = _in_turns(lambda: _bare(networks, device), job, options.repeats, device)
+        works = [lambda: _bare(model.networks, device), job]
+        bare, whole = _in_turns(works, options.repeats, device)
         speeds = np.prod(BARE) / bare / 1e6, np.prod(shape) / whole / 1e6
         table.add_row(
             text,
@@ -75,6 +74,41 @@ def main() -> None:
     console = Console()
     console.print(f"{device}, {precision(device)}, {torch.get_num_threads()} threads")
     console.print(table)
+    console.print(_rivals(device, options.repeats))
+
+
+def _rivals(device: torch.device, repeats: int) -> Table:
+    """Return the seconds that each method takes for the same volume."""
+    volume = _noise(BARE)
+    methods: list[tuple[Method, int | None]] = [
+        ("llcm", 1), ("llcm", 2), ("llcm", 4), ("regression", None), ("pix2pix", None),
+        ("resshift", None), ("diffusion", 20), ("diffusion", 50),
+    ]  # fmt: skip
+    models = {method: _untrained(method, device) for method, _ in methods}
+
+    def work(method: Method, steps: int | None) -> Callable[[], None]:
+        return lambda: result_of(stain(volume, models[method], device=str(device), steps=steps))
+
+    seconds = _in_turns([work(*chosen) for chosen in methods], repeats, device)
+    table = Table("method", "steps", "s / megavoxel", "of one LLCM step")
+    for (method, steps), taken in zip(methods, seconds, strict=True):
+        count = models[method].info.steps(steps)
+        each = taken / np.prod(BARE) * 1e6
+        table.add_row(method, str(count), f"{each:.2f}", f"{taken / seconds[0]:.1f}")
+    return table
+
+
+def _untrained(method: Method, device: torch.device) -> ModelBundle:
+    config = NetworkConfig()
+    networks = StainerNetworks(config, ConsistencyConfig(), method).eval().to(device)
+    networks.to(memory_format=torch.channels_last_3d)  # as a staining job does
+    info = ModelInfo(name=method, kind=method, network=config, dapi=Scaling(low=0, high=1))
+    return ModelBundle(info, networks, "benchmark")
+
+
+def _noise(shape: tuple[int, int, int]) -> Volume:
+    data = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    return Volume(data, name="noise")
 
 
 @torch.inference_mode()
@@ -90,19 +124,19 @@ def _bare(networks: StainerNetworks, device: torch.device) -> None:
 
 
 def _in_turns(
-    one: Callable[[], None], other: Callable[[], None], repeats: int, device: torch.device
-) -> tuple[float, float]:
+    works: Sequence[Callable[[], None]], repeats: int, device: torch.device
+) -> list[float]:
     """Return the shortest seconds of each, measured in turns after one warm-up."""
-    seconds: list[list[float]] = [[], []]
+    seconds: list[list[float]] = [[] for _ in works]
     for i in range(repeats + 1):
-        for work, times in zip((one, other), seconds, strict=True):
+        for work, times in zip(works, seconds, strict=True):
             start = time.perf_counter()
             work()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             if i:
                 times.append(time.perf_counter() - start)
-    return min(seconds[0]), min(seconds[1])
+    return [min(times) for times in seconds]
 
 
 def _size(text: str) -> tuple[int, int, int]:
