@@ -101,7 +101,7 @@ def test_calibrating_a_model_keeps_the_confidence_in_its_bundle(
     # the shipped model has hardly seen transmission, so it makes up enough nuclei to learn from
     size, seed = (24, 96, 96), 700
     pairs = tmp_path / "pairs"
-    result_of(write_specimens(pairs, 10, size, seed, "varied", modality="transmission"))
+    result_of(write_specimens(pairs, 14, size, seed, "varied", modality="transmission"))
     arguments = ["model", "calibrate", str(model), "--pairs", str(pairs)]
     diagram = tmp_path / "reliability.png"
     arguments += ["--segmenter", "classical", "--device", "cpu", "--diagram", str(diagram)]
