@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_llcm.evaluation.judging import Remembering, judge_all, load_judged
+from napari_llcm.evaluation.quality import VAE_SHARE
 from napari_llcm.evaluation.statistics import pooled
 from napari_llcm.events import Notice, result_of
 from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
@@ -49,7 +50,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "decoder with a skip from the phase": {"network": NetworkConfig(decoder_skip=True)},
     "linear intensity": {"root": False},
 }
-_VAE_SHARE = 0.3  # of the minutes
 _FIGURES = ("recall", "precision", "f1", "detection_recall")
 _IMAGE = ("psnr", "spectral_distance")
 
@@ -72,8 +72,8 @@ def main() -> None:
         # the objective alone is changed: the autoencoder is that of the model as shipped
         own = {"network", "root"} & set(changes)
         vae_folder = folder if own else options.out
-        vae = _job(options, vae_folder / "vae", "vae", _VAE_SHARE, changes if own else {})
-        job = _job(options, folder / "run", "consistency", 1 - _VAE_SHARE, changes)
+        vae = _job(options, vae_folder / "vae", "vae", VAE_SHARE, changes if own else {})
+        job = _job(options, folder / "run", "consistency", 1 - VAE_SHARE, changes)
         job.init = str(vae.out)
         for part in (vae, job):
             if not (part.out / "complete").exists():
