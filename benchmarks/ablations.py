@@ -26,7 +26,7 @@ from napari_llcm.evaluation.statistics import pooled
 from napari_llcm.events import Notice, result_of
 from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
 from napari_llcm.nuclei import make_segmenter
-from napari_llcm.training import TrainJob, make_job, train
+from napari_llcm.training import TrainJob, make_job, train_or_go_on
 from napari_llcm.volumes import Pair, find_pairs
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "ECT, direct term 0": {"consistency": {"direct_weight": 0.0}},
     "ECT, direct term 0.1": {"consistency": {"direct_weight": 0.1}},
+    "ECT from the first step on": {"consistency": {"consistency_start": 0.0}},
     "decoder with a skip from the phase": {"network": NetworkConfig(decoder_skip=True)},
     "linear intensity": {"root": False},
 }
@@ -76,9 +77,7 @@ def main() -> None:
         job = _job(options, folder / "run", "consistency", 1 - VAE_SHARE, changes)
         job.init = str(vae.out)
         for part in (vae, job):
-            if not (part.out / "complete").exists():
-                result_of(train(part, resume=(part.out / "job.yaml").exists()), _say)
-                (part.out / "complete").touch()
+            result_of(train_or_go_on(part), _say)
         model = load_bundle(job.out / "model")
         judging = judge_all(
             folder, {"vae": model, "llcm": model}, {"test": pairs}, segmenter, "auto", None

@@ -27,7 +27,7 @@ from napari_llcm.events import Notice, result_of
 from napari_llcm.models import find_model, load_bundle, save_bundle
 from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.nuclei import make_segmenter
-from napari_llcm.training import make_job, train
+from napari_llcm.training import make_job, method_phase, train_or_go_on
 from napari_llcm.volumes import find_pairs
 
 _FIGURES = ("recall", "precision", "f1", "detection_recall")
@@ -56,16 +56,14 @@ def main() -> None:
             pairs=options.train,
             out=options.out / "runs" / method,
             method=method,
-            phase="consistency" if method == "llcm" else method,
+            phase=method_phase(method),
             init=str(start),
             max_minutes=options.minutes,
             consistency_phase={"steps": 10_000_000, "learning_rate": 6e-4},
             validations=1,  # by 20 steps of DDIM one takes longer than many steps of training
             tensorboard=False,
         )
-        if not (job.out / "complete").exists():
-            result_of(train(job, resume=(job.out / "job.yaml").exists()), _say)
-            (job.out / "complete").touch()
+        result_of(train_or_go_on(job), _say)
         models[method] = load_bundle(job.out / "model")
     test = {folder.name: find_pairs(folder) for folder in options.test}
     segmenter = Remembering(make_segmenter())

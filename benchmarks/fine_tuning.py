@@ -20,7 +20,7 @@ from napari_llcm.events import result_of
 from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.nuclei import make_segmenter
 from napari_llcm.specimen import write_specimens
-from napari_llcm.training import make_job, train
+from napari_llcm.training import make_job, train_or_go_on
 from napari_llcm.volumes import find_pairs
 
 SPACING = (1.1, 0.65, 0.65)  # µm; the shipped model knows 0.8, 0.5, 0.5
@@ -60,9 +60,7 @@ def main() -> None:
             max_minutes=minutes,
             validation_share=0.0,
         )
-        if not (folder / "complete").exists():
-            result_of(train(job, resume=(job.out / "job.yaml").exists()))
-            (folder / "complete").touch()
+        result_of(train_or_go_on(job))
         row = _judge(folder, test, str(job.out), segmenter)
         figures.append({"volumes": count, "minutes": minutes, "start": start, **row})
         print(json.dumps(figures[-1]), flush=True)

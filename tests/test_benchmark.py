@@ -16,6 +16,7 @@ from napari_llcm.evaluation.statistics import interval, pooled, precision_recall
 from napari_llcm.events import Finished, Notice, UserError
 from napari_llcm.nuclei import make_segmenter
 from napari_llcm.nuclei.counts import Counts
+from napari_llcm.training.runs import run_state
 from tiny import NETWORK
 
 
@@ -48,7 +49,8 @@ def test_every_method_ends_in_one_report_and_an_interrupted_one_goes_on(tmp_path
     )
     assert isinstance(first[-1], Finished)
     assert first[-1].result == {"stopped": True}
-    trained = {p.parent.name for p in tmp_path.glob("runs/*/complete")}
+    trained = {p.name for p in tmp_path.glob("runs/*") if run_state(p) == "finished"}
+    assert trained
     events = list(benchmark_quality(tiny(tmp_path), segmenter=segmenter))
     again = [e.text for e in events if isinstance(e, Notice) and e.text.startswith("Training ")]
     assert not any(f"Training {name} " in text for name in trained for text in again)

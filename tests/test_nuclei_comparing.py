@@ -155,6 +155,12 @@ def test_the_diameter_is_that_of_the_nuclei() -> None:
     assert estimate_diameter(image) == pytest.approx(14, rel=0.2)
 
 
+def test_noise_has_no_diameter() -> None:
+    noise = np.random.default_rng(0).poisson(20, (8, 96, 96)).astype(np.float32)
+    with pytest.raises(UserError, match="give their diameter"):
+        estimate_diameter(noise)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -65,6 +65,17 @@ def test_autoencoder_learns(pairs: Path, tmp_path: Path) -> None:
     assert psnr[-1] > psnr[0] + 1
 
 
+def test_the_consistency_term_joins_the_direct_one(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_llcm.training.training._LOG_SECONDS", 0.0)
+    steps = [e for e in train(job(pairs, tmp_path / "run")) if isinstance(e, Step)]
+    losses = {e.step: e.values for e in steps if e.phase == "consistency" and "loss" in e.values}
+    assert sorted(losses) == [1, 2, 3, 4, 5, 6]
+    assert all("direct" in values for values in losses.values())
+    assert [step for step in losses if "ect" in losses[step]] == [4, 5, 6]
+
+
 @pytest.mark.parametrize("phase", ["vae", "all"])
 def test_resumed_run_is_the_uninterrupted_run(pairs: Path, tmp_path: Path, phase: str) -> None:
     whole = job(pairs, tmp_path / "whole", phase=phase, name="m")

@@ -15,6 +15,7 @@ import numpy as np
 from ..events import Event, Meter, ShouldStop, relay
 from ..models.config import Method
 from ..nuclei.counts import Counts
+from ..nuclei.features import width_of
 from ..volumes import Pair, Volume, write
 from .confidence import confident
 from .evaluating import write_json
@@ -148,7 +149,8 @@ def judge_all(
     ]
     meter = Meter(float(max(len(work), 1)))
     for number, (pair, group, variant, method, steps) in enumerate(work):
-        qpi, dapi, _ = pair.read()
+        qpi, dapi, labels = pair.read()
+        diameter = None if labels is None else width_of(labels.numpy(), labels.spacing)
         text = f"{variant}, {pair.name}:"
         if variant == CEILING:
             stained: Volume | None = _second_exposure(pair, dapi)
@@ -169,7 +171,16 @@ def judge_all(
                 return False
             seconds = time.perf_counter() - began
         done = yield from _judge(
-            pair.name, qpi, dapi, stained, models.get(method), segmenter, seconds, text, should_stop
+            pair.name,
+            qpi,
+            dapi,
+            stained,
+            models.get(method),
+            segmenter,
+            diameter,
+            seconds,
+            text,
+            should_stop,
         )
         if done is None:
             return False
@@ -201,6 +212,7 @@ def _judge(
     stained: Volume,
     model: ModelBundle | None,
     segmenter: Segmenter,
+    diameter: float | None,
     seconds: float | None,
     text: str,
     should_stop: ShouldStop | None,
@@ -212,6 +224,7 @@ def _judge(
             dapi,
             stained,
             segmenter=segmenter,
+            diameter=diameter,
             truth_is_labels=False,
             stain_is_labels=False,
             should_stop=should_stop,

@@ -152,7 +152,7 @@ def _check_apart(train: Iterable[Path], test: dict[str, list[Pair]]) -> None:
 
 def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]:
     """Return the training jobs by name, the autoencoder's first."""
-    from ..training import make_job
+    from ..training import make_job, method_phase
 
     endless = {"steps": 10_000_000}  # the minutes end them
     common: dict[str, Any] = {
@@ -171,7 +171,7 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
         )
     for method in benchmark.methods:
         fields = {**common, "out": benchmark.out / "runs" / method, "name": method}
-        fields["phase"] = "consistency" if method == "llcm" else method
+        fields["phase"] = method_phase(method)
         fields["max_minutes"] = benchmark.minutes
         if method in LATENT_METHODS:
             fields |= {"init": str(vae), "max_minutes": benchmark.minutes * (1 - VAE_SHARE)}
@@ -187,19 +187,17 @@ def _train_all(
 ) -> Generator[Event, None, dict[str, ModelBundle] | None]:
     """Train what is not trained yet; return the models, or None where it was stopped."""
     from ..models import load_bundle
-    from ..training import train as train_job
+    from ..training import train_or_go_on
+    from ..training.runs import run_state
 
     jobs = _jobs(benchmark, train)
     meter, models = Meter(float(len(jobs))), {}
     for number, (name, job) in enumerate(jobs.items()):
-        done = job.out / "complete"
-        if not done.exists():
+        if run_state(job.out) != "finished":
             yield Notice(text=f"Training {name} for {job.max_minutes:.3g} minutes.")
-            started = (job.out / "job.yaml").exists()
-            yield from relay(train_job(job, resume=started, should_stop=should_stop), f"{name}:")
-            if should_stop is not None and should_stop():
-                return None
-            done.touch()
+        yield from relay(train_or_go_on(job, should_stop), f"{name}:")
+        if should_stop is not None and should_stop():
+            return None
         yield meter.at(number + 1.0, f"{name} is trained")
         model = load_bundle(job.out / "model")
         if name != "vae":

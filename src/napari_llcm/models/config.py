@@ -80,6 +80,8 @@ class ConsistencyConfig(BaseModel):
     stages: int = 4
     q: float = 2.0
     consistency_weight: float = 1.0
+    # Share of the phase that the direct term has to itself: it finds the nuclei, and is cheaper.
+    consistency_start: float = Field(default=0.5, ge=0, lt=1)
     direct_weight: float = 1.0  # of the x0 loss at sigma_max
     image_weight: float = 1.0  # of the part of the direct loss on decoded crops
     # Of the patches of a step, those that the dearer terms are computed on: two evaluations of the

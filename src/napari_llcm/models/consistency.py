@@ -20,8 +20,11 @@ from .config import ConsistencyConfig
 class Denoiser(nn.Module):
     """Wrap a network F so that f(x; sigma_min) = x holds by construction.
 
-    f = c_skip x + c_out F(c_in x, ln sigma/4, c); the coefficients of Karras et al. 2022 with the
-    boundary condition of Song et al. 2023. Skip and sum are kept in float32; only F may run in
+    f = c_skip x + c_out F(c_in x, ln sigma/4, c); c_skip and c_out of Karras et al. 2022 with the
+    boundary condition of Song et al. 2023. c_in is sigma_d²/(sigma² + sigma_d²), which makes c_in x
+    the Wiener estimate of the clean latent, and not 1/sqrt(sigma² + sigma_d²), which makes it of
+    unit variance: at sigma_max, where x tells nothing, F would be given noise as loud as the
+    features, and has to learn to overhear it. Skip and sum are kept in float32; only F may run in
     bfloat16.
     """
 
@@ -35,7 +38,7 @@ class Denoiser(nn.Module):
         d, low = self.config.sigma_data, self.config.sigma_min
         c_skip = d**2 / ((s - low) ** 2 + d**2)
         c_out = (s - low) * d / (s**2 + d**2).sqrt()
-        c_in = 1 / (s**2 + d**2).sqrt()
+        c_in = d**2 / (s**2 + d**2)
         return c_skip * x + c_out * self.network(c_in * x, sigma, condition).float()
 
 

@@ -9,6 +9,8 @@ from ..volumes import Volume, check_stack
 
 # Nuclei narrower than this have too few pixels for any segmenter to hold on to.
 _NARROWEST = 4.0
+# White noise, smoothed by one pixel, has maxima that look this wide.
+_NOISE = 4.8
 # Half the cut area of a ball lies in cuts at least this wide, relative to its diameter:
 # (1 - u^2)^(1/2) at the u with u - u^3/3 = 1/3.
 _MIDDLE = 0.938
@@ -127,9 +129,19 @@ def estimate_diameter(image: np.ndarray) -> float:
     ----------
     image : ndarray of float32
         Shape (z, y, x).
+
+    Raises
+    ------
+    UserError
+        If what is bright is no wider than noise would be.
     """
     scaled = normalise(image)
     first = _width(scaled, 1.0)
+    if first < 1.1 * _NOISE:
+        raise UserError(
+            "How wide the nuclei are cannot be told, as what is bright is as small as noise: "
+            "give their diameter."
+        )
     # Once more with the texture inside nuclei smoothed away, now that their size is known.
     return max(_width(scaled, 0.1 * first), _NARROWEST)
 

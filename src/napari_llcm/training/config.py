@@ -26,6 +26,11 @@ Preset = Literal["quick", "standard", "full"]
 Phase = Literal["vae", "consistency", "regression", "diffusion", "resshift", "pix2pix"]
 
 
+def method_phase(method: Method) -> Phase:
+    """Return the phase that makes a model of this method what it is."""
+    return "consistency" if method == "llcm" else method
+
+
 class PhaseConfig(BaseModel):
     """How one of the two phases is trained."""
 
@@ -90,8 +95,8 @@ class TrainJob(BaseModel):
 
     def _all_phases(self) -> tuple[Phase, ...]:
         if self.method == "pix2pix":
-            return ("pix2pix",)
-        return ("vae", "consistency" if self.method == "llcm" else self.method)
+            return (method_phase(self.method),)
+        return ("vae", method_phase(self.method))
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the phases that this job runs, in order."""

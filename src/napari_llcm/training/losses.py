@@ -109,20 +109,23 @@ def perceptual_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def consistency_loss(given: LossInputs) -> Parts:
-    """Return the consistency loss with the direct x0 term at sigma_max, and its parts.
+    """Return the direct x0 term at sigma_max with the consistency loss, and its parts.
 
     Without the direct term the network needs far longer to find its nuclei: information has to
-    creep up from sigma_min to sigma_max, where sampling starts.
+    creep up from sigma_min to sigma_max, where sampling starts. So it comes first, and the
+    consistency term joins it after `consistency_start` of the phase.
     """
     c, denoiser = given.job.consistency, given.networks.denoiser
     latent, generator = given.batch["latent"], given.generator
     condition = given.networks.condition(given.batch["qpi"])
     parts: dict[str, Tensor] = {}
     loss = torch.zeros((), device=latent.device)
-    if c.consistency_weight:
+    late = c.consistency_start if c.direct_weight else 0.0
+    if c.consistency_weight and given.progress >= late:
         n = _some(latent, c.consistency_share)
         if c.objective == "ect":
-            parts["ect"] = ect_loss(denoiser, latent[:n], condition[:n], given.progress, generator)
+            done = (given.progress - late) / (1 - late)
+            parts["ect"] = ect_loss(denoiser, latent[:n], condition[:n], done, generator)
         else:
             parts["adjacent"] = adjacent_loss(denoiser, latent[:n], condition[:n], generator)
         loss = loss + c.consistency_weight * parts[c.objective]

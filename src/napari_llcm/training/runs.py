@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..events import Event, Failed, Finished, UserError, parse_event
+from ..events import Event, Failed, Finished, Job, ShouldStop, UserError, parse_event
 from ..models.bundle import is_bundle, read_info
 from ..volumes.atomic import disk_errors, remove
 from .alive import is_alive
@@ -149,6 +149,32 @@ def new_events(path: Path, after: int = 0) -> tuple[list[Event], int]:
         except UserError:
             continue  # the power went off while it was written
     return events, after + len(whole)
+
+
+def train_or_go_on(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
+    """Train what `job.out` does not hold yet: all, the rest of a run, or nothing.
+
+    Parameters
+    ----------
+    job : TrainJob
+        What to train; a run that is already in its folder has to be of the same job.
+    should_stop : callable, optional
+        On True what is done is kept; the same call goes on from there.
+
+    Yields
+    ------
+    Event
+        Those of `train`; none where the run is finished.
+
+    Raises
+    ------
+    UserError
+        As `train`.
+    """
+    from .training import train
+
+    if run_state(job.out) != "finished":
+        yield from train(job, resume=(job.out / "job.yaml").exists(), should_stop=should_stop)
 
 
 def discard_run(path: Path) -> None:

@@ -7,6 +7,7 @@ import traceback
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -195,8 +196,7 @@ class _Trainer:
         meter = Meter(1.0, state.progress(self.allowed))
         logged = saved = time.monotonic()
         validated = int(state.progress(self.allowed) * self.job.validations)
-        sums: dict[str, float] = {}
-        count = 0
+        since: dict[str, list[float]] = {}  # what has been measured since the last log, by name
         while (progress := state.progress(self.allowed)) < 1:
             if should_stop is not None and should_stop():
                 break
@@ -217,18 +217,17 @@ class _Trainer:
             values = {"loss": loss, **parts}
             figures = {"gradient": norm} | {k: float(v.detach()) for k, v in values.items()}
             for name, value in figures.items():
-                sums[name] = sums.get(name, 0.0) + value
-            count += 1
+                since.setdefault(name, []).append(value)
             now = time.monotonic()
             state.seconds += now - began
             done = state.progress(self.allowed)
             if now - logged > _LOG_SECONDS or done >= 1:
-                means = {name: total / count for name, total in sums.items()}
+                means = {name: fmean(measured) for name, measured in since.items()}
                 means |= {"skipped": float(state.skipped)}
                 means["memory_gb"] = memory_in_use(self.device) / 1e9
                 yield Step(phase=self.phase, step=state.step, values=means)
                 yield meter.at(done, f"{self.phase} step {state.step}")
-                sums, count, logged = {}, 0, now
+                since, logged = {}, now
             if int(done * self.job.validations) > validated:
                 validated = int(done * self.job.validations)
                 with state.averaged():

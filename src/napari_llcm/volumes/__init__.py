@@ -5,7 +5,7 @@ from .checks import check_stack
 from .pairs import Pair, find_pairs, find_stacks
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
-from .resampling import resample, resample_to
+from .resampling import resample
 from .volume import Spacing, Volume, planes
 from .writing import write
 from .zarr_writing import ZarrWriter
@@ -25,6 +25,5 @@ __all__ = [
     "planes",
     "read",
     "resample",
-    "resample_to",
     "write",
 ]

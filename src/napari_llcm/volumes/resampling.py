@@ -1,4 +1,4 @@
-"""Bring a volume to another spacing, and back to the grid that it came from."""
+"""Bring a volume to another spacing."""
 
 from __future__ import annotations
 
@@ -40,28 +40,6 @@ def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Vol
     # The outer faces of the volumes coincide, so the middle of the first voxel moves.
     z, y, x = (p + (s - o) / 2 for p, o, s in zip(volume.origin, old, new, strict=True))
     return _on_grid(volume, tuple(sizes), new, (z, y, x), order)
-
-
-def resample_to(volume: Volume, like: Volume, *, order: int = 1) -> Volume:
-    """Return the volume on the grid of another: exactly its shape, spacing and origin.
-
-    Parameters
-    ----------
-    volume : Volume
-        Axes "zyx", with a spacing; read into memory.
-    like : Volume
-        Axes "zyx", with a spacing; only its grid is used.
-    order : int
-        Of the spline: 1 is linear; 0, nearest neighbour, is for labels.
-
-    Raises
-    ------
-    UserError
-        If either is not z-y-x or has no spacing.
-    """
-    spacing = _known(like)
-    _known(volume)
-    return _on_grid(volume, like.shape, spacing, like.origin, order)
 
 
 def _known(volume: Volume) -> Spacing:
