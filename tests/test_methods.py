@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import torch
 
 from napari_llcm.events import Step, UserError, result_of
 from napari_llcm.models import ConsistencyConfig, ResShiftConfig, load_bundle
-from napari_llcm.models.diffusion import DiffusionSampler, make_scheduler
+from napari_llcm.models.diffusion import DiffusionSampler, diffusion_loss, make_scheduler
 from napari_llcm.models.pix2pix import adversarial_losses, make_discriminator
 from napari_llcm.models.resshift import ResShiftSampler, shifts
 from napari_llcm.specimen import write_specimens
@@ -122,12 +122,19 @@ class Oracle(torch.nn.Module):
         return (a.sqrt() * noise - (1 - a).sqrt() * self.clean).float()
 
 
+@pytest.mark.parametrize("prediction", ["v", "x0"])
 @pytest.mark.parametrize("steps", [1, 20, 50])
-def test_ddim_led_by_the_truth_ends_at_the_truth(steps: int) -> None:
+def test_ddim_led_by_the_truth_ends_at_the_truth(
+    steps: int, prediction: Literal["v", "x0"]
+) -> None:
     from napari_llcm.models.config import DiffusionConfig
 
     clean = torch.randn(1, 4, 4, 4, 4) * 3  # beyond ±1: nothing may clip it
-    sampler = DiffusionSampler(Oracle(clean, True), DiffusionConfig(), steps)
+    config = DiffusionConfig(prediction=prediction)
+    oracle = Oracle(clean, prediction == "v")
+    sampler = DiffusionSampler(oracle, config, steps)
+    loss = diffusion_loss(oracle, config, clean, clean, torch.Generator().manual_seed(0))
+    assert float(loss) < 1e-3
     x = torch.zeros_like(clean)
     for i in range(steps):
         x = sampler.step(i, x, torch.randn_like(clean), clean)

@@ -91,12 +91,15 @@ class ConsistencyConfig(BaseModel):
 
 
 class DiffusionConfig(BaseModel):
-    """The rival of many steps: latent diffusion, v-prediction, cosine schedule, DDIM."""
+    """The rival of many steps: latent diffusion, cosine schedule, DDIM."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train_steps: int = 1000
-    min_snr: float = 5.0  # weight min(SNR, 5)/(SNR + 1) of the v loss (Hang et al. 2023)
+    # x0, the clean latent itself, is what a consistency model's network nearly returns already:
+    # from such weights it has the least to learn anew.
+    prediction: Literal["v", "x0"] = "v"
+    min_snr: float = 5.0  # weight min(SNR, 5) of the error of x0 (Hang et al. 2023)
     condition_dropout: float = 0.1  # share of patches whose condition is hidden
     guidance: float = 1.0  # classifier-free (Ho & Salimans 2022); 1 is none, and half the work
 

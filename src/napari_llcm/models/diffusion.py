@@ -1,8 +1,9 @@
 """Latent diffusion (Ho et al. 2020): the rival that takes many steps.
 
 The schedule, the noising and the DDIM step are diffusers'; latents are standardised and never
-clipped. The network predicts v = sqrt(a) n - sqrt(1 - a) z (Salimans & Ho 2022) and is told the
-noise level as sigma = sqrt((1 - a)/a), a the cumulated signal share.
+clipped. The network predicts v = sqrt(a) n - sqrt(1 - a) z (Salimans & Ho 2022), or the clean
+latent z itself, and is told the noise level as sigma = sqrt((1 - a)/a), a the cumulated signal
+share.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def make_scheduler(config: DiffusionConfig) -> Any:
     return DDIMScheduler(
         num_train_timesteps=config.train_steps,
         beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
+        prediction_type={"v": "v_prediction", "x0": "sample"}[config.prediction],
         clip_sample=False,
         timestep_spacing="trailing",  # the first step starts from pure noise (Lin et al. 2024)
     )
@@ -35,11 +36,11 @@ def make_scheduler(config: DiffusionConfig) -> Any:
 _training_scheduler = lru_cache(make_scheduler)
 
 
-def predict_v(network: nn.Module, x: Tensor, a: Tensor, condition: Tensor) -> Tensor:
-    """Return the network's v for noisy latents x (B, C, z, y, x) of signal shares a (B,)."""
+def predict(network: nn.Module, x: Tensor, a: Tensor, condition: Tensor) -> Tensor:
+    """Return what the network predicts of noisy latents x (B, C, z, y, x) of signal shares a."""
     sigma = ((1 - a) / a).sqrt()
-    v: Tensor = network(x, sigma, condition).float()
-    return v
+    predicted: Tensor = network(x, sigma, condition).float()
+    return predicted
 
 
 def diffusion_loss(
@@ -49,7 +50,7 @@ def diffusion_loss(
     condition: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return the v loss weighted by min-SNR, one scalar.
+    """Return the loss of v or x0, weighted by min-SNR, one scalar.
 
     Parameters
     ----------
@@ -72,10 +73,12 @@ def diffusion_loss(
     a = scheduler.alphas_cumprod[t].to(latent.device)
     t = t.to(latent.device)
     shown = condition * keep.to(condition.device)[:, None, None, None, None]
-    v = predict_v(network, scheduler.add_noise(latent, noise, t), a, shown)
-    error = (v - scheduler.get_velocity(latent, noise, t)).square().flatten(1).mean(1)
-    snr = a / (1 - a)
-    return (snr.clamp_max(config.min_snr) / (snr + 1) * error).mean()
+    predicted = predict(network, scheduler.add_noise(latent, noise, t), a, shown)
+    weight = (snr := a / (1 - a)).clamp_max(config.min_snr)
+    target = latent
+    if config.prediction == "v":  # an error of v is one of x0 times sqrt(SNR + 1)
+        target, weight = scheduler.get_velocity(latent, noise, t), weight / (snr + 1)
+    return (weight * (predicted - target).square().flatten(1).mean(1)).mean()
 
 
 class DiffusionSampler:
@@ -101,9 +104,9 @@ class DiffusionSampler:
         x = noise if index == 0 else x
         t = int(self.scheduler.timesteps[index])
         a = self.scheduler.alphas_cumprod[t].to(x.device).expand(len(x))
-        v = predict_v(self.network, x, a, condition)
+        predicted = predict(self.network, x, a, condition)
         if self.config.guidance != 1:
-            free = predict_v(self.network, x, a, torch.zeros_like(condition))
-            v = free + self.config.guidance * (v - free)
-        after: Tensor = self.scheduler.step(v, t, x).prev_sample
+            free = predict(self.network, x, a, torch.zeros_like(condition))
+            predicted = free + self.config.guidance * (predicted - free)
+        after: Tensor = self.scheduler.step(predicted, t, x).prev_sample
         return after

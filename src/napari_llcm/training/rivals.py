@@ -25,7 +25,7 @@ def diffusion_loss(given: LossInputs) -> Parts:
     condition = given.networks.condition(given.batch["qpi"])
     network, config = given.networks.denoiser.network, given.job.diffusion
     loss = v_loss(network, config, given.batch["latent"], condition, given.generator)
-    return loss, {"v": loss}
+    return loss, {config.prediction: loss}
 
 
 def resshift_loss(given: LossInputs) -> Parts:
