@@ -104,6 +104,13 @@ def test_the_interval_holds_the_figure_and_widens_with_the_spread_of_fields() ->
     assert interval(lambda drawn: 0.0, 1) is None
 
 
+def test_a_field_without_nuclei_leaves_the_interval_of_the_others() -> None:
+    counts = [Counts(truth=0, stain=0), *(Counts(truth=10, stain=10, found=k) for k in (6, 8))]
+    found = interval(lambda drawn: pooled([counts[i] for i in drawn], "recall"), len(counts))
+    assert found == pytest.approx((0.6, 0.8))
+    assert interval(lambda drawn: pooled([counts[0]] * len(drawn), "recall"), 3) is None
+
+
 def test_the_area_under_precision_and_recall_rewards_good_order() -> None:
     real = [True, True, False, True, False]
     good = precision_recall([0.9, 0.8, 0.3, 0.7, 0.1], real, 4)

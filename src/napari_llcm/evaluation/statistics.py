@@ -18,14 +18,16 @@ def interval(
 ) -> tuple[float, float] | None:
     """Return the 95 % bootstrap interval of a statistic over fields of view.
 
-    Nuclei of one field share its noise and its crowding, so fields are drawn, not nuclei.
+    Nuclei of one field share its noise and its crowding, so fields are drawn, not nuclei. Draws of
+    which the statistic is not defined (fields without any nucleus alone) are left out.
 
     Parameters
     ----------
     statistic : callable
         From the indices of the fields drawn to a figure.
     fields : int
-        How many fields there are; None is returned for fewer than two.
+        How many fields there are; None is returned for fewer than two, and where no draw is
+        defined.
     seed : int
         Of the resampling.
     """
@@ -46,7 +48,11 @@ def interval(
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    low, high = result.confidence_interval
+    drawn = result.bootstrap_distribution
+    defined = drawn[np.isfinite(drawn)]
+    if not len(defined):
+        return None
+    low, high = np.quantile(defined, [0.025, 0.975])
     return float(low), float(high)
 
 
