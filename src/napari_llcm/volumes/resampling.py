@@ -8,7 +8,7 @@ import numpy as np
 
 from ..events import UserError
 from .calibration import checked_spacing
-from .volume import Spacing, Volume
+from .volume import Volume
 
 
 def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Volume:
@@ -33,42 +33,28 @@ def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Vol
     UserError
         If the volume is not z-y-x or has no spacing, or the new one is absurd.
     """
-    old, new = _known(volume), checked_spacing(spacing, volume.name)
-    if old == new:
-        return volume
-    sizes = (max(1, round(n * o / s)) for n, o, s in zip(volume.shape, old, new, strict=True))
-    # The outer faces of the volumes coincide, so the middle of the first voxel moves.
-    z, y, x = (p + (s - o) / 2 for p, o, s in zip(volume.origin, old, new, strict=True))
-    return _on_grid(volume, tuple(sizes), new, (z, y, x), order)
+    from scipy import ndimage
 
-
-def _known(volume: Volume) -> Spacing:
     if volume.axes != "zyx":
         raise UserError(f"{volume.name} has axes {volume.axes}: choose one channel and time point.")
     if volume.spacing is None:
         raise UserError(f"The voxel size of {volume.name} is not known: give its spacing.")
-    return volume.spacing
-
-
-def _on_grid(
-    volume: Volume, shape: tuple[int, ...], spacing: Spacing, origin: Spacing, order: int
-) -> Volume:
-    from scipy import ndimage
-
-    old = np.array(_known(volume))
-    ratio = np.array(spacing) / old
+    old, new = volume.spacing, checked_spacing(spacing, volume.name)
+    if old == new:
+        return volume
+    shape = tuple(max(1, round(n * o / s)) for n, o, s in zip(volume.shape, old, new, strict=True))
+    # The outer faces of the volumes coincide, so the middle of the first voxel moves.
+    z, y, x = (p + (s - o) / 2 for p, o, s in zip(volume.origin, old, new, strict=True))
+    ratio = np.array(new) / old
     data = volume.numpy()
     values = data if order == 0 else data.astype(np.float32)
     if order > 0 and (ratio > 1).any():
         # What the coarser grid cannot hold would come back as false structure (aliasing).
         values = ndimage.gaussian_filter(values, np.maximum(ratio - 1, 0) / 2, mode="nearest")
-    offset = (np.array(origin) - volume.origin) / old
     values = ndimage.affine_transform(
-        values, ratio, offset, output_shape=shape, order=order, mode="nearest"
+        values, ratio, (ratio - 1) / 2, output_shape=shape, order=order, mode="nearest"
     )
     if order > 0 and data.dtype.kind in "iu":
         limits = np.iinfo(data.dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    return volume.replace(
-        data=values.astype(data.dtype, copy=False), spacing=spacing, origin=origin
-    )
+    return volume.replace(data=values.astype(data.dtype, copy=False), spacing=new, origin=(z, y, x))
