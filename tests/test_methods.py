@@ -11,7 +11,12 @@ import torch
 
 from napari_llcm.events import Step, UserError, result_of
 from napari_llcm.models import ConsistencyConfig, ResShiftConfig, load_bundle
-from napari_llcm.models.diffusion import DiffusionSampler, diffusion_loss, make_scheduler
+from napari_llcm.models.diffusion import (
+    DiffusionSampler,
+    diffusion_loss,
+    make_scheduler,
+    predictor,
+)
 from napari_llcm.models.pix2pix import adversarial_losses, make_discriminator
 from napari_llcm.models.resshift import ResShiftSampler, shifts
 from napari_llcm.specimen import write_specimens
@@ -140,6 +145,21 @@ def test_ddim_led_by_the_truth_ends_at_the_truth(
         x = sampler.step(i, x, torch.randn_like(clean), clean)
     assert float(make_scheduler(DiffusionConfig()).alphas_cumprod[-1]) < 1e-4
     torch.testing.assert_close(x, clean, atol=0.02, rtol=0)
+
+
+def test_ddim_from_a_consistency_model_starts_with_its_one_step() -> None:
+    from napari_llcm.models.config import DiffusionConfig
+    from napari_llcm.models.consistency import refine
+    from napari_llcm.models.stainer import StainerNetworks
+
+    denoiser = StainerNetworks(NETWORK, ConsistencyConfig(), "llcm").eval().denoiser
+    noise, condition = torch.randn(1, 4, 4, 4, 4), torch.randn(1, 8, 4, 4, 4)
+    config = DiffusionConfig(prediction="x0")
+    sampler = DiffusionSampler(predictor(denoiser, config), config, 1)
+    ddim = sampler.step(0, noise, noise, condition)
+    ours = refine(denoiser, torch.zeros_like(noise), noise, condition, denoiser.config.sigma_max)
+    assert float(ours.std()) > 0.05
+    torch.testing.assert_close(ddim, ours, atol=1e-3, rtol=0)
 
 
 def test_residual_shifting_led_by_the_truth_ends_at_the_truth() -> None:

@@ -1,21 +1,26 @@
 """Latent diffusion (Ho et al. 2020): the rival that takes many steps.
 
 The schedule, the noising and the DDIM step are diffusers'; latents are standardised and never
-clipped. The network predicts v = sqrt(a) n - sqrt(1 - a) z (Salimans & Ho 2022), or the clean
-latent z itself, and is told the noise level as sigma = sqrt((1 - a)/a), a the cumulated signal
-share.
+clipped. The network predicts v = sqrt(a) n - sqrt(1 - a) z (Salimans & Ho 2022), or, behind the
+preconditioner of the consistency model, the clean latent z itself; it is told the noise level as
+sigma = sqrt((1 - a)/a), a the cumulated signal share.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .config import DiffusionConfig
+from .consistency import Denoiser
 from .torchvision import check_torchvision
+
+# F(x, sigma, condition), which predicts v or x0 of variance-preserving x
+Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def make_scheduler(config: DiffusionConfig) -> Any:
@@ -36,7 +41,25 @@ def make_scheduler(config: DiffusionConfig) -> Any:
 _training_scheduler = lru_cache(make_scheduler)
 
 
-def predict(network: nn.Module, x: Tensor, a: Tensor, condition: Tensor) -> Tensor:
+def predictor(denoiser: Denoiser, config: DiffusionConfig) -> Predictor:
+    """Return what predicts v or x0: the bare network, or the denoiser.
+
+    A consistency model's weights are then a diffusion model from the first step on: it denoises the
+    same latents, and has x = z + sigma n where diffusion has x / sqrt(1 + sigma²).
+    """
+    if config.prediction == "v":
+        return denoiser.network
+
+    def predict_x0(x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+        """Return the clean latent; from sigma_max on there is nothing but noise."""
+        sigma = sigma.clamp_max(denoiser.config.sigma_max)
+        grown = (1 + sigma.square()).sqrt()[:, None, None, None, None]
+        return denoiser(grown * x, sigma, condition)
+
+    return predict_x0
+
+
+def predict(network: Predictor, x: Tensor, a: Tensor, condition: Tensor) -> Tensor:
     """Return what the network predicts of noisy latents x (B, C, z, y, x) of signal shares a."""
     sigma = ((1 - a) / a).sqrt()
     predicted: Tensor = network(x, sigma, condition).float()
@@ -44,7 +67,7 @@ def predict(network: nn.Module, x: Tensor, a: Tensor, condition: Tensor) -> Tens
 
 
 def diffusion_loss(
-    network: nn.Module,
+    network: Predictor,
     config: DiffusionConfig,
     latent: Tensor,
     condition: Tensor,
@@ -54,8 +77,8 @@ def diffusion_loss(
 
     Parameters
     ----------
-    network : Module
-        F(x, sigma, condition).
+    network : callable
+        From `predictor`.
     config : DiffusionConfig
         Schedule and weight.
     latent : Tensor
@@ -86,15 +109,15 @@ class DiffusionSampler:
 
     Parameters
     ----------
-    network : Module
-        F(x, sigma, condition).
+    network : callable
+        From `predictor`.
     config : DiffusionConfig
         Schedule and guidance.
     steps : int
         Steps of the sampler.
     """
 
-    def __init__(self, network: nn.Module, config: DiffusionConfig, steps: int) -> None:
+    def __init__(self, network: Predictor, config: DiffusionConfig, steps: int) -> None:
         self.network, self.config, self.steps = network, config, steps
         self.scheduler = make_scheduler(config)
         self.scheduler.set_timesteps(steps)

@@ -80,9 +80,10 @@ def make_sampler(info: ModelInfo, networks: StainerNetworks, steps: int | None =
     """
     count = info.steps(steps)
     if info.kind == "diffusion":
-        from .diffusion import DiffusionSampler
+        from .diffusion import DiffusionSampler, predictor
 
-        return DiffusionSampler(networks.denoiser.network, info.diffusion, count)
+        network = predictor(networks.denoiser, info.diffusion)
+        return DiffusionSampler(network, info.diffusion, count)
     if info.kind == "resshift":
         from .resshift import ResShiftSampler
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..models.diffusion import diffusion_loss as v_loss
+from ..models.diffusion import diffusion_loss as noise_loss
+from ..models.diffusion import predictor
 from ..models.pix2pix import adversarial_losses
 from ..models.resshift import resshift_loss as shift_loss
 from ..models.samplers import regress
@@ -23,8 +24,9 @@ def regression_loss(given: LossInputs) -> Parts:
 def diffusion_loss(given: LossInputs) -> Parts:
     """Return the loss of latent diffusion."""
     condition = given.networks.condition(given.batch["qpi"])
-    network, config = given.networks.denoiser.network, given.job.diffusion
-    loss = v_loss(network, config, given.batch["latent"], condition, given.generator)
+    config = given.job.diffusion
+    network = predictor(given.networks.denoiser, config)
+    loss = noise_loss(network, config, given.batch["latent"], condition, given.generator)
     return loss, {config.prediction: loss}
 
 
