@@ -91,6 +91,25 @@ def test_resumed_run_is_the_uninterrupted_run(pairs: Path, tmp_path: Path, phase
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+def test_an_encoded_view_serves_several_steps(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_llcm.training.data import POOL, SERVES, Latents
+
+    views: list[tuple[int, int]] = []
+    encode = Latents._encode
+
+    def counting(self: Latents, index: int, view: int) -> torch.Tensor:
+        views.append((index, view))
+        return encode(self, index, view)
+
+    monkeypatch.setattr(Latents, "_encode", counting)
+    steps = POOL * SERVES
+    result_of(train(job(pairs, tmp_path / "run", consistency_phase={"steps": steps})))
+    statistics = 4 - 1  # of each volume that is trained on
+    assert 1 < len(set(views)) <= len(views) <= POOL + statistics
+
+
 def test_killed_run_resumes_from_its_checkpoint(pairs: Path, tmp_path: Path) -> None:
     run = job(pairs, tmp_path / "run", phase="vae", vae_phase={"steps": 40})
     events = train(run)

@@ -22,7 +22,6 @@ from monai.transforms import (
     RandGaussianNoised,
     RandScaleIntensityd,
     RandShiftIntensityd,
-    RandSpatialCropSamplesd,
     SpatialPadd,
 )
 from monai.utils import convert_to_tensor
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
 
 _FOR_STATISTICS = 32  # volumes that the latents' mean and deviation are taken from
 VARIANTS = 8  # flips of y and x, and the transposition of both; z is kept, light comes along it
+# Encoding a view costs a quarter of a step or more, so each serves several steps, in turn with
+# others, so that neighbouring steps see different volumes.
+POOL, SERVES = 8, 4
 
 
 class VolumeReader(ImageReader):
@@ -205,10 +207,8 @@ class Batches:
         self.dataset, self.job, self.latents = dataset, job, latents
         factor = job.network.factor
         self._fold, self._unfold = SpaceToDepth(factor), DepthToSpace(factor)
-        keys = ["qpi", "dapi"] + (["latent"] if latents is not None else [])
         # cropped on the latent grid, so that voxels and latents stay aligned
-        sites = [p // f for p, f in zip(job.patch, factor, strict=True)]
-        self._crop = RandSpatialCropSamplesd(keys, sites, job.crops, random_size=False)
+        self._sites = [p // f for p, f in zip(job.patch, factor, strict=True)]
         # gain, offset and a little noise; blur or more noise would hide the texture that tells
         # a nucleus from its cytoplasm
         self._augment = Compose(
@@ -221,8 +221,11 @@ class Batches:
 
     def at(self, step: int) -> dict[str, Tensor]:
         """Return the batch of a step: (crops, channels, z, y, x) for each key."""
-        rng = np.random.default_rng([self.job.seed, step, self.latents is None])
+        place, pool = step % POOL, step // (POOL * SERVES)
+        kind = self.latents is None
+        rng = np.random.default_rng([self.job.seed, pool, place, kind])
         index, view = int(rng.integers(len(self.dataset))), int(rng.integers(VARIANTS))
+        rng = np.random.default_rng([self.job.seed, step, kind])
         pair = self.dataset[index]
         item = {
             key: self._fold(variant(pair[key], view)[None])[0].contiguous()
@@ -230,17 +233,29 @@ class Batches:
         }
         if self.latents is not None:
             item["latent"] = self.latents.at(index, view)
-        self._crop.set_random_state(seed=int(rng.integers(2**31)))
-        self._augment.set_random_state(seed=int(rng.integers(2**31)))
-        patches = self._crop(item)
+        crops = [self._crop(item["qpi"].shape[1:], rng) for _ in range(self.job.crops)]
         batch = {}
-        for key in item:
-            # plain tensors: MONAI's would carry their metadata through every layer
-            stacked = torch.stack([convert_to_tensor(p[key], track_meta=False) for p in patches])
-            batch[key] = stacked if key == "latent" else self._unfold(stacked)
+        for key, whole in item.items():
+            patches = torch.stack([whole[crop] for crop in crops])
+            batch[key] = patches if key == "latent" else self._unfold(patches)
+        self._augment.set_random_state(seed=int(rng.integers(2**31)))
         noisy = [self._augment({"qpi": qpi}) for qpi in batch["qpi"]]
+        # plain tensors: MONAI's would carry their metadata through every layer
         batch["qpi"] = torch.stack([convert_to_tensor(n["qpi"], track_meta=False) for n in noisy])
         return batch
+
+    def _crop(self, shape: Sequence[int], rng: np.random.Generator) -> tuple[slice, ...]:
+        """Return a random patch of a volume of `shape` latent sites (z, y, x).
+
+        Its centre may lie anywhere, and is then moved so that the patch fits: so the border of a
+        field, where a network sees less and errs more, is met as often as the rest. Were every
+        position of the patch as likely, few patches would have a side in common with their field.
+        """
+        chosen = [slice(None)]
+        for n, size in zip(shape, self._sites, strict=True):
+            start = int(np.clip(int(rng.integers(n)) - size // 2, 0, n - size))
+            chosen.append(slice(start, start + size))
+        return tuple(chosen)
 
 
 def median_scalings(dataset: Any) -> tuple[Scaling, Scaling]:

@@ -16,7 +16,7 @@ from ..models.device import autocast, memory_in_use, pick_device
 from ..models.stainer import StainerNetworks
 from ..volumes import find_pairs
 from .config import Phase, Preset, TrainJob, make_job
-from .data import VARIANTS, Batches, Latents
+from .data import SERVES, VARIANTS, Batches, Latents
 from .losses import LossInputs
 from .objectives import make_objective
 from .state import PhaseState
@@ -100,8 +100,8 @@ def _duration(
     for phase in phases:
         steps = planned.settings(phase).steps
         parts[phase] = steps * seconds[phase] + validation
-        if phase not in ("vae", "pix2pix"):  # every step may need a view not encoded before
-            views = min(VARIANTS * len(shapes), steps)
+        if phase not in ("vae", "pix2pix"):  # each view is encoded once
+            views = min(VARIANTS * len(shapes), steps / SERVES)
             parts[phase] += views * voxels / len(shapes) * seconds["encode"]
     return {**parts, "all": sum(parts.values())}
 
