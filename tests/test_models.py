@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,47 @@ def test_bad_models_are_refused_in_words(bundle: Path, tmp_path: Path) -> None:
         archive.writestr("data.pkl", b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(UserError, match="not a model"):
         load_bundle(evil)
+
+
+def best(loss: Callable[[torch.Tensor], torch.Tensor], size: float) -> float:
+    """Return the brightness between 0 and `size` at which a loss is least."""
+    levels = torch.linspace(0, size, 41)
+    return float(levels[torch.stack([loss(level) for level in levels]).argmin()])
+
+
+@pytest.mark.parametrize("chance", [0.3, 0.7])
+def test_what_may_be_a_nucleus_is_shown_if_it_is_likelier(chance: float) -> None:
+    from napari_llcm.models.consistency import site_distance
+    from napari_llcm.training.losses import image_loss
+
+    volume = torch.zeros(1, 1, 8, 16, 16)
+    volume[..., 4:10, 4:10] = 0.6
+    latent = torch.zeros(1, 4, 4, 4, 4)
+    latent[..., 1:3, 1:3] = 2.0
+
+    def expected(loss: Callable[..., torch.Tensor], there: torch.Tensor) -> float:
+        """Return how much of a nucleus is best shown, of one that is there by `chance`."""
+        return best(
+            lambda level: (
+                chance * loss(level * there, there).mean()
+                + (1 - chance) * loss(level * there, 0 * there).mean()
+            ),
+            1.0,
+        )
+
+    shown = 1.0 if chance > 0.5 else 0.0
+    assert expected(image_loss, volume) == pytest.approx(shown, abs=0.05)
+    assert expected(site_distance, latent) == pytest.approx(shown, abs=0.1)
+    # a squared distance would show the mean
+    assert expected(lambda a, b: (a - b).square().mean(), latent) == pytest.approx(chance, abs=0.05)
+
+
+def test_a_nucleus_made_up_costs_as_much_as_one_missed() -> None:
+    from napari_llcm.training.losses import image_loss
+
+    none = torch.zeros(1, 1, 8, 16, 16)
+    for brightness in (0.12, 0.3, 0.8):  # from a haze to a bright nucleus
+        one = none.clone()
+        one[..., 4:10, 4:10] = brightness
+        made_up, missed = float(image_loss(one, none)), float(image_loss(none, one))
+        assert made_up == pytest.approx(missed, rel=0.15)

@@ -83,7 +83,7 @@ class ConsistencyConfig(BaseModel):
     # Share of the phase that the direct term has to itself: it finds the nuclei, and is cheaper.
     consistency_start: float = Field(default=0.5, ge=0, lt=1)
     direct_weight: float = 1.0  # of the x0 loss at sigma_max
-    image_weight: float = 1.0  # of the part of the direct loss on decoded crops
+    image_weight: float = 2.0  # of the part of the direct loss on decoded crops
     # Of the patches of a step, those that the dearer terms are computed on: two evaluations of the
     # U-Net, or a pass through the decoder. What is saved goes into more steps.
     consistency_share: float = Field(default=0.25, gt=0, le=1)
@@ -96,8 +96,8 @@ class DiffusionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train_steps: int = 1000
-    # x0, the clean latent itself, is what a consistency model's network nearly returns already:
-    # from such weights it has the least to learn anew.
+    # x0, behind the consistency model's preconditioner: from its weights there is little to learn
+    # anew
     prediction: Literal["v", "x0"] = "v"
     min_snr: float = 5.0  # weight min(SNR, 5) of the error of x0 (Hang et al. 2023)
     condition_dropout: float = 0.1  # share of patches whose condition is hidden
