@@ -130,6 +130,9 @@ def test_a_blurred_image_is_far_from_the_spectrum_of_the_sharp_one() -> None:
     assert spectral_distance(sharp, other) < 0.1
     blurred = gaussian_filter(sharp, (0, 2, 2))
     assert spectral_distance(sharp, blurred) > 0.5
+    assert spectral_distance(sharp, sharp / 3) < 0.01  # dim is not blurred
+    half = spectral_distance(sharp, (sharp + blurred) / 2)
+    assert 0.05 < half < spectral_distance(sharp, blurred)
     # shot noise is no detail: neither missing from a stain nor made up for by noise
     noise = rng.normal(size=sharp.shape) * sharp.std() / 4
     assert spectral_distance(sharp + noise, sharp) < 0.1

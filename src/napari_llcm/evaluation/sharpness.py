@@ -6,6 +6,7 @@ import numpy as np
 from scipy import fft
 
 BAND = (1 / 16, 0.4)  # cycles per voxel in the plane: from nuclei down to their texture
+_NUCLEI = 3  # of the bins: the coarsest, 1/16 to 1/11 cycles per voxel, where nuclei are
 _BEYOND = 0.45  # cycles per voxel: more than optics pass, so what is left there is noise
 _BINS = 16
 _MOST = 3.0  # decades: a frequency that is wholly absent counts no more
@@ -14,8 +15,9 @@ _MOST = 3.0  # decades: a frequency that is wholly absent counts no more
 def spectral_distance(truth: np.ndarray, stain: np.ndarray) -> float:
     """Return the mean |log10| ratio of the power spectra of stain and truth; 0 is equally sharp.
 
-    In-plane radial power, averaged over planes, in `BAND`. A blurred stain lacks power at high
-    frequencies; 0.3 means that power is wrong by a factor of 2 on average. It says nothing about
+    In-plane radial power, averaged over planes, in `BAND`, each image's as a share of what it has at
+    the scale of nuclei: a blurred stain has less of it at high frequencies, a dim one has not. 0.3
+    means that the share of detail is wrong by a factor of 2 on average. It says nothing about
     whether structures are where they should be.
 
     Shot noise is no detail: it is white, so the power beyond what optics pass is its level, which
@@ -29,9 +31,12 @@ def spectral_distance(truth: np.ndarray, stain: np.ndarray) -> float:
     """
     (real, noise), (virtual, own) = _radial_power(truth), _radial_power(stain)
     resolved = real > 2 * noise
-    resolved[0] = True  # a truth that is all noise has no detail to lose
-    ratio = np.maximum(virtual - own, 0)[resolved] / np.maximum(real - noise, 1e-12)[resolved]
-    return float(np.abs(np.log10(np.clip(ratio, 10**-_MOST, 10**_MOST))).mean())
+    resolved[:_NUCLEI] = False
+    if not resolved.any():  # a truth that is all noise has no detail to lose
+        return 0.0
+    ratio = np.maximum(virtual - own, 0) / np.maximum(real - noise, 1e-12)
+    ratio = np.log10(np.clip(ratio, 10**-_MOST, 10**_MOST))
+    return float(np.abs(ratio[resolved] - ratio[:_NUCLEI].mean()).mean())
 
 
 def _radial_power(image: np.ndarray) -> tuple[np.ndarray, float]:
