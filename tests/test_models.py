@@ -211,3 +211,19 @@ def test_a_nucleus_made_up_costs_as_much_as_one_missed() -> None:
         one[..., 4:10, 4:10] = brightness
         made_up, missed = float(image_loss(one, none)), float(image_loss(none, one))
         assert made_up == pytest.approx(missed, rel=0.15)
+
+
+def test_blur_costs_by_its_spectrum_and_dimness_does_not() -> None:
+    from napari_llcm.training.losses import spectrum_loss
+
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.rand(2, 1, 4, 64, 64, generator=generator)
+    sharp = torch.nn.functional.avg_pool3d(fine, (1, 3, 3), 1, (0, 1, 1))
+    blurred = torch.nn.functional.avg_pool3d(sharp, (1, 5, 5), 1, (0, 2, 2)).requires_grad_()
+    assert float(spectrum_loss(sharp, sharp)) == 0
+    assert float(spectrum_loss(0.8 * sharp, sharp)) < 0.02
+    cost = spectrum_loss(blurred, sharp)
+    assert float(cost) > 0.5
+    gradient = torch.autograd.grad(cost, blurred)[0]
+    better = blurred.detach() - 0.02 * gradient / gradient.abs().max()
+    assert float(spectrum_loss(better, sharp)) < float(cost)

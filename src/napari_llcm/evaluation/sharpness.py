@@ -15,9 +15,9 @@ _MOST = 3.0  # decades: a frequency that is wholly absent counts no more
 def spectral_distance(truth: np.ndarray, stain: np.ndarray) -> float:
     """Return the mean |log10| ratio of the power spectra of stain and truth; 0 is equally sharp.
 
-    In-plane radial power, averaged over planes, in `BAND`, each image's as a share of what it has at
-    the scale of nuclei: a blurred stain has less of it at high frequencies, a dim one has not. 0.3
-    means that the share of detail is wrong by a factor of 2 on average. It says nothing about
+    In-plane radial power, averaged over planes, in `BAND`, each image's as a share of what it has
+    at the scale of nuclei: a blurred stain has less of it at high frequencies, a dim one has not.
+    0.3 means that the share of detail is wrong by a factor of 2 on average. It says nothing about
     whether structures are where they should be.
 
     Shot noise is no detail: it is white, so the power beyond what optics pass is its level, which

@@ -84,6 +84,7 @@ class ConsistencyConfig(BaseModel):
     consistency_start: float = Field(default=0.5, ge=0, lt=1)
     direct_weight: float = 1.0  # of the x0 loss at sigma_max
     image_weight: float = 2.0  # of the part of the direct loss on decoded crops
+    spectrum_weight: float = 0.1  # of the part that keeps detail from being blurred
     # Of the patches of a step, those that the dearer terms are computed on: two evaluations of the
     # U-Net, or a pass through the decoder. What is saved goes into more steps.
     consistency_share: float = Field(default=0.25, gt=0, le=1)

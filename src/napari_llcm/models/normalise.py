@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-_LINEAR = 0.02  # below it the root turns linear, so that background noise is not blown up
+LINEAR = 0.02  # below it the root turns linear, so that background noise is not blown up
 _SAMPLES = 2_000_000  # voxels that percentiles are estimated from
 
 
@@ -87,13 +87,13 @@ def stabilise(x: np.ndarray, scaling: Scaling) -> np.ndarray:
     y = scaling.apply(np.asarray(x, np.float32))
     if not scaling.root:
         return np.asarray(y, np.float32)
-    return np.asarray(np.sign(y) * (np.sqrt(np.abs(y) + _LINEAR) - _LINEAR**0.5), np.float32)
+    return np.asarray(np.sign(y) * (np.sqrt(np.abs(y) + LINEAR) - LINEAR**0.5), np.float32)
 
 
 def unstabilise(y: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return DAPI intensities, float32, of variance-stabilised ones; never below 0."""
     y = np.asarray(y, np.float32)
-    x = np.sign(y) * ((np.abs(y) + _LINEAR**0.5) ** 2 - _LINEAR) if scaling.root else y
+    x = np.sign(y) * ((np.abs(y) + LINEAR**0.5) ** 2 - LINEAR) if scaling.root else y
     return np.maximum(scaling.undo(x), 0).astype(np.float32)
 
 
