@@ -21,8 +21,6 @@ Parts = tuple[Tensor, dict[str, Tensor]]  # the loss, and what it is made of by 
 # stabilised DAPI in which a voxel turns from background, noise included, to nucleus
 _NUCLEAR = (0.08, 0.2)
 _HAZE = (0.0, 0.05)  # a stain has no noise: what rises above its background, a segmenter sees
-
-
 _BINS, _SCALE = 8, 2  # of a spectrum, and those of them at the scale of nuclei
 _LEAST = 1e-2  # power that counts as none
 
@@ -180,9 +178,7 @@ def direct_loss(given: LossInputs, output: Tensor, spectrum_weight: float = 0.0)
         parts["image"] = image_loss(decoded, batch["dapi"][:n])
         loss = loss + c.image_weight * parts["image"]
         if spectrum_weight:
-            with (
-                torch.no_grad()
-            ):  # what the decoder makes of the true latent: the DAPI without noise
+            with torch.no_grad():  # the decoder knows no noise: the DAPI without it
                 clean = given.networks.decode(latent[:n], batch["qpi"][:n])
             parts["spectrum"] = spectrum_loss(decoded, clean)
             loss = loss + spectrum_weight * parts["spectrum"]
