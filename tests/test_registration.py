@@ -54,8 +54,9 @@ def test_a_shifted_pair_is_measured_and_mended(sign: int) -> None:
     assert check_registration(fixed, mended).verdict == "registered"
 
 
-def test_a_field_whose_halves_are_shifted_apart() -> None:
-    qpi, dapi = _specimen(1)
+@pytest.mark.parametrize("seed", [1, 5, 6])
+def test_a_field_whose_halves_are_shifted_apart(seed: int) -> None:
+    qpi, dapi = _specimen(seed)
     torn = dapi.numpy().copy()
     torn[:, :, 80:] = np.roll(torn, 8, axis=1)[:, :, 80:]
     assert check_registration(qpi, dapi).verdict == "registered"

@@ -12,8 +12,6 @@ and bodies are drawn out, it is the texture, sharp in its own plane alone, that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from .volume import Spacing, Volume, planes
@@ -89,8 +87,8 @@ def correlation(fixed: Array, moving: Array, lags: Array) -> Array:
     return total / 2
 
 
-def peak(surface: Array, chance: Sequence[Array], voxels: Array) -> tuple[Vector, float, float]:
-    """Return the lag of the peak in voxels, its height against chance, and its height."""
+def peak(surface: Array, chance: Array, voxels: Array) -> tuple[Vector, float, float]:
+    """Return the lag of the peak in voxels, its height over the highest of `chance`, its height."""
     top = np.array(np.unravel_index(surface.argmax(), surface.shape))
     lag = (top - np.array(surface.shape) // 2).astype(float)
     for axis, i in enumerate(top):  # a parabola through the peak and its neighbours
@@ -100,4 +98,4 @@ def peak(surface: Array, chance: Sequence[Array], voxels: Array) -> tuple[Vector
             lag[axis] += 0.5 * (below - above) / min(below - 2 * here + above, -1e-30)
     z, y, x = (lag * voxels).tolist()
     height = float(surface.max())
-    return (z, y, x), height / max(float(np.max(c)) for c in chance), height
+    return (z, y, x), height / float(chance.max()), height
