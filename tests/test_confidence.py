@@ -99,7 +99,7 @@ def test_calibrating_a_model_keeps_the_confidence_in_its_bundle(
     model: Path, tmp_path: Path
 ) -> None:
     pairs = tmp_path / "pairs"
-    result_of(write_specimens(pairs, 14, (24, 96, 96), 700, "varied"))
+    result_of(write_specimens(pairs, 8, (24, 96, 96), 700, "varied"))
     # far more noise than a model was made for, so that the best one makes up enough to learn from
     rng = np.random.default_rng(0)
     for pair in find_pairs(pairs):
