@@ -63,6 +63,13 @@ def test_a_field_whose_halves_are_shifted_apart(seed: int) -> None:
     assert check_registration(qpi, dapi.replace(data=torn)).verdict == "distorted"
 
 
+def test_blank_parts_of_a_field_tell_nothing() -> None:
+    padded = [v.replace(data=np.pad(v.numpy(), ((0, 0), (0, 0), (0, 320)))) for v in _specimen(1)]
+    result = check_registration(*padded)
+    assert result.verdict == "registered"
+    assert 0 in [part.score for part in result.local]
+
+
 @pytest.mark.parametrize("seeds", [(1, 2), (2, 1)])
 def test_an_unrelated_pair(seeds: tuple[int, int]) -> None:
     result = check_registration(_specimen(seeds[0])[0], _specimen(seeds[1])[1])

@@ -98,4 +98,5 @@ def peak(surface: Array, chance: Array, voxels: Array) -> tuple[Vector, float, f
             lag[axis] += 0.5 * (below - above) / min(below - 2 * here + above, -1e-30)
     z, y, x = (lag * voxels).tolist()
     height = float(surface.max())
-    return (z, y, x), height / float(chance.max()), height
+    # where a part is blank, neither has a peak
+    return (z, y, x), height / max(float(chance.max()), 1e-30), height

@@ -206,7 +206,7 @@ def _judge(
             f"DAPI may be shifted by {figures} voxels (z, y, x), but the two agree hardly better "
             "than chance: look at the overlay."
         )
-    sure = np.array([moved for moved, believed in strips if believed >= _PART])
+    sure = np.array([moved for moved, height in strips if height >= _PART])
     if len(sure) > 1:
         spread = (np.ptp(sure, axis=0) * spacing)[1:].max()
         if spread > _DISTORTION:
