@@ -89,8 +89,8 @@ def staining() -> dict[str, Any]:
     import napari
 
     from napari_llcm.events import Tile
-    from napari_llcm.gui.layers import as_layers
-    from napari_llcm.gui.load_jobs import dressed
+    from napari_llcm.gui.layers.conversion import as_layers
+    from napari_llcm.gui.load.jobs import dressed
     from napari_llcm.specimen import make_specimen
 
     made = make_specimen(SIZE, SEED, "medium")

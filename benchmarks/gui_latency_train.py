@@ -32,7 +32,7 @@ def training(seconds: float = SECONDS) -> dict[str, Any]:
     import napari
     import psutil
 
-    from napari_llcm.gui.layers import as_layers
+    from napari_llcm.gui.layers.conversion import as_layers
     from napari_llcm.specimen import make_specimen
 
     made = make_specimen(SIZE, SEED, "medium")

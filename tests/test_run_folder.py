@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from napari_llcm.cli import remote
+from napari_llcm.cli import json_lines as remote
 from napari_llcm.cli.console import explain
 from napari_llcm.events import (
     Failed,
@@ -26,11 +26,11 @@ from napari_llcm.events import (
 from napari_llcm.models.library import find_model, keep_model, read_info
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import train
-from napari_llcm.training.alive import mark_alive
 from napari_llcm.training.clock import RunClock
 from napari_llcm.training.config import TrainJob, load_job, save_job
 from napari_llcm.training.estimate import estimate
 from napari_llcm.training.history import History
+from napari_llcm.training.run_lock import mark_alive
 from napari_llcm.training.runs import list_runs, new_events, read_run
 
 
@@ -92,7 +92,7 @@ def test_a_child_that_cannot_stop_is_ended(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "import time, napari_llcm.cli.remote as r; r.GRACE = 0.5; "
+        "import time, napari_llcm.cli.json_lines as r; r.GRACE = 0.5; "
         "r.watch_input(lambda: None); print('up', flush=True); time.sleep(60)"
     )
     pipe = subprocess.PIPE

@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_llcm.events import UserError
-from napari_llcm.gui.layers import as_layers, as_volume
+from napari_llcm.gui.layers.conversion import as_layers, as_volume
 from napari_llcm.gui.viewer import has_screen, open_viewer, verdict_layers
 from napari_llcm.specimen import Specimen
 from napari_llcm.volumes import Volume, read, write

@@ -38,8 +38,8 @@ TINY = {
 def check() -> None:
     """Show a comparison in 2D and 3D, and the nuclei of a stain without a real one."""
     from napari_llcm import Stainer
-    from napari_llcm.gui.layers import as_layers
-    from napari_llcm.gui.load_jobs import dressed
+    from napari_llcm.gui.layers.conversion import as_layers
+    from napari_llcm.gui.load.jobs import dressed
 
     window = Window()
     made = specimen()
@@ -80,8 +80,8 @@ def check() -> None:
 def train() -> None:
     """Show the form with its estimate, a training that goes on, and one that is done."""
     from napari_llcm.events import result_of
-    from napari_llcm.gui.layers import as_layers
-    from napari_llcm.gui.load_jobs import dressed
+    from napari_llcm.gui.layers.conversion import as_layers
+    from napari_llcm.gui.load.jobs import dressed
     from napari_llcm.specimen import write_specimens
 
     window = Window()

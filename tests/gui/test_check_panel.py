@@ -11,10 +11,10 @@ import pytest
 from napari.layers import Labels, Layer
 from qtpy.QtCore import Qt
 
-from napari_llcm.gui.check import CheckPanel
-from napari_llcm.gui.layers import as_layers
-from napari_llcm.gui.overlay import NAME
-from napari_llcm.gui.verdicts import key_of
+from napari_llcm.gui.check.outlines import NAME
+from napari_llcm.gui.check.panel import CheckPanel
+from napari_llcm.gui.check.verdicts import key_of
+from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.nuclei.figures import COLOURS
 from napari_llcm.specimen import Specimen
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_llcm.gui.load import LoadPanel
+from napari_llcm.gui.load.panel import LoadPanel
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.volumes import Volume, apply_shift, write
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from napari_llcm.events import Finished, Job, Notice, Progress, ShouldStop, UserError
-from napari_llcm.gui.job_bar import JobBar
-from napari_llcm.gui.runner import JobRunner, SynchronousRunner
+from napari_llcm.gui.jobs.job_bar import JobBar
+from napari_llcm.gui.jobs.runner import JobRunner, SynchronousRunner
 
 
 def _counting(stop: ShouldStop) -> Job:

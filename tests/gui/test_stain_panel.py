@@ -12,11 +12,11 @@ import pytest
 from napari.layers import Image
 
 from napari_llcm.events import Progress, Tile
-from napari_llcm.gui.layers import KEY
-from napari_llcm.gui.painting import NAME, SPREAD
-from napari_llcm.gui.region_choice import PLANES, SCREEN, SHAPES, WHOLE
+from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import recall
-from napari_llcm.gui.stain import StainPanel
+from napari_llcm.gui.stain.panel import StainPanel
+from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
+from napari_llcm.gui.stain.stain_layer import NAME, SPREAD
 from napari_llcm.volumes import read, write
 
 pytestmark = pytest.mark.usefixtures("screen", "small_model", "small_tiles")
@@ -418,7 +418,8 @@ def test_opening_the_panel_imports_no_torch() -> None:
     code = (
         "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
         "from napari.components import ViewerModel\n"
-        "from napari_llcm.gui.stain import StainPanel; from napari_llcm.gui.load import LoadPanel\n"
+        "from napari_llcm.gui.stain.panel import StainPanel\n"
+        "from napari_llcm.gui.load.panel import LoadPanel\n"
         "v = ViewerModel(); panels = StainPanel(v), LoadPanel(v)\n"
         "print(*(m for m in ('torch', 'monai', 'cellpose', 'matplotlib') if m in sys.modules))"
     )

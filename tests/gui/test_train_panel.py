@@ -16,9 +16,9 @@ from napari.layers import Layer
 from qtpy.QtCore import QProcess
 
 from napari_llcm.events import result_of
-from napari_llcm.gui.layers import as_layers
+from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.session import session_of
-from napari_llcm.gui.train import TrainPanel
+from napari_llcm.gui.train.panel import TrainPanel
 from napari_llcm.models.library import list_models
 from napari_llcm.specimen import Specimen, write_specimens
 from napari_llcm.training.config import load_job, save_job
@@ -242,7 +242,7 @@ def test_a_killed_napari_leaves_no_orphan(tmp_path: Path) -> None:
     save_job(job, tmp_path / "job.yaml")
     code = (
         "import sys; from qtpy.QtCore import QCoreApplication; "
-        "from napari_llcm.gui.child import ChildRunner; app = QCoreApplication([]); "
+        "from napari_llcm.gui.jobs.child_process import ChildRunner; app = QCoreApplication([]); "
         "child = ChildRunner(); "
         "child.start_child(['train', sys.argv[1], '--events', '-']); app.exec()"
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import benchmarks, checking, models, preparing, staining
+from . import benchmark, demo, evaluate, model, nuclei, pairs, specimen, stain, train
 from .console import explain, stderr, stdout
 
 app = typer.Typer(
@@ -18,15 +18,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command()(checking.demo)
-app.command()(staining.stain)
-app.command()(checking.nuclei)
-app.command()(preparing.train)
-app.command()(checking.evaluate)
-app.command()(preparing.specimen)
-app.command()(preparing.pairs)
-app.add_typer(models.app, name="model")
-app.add_typer(benchmarks.app, name="benchmark")
+app.command()(demo.demo)
+app.command()(stain.stain)
+app.command()(nuclei.nuclei)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(specimen.specimen)
+app.command()(pairs.pairs)
+app.add_typer(model.app, name="model")
+app.add_typer(benchmark.app, name="benchmark")
 
 
 @app.callback()

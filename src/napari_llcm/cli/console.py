@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -14,10 +15,22 @@ from rich.table import Table
 
 from ..events import Event, Failed, Finished, Job, Notice, Step, UserError, duration
 from ..events import Progress as Done
-from .remote import Lines, watch_input
+from .json_lines import Lines, watch_input
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
+
+
+HEADLINE = (
+    "recall",
+    "precision",
+    "f1",
+    "detection_recall",
+    "ap",
+    "found",
+    "missed",
+    "hallucinated",
+)
 
 
 class StopOnInterrupt:
@@ -176,3 +189,21 @@ def explain(error: BaseException) -> tuple[str, int]:
         f"Something went wrong that napari-llcm did not expect ({type(error).__name__}: {error}). "
         f"Please report it with the file {log}."
     ), 1
+
+
+def print_report(title: str, report: dict[str, object], out: Path) -> None:
+    """Print the figures of an evaluation, and where its report lies."""
+    keys = (
+        *HEADLINE,
+        "psnr",
+        "ssim",
+        "pearson",
+        "lpips",
+        "seconds",
+        "voxels_per_second",
+        "model",
+        "device",
+        "segmenter",
+    )
+    print_figures(title, {k: report[k] for k in keys if k in report})
+    stdout.print(f"Report and figure in {out}")

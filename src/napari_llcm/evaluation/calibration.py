@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.confidence import Calibrator, ConfidenceModel, ReliabilityBin
+from ..models.confidence_model import Calibrator, ConfidenceModel, ReliabilityBin
 from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
 from ..volumes import Pair, Volume
 from .reliability import reliability, scores

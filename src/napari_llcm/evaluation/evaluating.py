@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import Pair, Volume, find_pairs, write
-from .confidence import confident
+from .assessment import confident
 from .image_metrics import image_metrics
 
 if TYPE_CHECKING:

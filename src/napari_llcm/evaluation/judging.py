@@ -17,7 +17,7 @@ from ..models.config import Method
 from ..nuclei.counts import Counts
 from ..nuclei.features import width_of
 from ..volumes import Pair, Volume, write
-from .confidence import confident
+from .assessment import confident
 from .evaluating import write_json
 from .image_metrics import image_metrics
 from .sharpness import spectral_distance

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..models.confidence import ReliabilityBin
+from ..models.confidence_model import ReliabilityBin
 
 _BINS = 10
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .layers import LayerData
+    from .layers.conversion import LayerData
 
 SAMPLE_SIZE = (32, 128, 128)  # two seconds to make
 SAMPLE_SEED = 20_000_002  # training, validation and tests use seeds below 10 million
@@ -27,7 +27,7 @@ def read_layers(path: str) -> list[LayerData]:
     """
     from ..nuclei.labelled import looks_like_labels
     from ..volumes import read
-    from .layers import as_layers
+    from .layers.conversion import as_layers
 
     volume = read(path)
     return as_layers(volume, "labels" if looks_like_labels(volume) else "image")
@@ -57,7 +57,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 def _write(path: str, data: Any, attributes: dict[str, Any], labels: bool) -> list[str]:
     from ..volumes import write
-    from .layers import as_volume
+    from .layers.conversion import as_volume
 
     # napari's dialog has asked before it replaces a file
     return [str(write(path, as_volume(data, attributes), overwrite=True, labels=labels))]
@@ -66,7 +66,7 @@ def _write(path: str, data: Any, attributes: dict[str, Any], labels: bool) -> li
 def simulated_pair() -> list[LayerData]:
     """Return a simulated specimen: phase stack, its DAPI, and the true nuclei."""
     from ..specimen import make_specimen
-    from .layers import as_layers
+    from .layers.conversion import as_layers
 
     made = make_specimen(SAMPLE_SIZE, SAMPLE_SEED, "medium")
     return [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..nuclei.figures import COLOURS
-from .layers import LayerData, as_layers
+from .layers.conversion import LayerData, as_layers
 
 if TYPE_CHECKING:
     import napari

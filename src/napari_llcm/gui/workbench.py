@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import napari
 
 PANELS = {
-    "Load": ("load:LoadPanel", "Open stacks, give their voxel size, check that pairs fit."),
-    "Stain": ("stain:StainPanel", "Paint the DAPI channel of a label-free stack."),
-    "Check": ("check:CheckPanel", "Which nuclei were found, missed, made up?"),
-    "Train": ("train:TrainPanel", "Teach a model your own microscope and sample."),
+    "Load": ("load.panel:LoadPanel", "Open stacks, give their voxel size, check that pairs fit."),
+    "Stain": ("stain.panel:StainPanel", "Paint the DAPI channel of a label-free stack."),
+    "Check": ("check.panel:CheckPanel", "Which nuclei were found, missed, made up?"),
+    "Train": ("train.panel:TrainPanel", "Teach a model your own microscope and sample."),
 }
 
 

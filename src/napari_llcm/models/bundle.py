@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..events import UserError
-from .confidence import ConfidenceModel
+from .confidence_model import ConfidenceModel
 from .config import (
     LATENT_METHODS,
     ConsistencyConfig,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..models.confidence import ConfidenceModel
+from ..models.confidence_model import ConfidenceModel
 from ..volumes import Volume
 from .comparing import Comparison
 from .features import SPREAD, faint_places, measure, width_of

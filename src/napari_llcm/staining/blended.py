@@ -15,47 +15,47 @@ from ..events import Job, Meter, Notice
 from ..models.device import autocast, precision
 from ..models.normalise import unstabilise
 from ..models.samplers import virtual_dapi
+from .job import StainJob
 from .memory import blended_window, working_memory
-from .task import Task
 
 
-def run_blended(task: Task) -> Job:
+def run_blended(job: StainJob) -> Job:
     """Stain with networks that are not local; the volume is held in memory."""
     import torch
 
-    config = task.model.info.network
-    grid = task.grid
+    config = job.model.info.network
+    grid = job.grid
     whole = tuple((0, n) for n in grid.padded)
-    qpi = torch.from_numpy(task.scaling.apply(grid.read(whole)).astype(np.float32))[None, None]
-    itemsize = precision(task.device).itemsize
-    roi = blended_window(config, grid.padded, itemsize, working_memory(task.device))
+    qpi = torch.from_numpy(job.scaling.apply(grid.read(whole)).astype(np.float32))[None, None]
+    itemsize = precision(job.device).itemsize
+    roi = blended_window(config, grid.padded, itemsize, working_memory(job.device))
     if roi != grid.padded:
         yield Notice(
             text="This model's networks are not local and the volume is too large for one piece: "
             "overlapping windows are blended, which is slower and less exact."
         )
     inside = tuple((0, n) for n in grid.shape)
-    meter, dapi = Meter(len(task.seeds)), []
-    for k, seed in enumerate(task.seeds):
-        stabilised = _sample(task, qpi, roi, seed)
+    meter, dapi = Meter(len(job.seeds)), []
+    for k, seed in enumerate(job.seeds):
+        stabilised = _sample(job, qpi, roi, seed)
         cut = stabilised[tuple(slice(n) for n in grid.shape)]
-        dapi.append(grid.back(inside, unstabilise(cut, task.model.info.dapi), inside))
+        dapi.append(grid.back(inside, unstabilise(cut, job.model.info.dapi), inside))
         yield meter.at(k + 1)
-    yield task.put(grid.outputs(inside), np.stack(dapi))
+    yield job.put(grid.outputs(inside), np.stack(dapi))
 
 
-def _sample(task: Task, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarray:
+def _sample(job: StainJob, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarray:
     """Return stabilised DAPI (z, y, x) of the padded volume (1, 1, z, y, x) for one seed."""
     import torch
     from monai.inferers import sliding_window_inference
 
-    networks, info = task.model.networks, task.model.info
+    networks, info = job.model.networks, job.model.info
 
     def stain_window(window: torch.Tensor, coordinates: list[list[slice]]) -> torch.Tensor:
         spans = zip(coordinates[0][2:], info.network.factor, strict=True)
         start = tuple(s.start // f for s, f in spans)
-        with autocast(task.device):
-            return virtual_dapi(info, networks, window, seed=seed, steps=task.steps, start=start)
+        with autocast(job.device):
+            return virtual_dapi(info, networks, window, seed=seed, steps=job.steps, start=start)
 
     with torch.inference_mode():
         result = sliding_window_inference(
@@ -65,7 +65,7 @@ def _sample(task: Task, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarray:
             stain_window,
             overlap=0.5,
             mode="gaussian",
-            sw_device=task.device,
+            sw_device=job.device,
             device="cpu",
             with_coord=True,
         )

@@ -21,8 +21,8 @@ from ..models.bundle import ModelBundle
 from ..models.device import pick_device
 from ..models.normalise import Scaling
 from .grid import NetworkGrid
+from .job import StainJob, Stopped
 from .output import MemoryOutput
-from .task import Stopped, Task
 from .tiled import TiledRun, make_pipeline, pending_tiles, tile_sizes
 from .tiling import Box, halves, shared, size
 
@@ -55,12 +55,12 @@ class CollectedTiles(MemoryOutput):
         self.parts.append((box, data))
 
 
-def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) -> Job:
+def run_distributed(job: StainJob, scheduler: str, should_stop: ShouldStop | None) -> Job:
     """Stain on the workers of a dask scheduler.
 
     Parameters
     ----------
-    task : Task
+    job : StainJob
         With local networks and one step.
     scheduler : str
         Address, such as "tcp://host:8786".
@@ -79,7 +79,7 @@ def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) 
         raise UserError(
             'To stain on many machines, run: pip install "napari-llcm[cluster]"'
         ) from error
-    if task.steps > 1 or not task.model.info.local:
+    if job.steps > 1 or not job.model.info.local:
         raise UserError("Many machines stain with local networks and in one step only.")
     try:
         client = Client(scheduler, timeout="10s", set_as_default=False)
@@ -89,24 +89,24 @@ def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) 
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
         if not workers:
             raise UserError(f"The dask scheduler at {scheduler} has no workers: start some.")
-        tile, block, _ = tile_sizes(task)
-        task.output.start(tile)
-        pending = pending_tiles(task, tile)
+        tile, block, _ = tile_sizes(job)
+        job.output.start(tile)
+        pending = pending_tiles(job, tile)
         regions = _regions(pending, tile, block, _FOR_EACH_WORKER * workers)
         yield Notice(
             text=f"Workers at {scheduler}: {workers}; parts of the volume: {len(regions)}."
         )
-        work = partial(_stain_region, scaling=task.scaling, seeds=task.seeds, tile=tile)
-        model = client.scatter(task.model, broadcast=True)
-        pipeline = make_pipeline(task)
+        work = partial(_stain_region, scaling=job.scaling, seeds=job.seeds, tile=tile)
+        model = client.scatter(job.model, broadcast=True)
+        pipeline = make_pipeline(job)
         waiting, running = list(regions), dict[Any, Box]()
         meter, done = Meter(float(sum(size(r) for r in regions))), 0.0
         while waiting or running:
             while waiting and len(running) < _FOR_EACH_WORKER * workers:
                 region = waiting.pop()
                 sites = pipeline.features_window(pipeline.region_block(region))
-                part = task.grid.cut(pipeline.qpi_window(sites))
-                boxes = {task.outputs(t) for t in pending if shared(t, region)}
+                part = job.grid.cut(pipeline.qpi_window(sites))
+                boxes = {job.outputs(t) for t in pending if shared(t, region)}
                 running[client.submit(work, model, part, region, boxes, pure=False)] = region
             if should_stop is not None and should_stop():
                 client.cancel(list(running))
@@ -114,7 +114,7 @@ def run_distributed(task: Task, scheduler: str, should_stop: ShouldStop | None) 
             time.sleep(_PATIENCE)
             for future in [f for f in running if f.done()]:
                 for box, data in future.result():
-                    yield task.keep(box, data)
+                    yield job.keep(box, data)
                 done += size(running.pop(future))
                 yield meter.at(done)
 
@@ -151,7 +151,7 @@ def _stain_region(
     model.networks.to(device)
     output = CollectedTiles(tile, wanted)
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(model, device, grid, scaling, seeds, 1, output, Path(folder))
-        for _ in TiledRun(task, region).events():
+        job = StainJob(model, device, grid, scaling, seeds, 1, output, Path(folder))
+        for _ in TiledRun(job, region).events():
             pass
     return output.parts

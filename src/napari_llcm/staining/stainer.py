@@ -15,10 +15,10 @@ from ..models.library import load_model
 from ..models.normalise import Scaling
 from ..volumes import Volume, check_stack
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
+from .job import Centre, Region, StainJob, Stopped, interruptible
 from .memory import Tiling
 from .output import Canvas
-from .preparing import contrast, make_output, scratch_folder
-from .task import Centre, Region, Stopped, Task, interruptible
+from .setup import contrast, make_output, scratch_folder
 
 
 def stain(
@@ -134,7 +134,7 @@ def stain(
 
     stopped = False
     with scratch_folder(out, scratch) as folder:
-        task = Task(
+        job = StainJob(
             model,
             where,
             NetworkGrid(qpi.data, ratio, model.info.network.multiple),
@@ -151,7 +151,7 @@ def stain(
             memory_share=memory_share,
         )
         try:
-            yield from _run(task, scheduler, should_stop)
+            yield from _run(job, scheduler, should_stop)
         except Stopped:
             stopped = True
     value = None
@@ -165,10 +165,10 @@ def stain(
         "device": str(where),
         "out": None if out is None else str(out),
         "stopped": stopped,
-        "tiles": task.tiles,
-        "voxels": task.voxels,
+        "tiles": job.tiles,
+        "voxels": job.voxels,
         "seconds": seconds,
-        "voxels_per_second": task.voxels / seconds,
+        "voxels_per_second": job.voxels / seconds,
     }
     yield Finished(result=result, value=value)
 
@@ -241,18 +241,18 @@ class Stainer:
         return stained
 
 
-def _run(task: Task, scheduler: str | None, should_stop: ShouldStop | None) -> Job:
+def _run(job: StainJob, scheduler: str | None, should_stop: ShouldStop | None) -> Job:
     if scheduler is not None:
         from .cluster import run_distributed
 
-        yield from run_distributed(task, scheduler, should_stop)
+        yield from run_distributed(job, scheduler, should_stop)
         return
-    with interruptible(task.model.networks, should_stop):
-        if task.model.info.local:
+    with interruptible(job.model.networks, should_stop):
+        if job.model.info.local:
             from .tiled import TiledRun
 
-            yield from TiledRun(task).events()
+            yield from TiledRun(job).events()
         else:
             from .blended import run_blended
 
-            yield from run_blended(task)
+            yield from run_blended(job)

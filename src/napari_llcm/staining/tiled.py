@@ -17,10 +17,10 @@ from functools import partial
 
 from ..events import Event, Job, Meter, Notice, UserError
 from ..models.device import precision
+from .job import StainJob, Stopped
 from .memory import is_out_of_memory, plan, unet_stride, working_memory
 from .output import Canvas
 from .pipeline import LocalPipeline
-from .task import Stopped, Task
 from .tiling import Box, common, distance, halves, shared, size, tiles
 
 Sites = tuple[int, ...]
@@ -37,29 +37,29 @@ class TiledRun:
 
     Parameters
     ----------
-    task : Task
+    job : StainJob
         What to do.
     region : Box, optional
         Latent sites, whole tiles: stain these alone, in one block.
     """
 
-    def __init__(self, task: Task, region: Box | None = None) -> None:
-        self.task = task
-        self.pipeline = make_pipeline(task)
-        self.pipeline.allocate(task.folder, working_memory(task.device, task.memory_share) // 4)
+    def __init__(self, job: StainJob, region: Box | None = None) -> None:
+        self.job = job
+        self.pipeline = make_pipeline(job)
+        self.pipeline.allocate(job.folder, working_memory(job.device, job.memory_share) // 4)
         latent, stride = self.pipeline.latent, self.pipeline.stride
-        tile, block, encode = tile_sizes(task)
-        task.output.start(tile)
+        tile, block, encode = tile_sizes(job)
+        job.output.start(tile)
         self.align = {"encode": (1, 1, 1), "denoise": stride, "decode": (1, 1, 1)}
         self.limit: dict[str, int] = {}
         self.parts: set[Box] = set()  # those of the pending tiles that are not whole
-        self.pending = pending_tiles(task, tile)
-        if task.follow:
+        self.pending = pending_tiles(job, tile)
+        if job.follow:
             block = tuple(min(b, f) for b, f in zip(block, _FOLLOWED, strict=True))
-        elif task.region is not None:
-            wanted = task.region()
-            self.pending = [t for t in self.pending if shared(task.outputs(t), wanted)]
-            if isinstance(task.output, Canvas):  # the user sees where the region ends
+        elif job.region is not None:
+            wanted = job.region()
+            self.pending = [t for t in self.pending if shared(job.outputs(t), wanted)]
+            if isinstance(job.output, Canvas):  # the user sees where the region ends
                 sites = self._sites_of(wanted)
                 parts = [common(t, sites) for t in self.pending if shared(t, sites)]
                 self.parts = set(parts) - set(self.pending)
@@ -69,14 +69,14 @@ class TiledRun:
         if region is not None:
             self.pending = [t for t in self.pending if shared(t, region)]
             self.blocks = [self.pipeline.region_block(region)]
-        if task.steps == 1:  # a job that goes on needs no block whose tiles are all done
+        if job.steps == 1:  # a job that goes on needs no block whose tiles are all done
             windows = [self.pipeline.latents_window(t) for t in self.pending]
             self.blocks = [b for b in self.blocks if any(shared(b, w) for w in windows)]
         windows = [self.pipeline.features_window(b) for b in self.blocks]
         self.unread = [t for t in tiles(latent, encode) if any(shared(t, w) for w in windows)]
         if region is not None:  # the input may be there for this region alone
             self.unread = [common(t, w) for t in self.unread for w in windows]
-        samples = len(task.seeds)
+        samples = len(job.seeds)
         self._weight = {
             "encode": _SHARES["encode"],
             "denoise": _SHARES["denoise"] * samples,
@@ -84,7 +84,7 @@ class TiledRun:
         }
         boxes = {
             "encode": self.unread,
-            "denoise": self.blocks * task.steps,
+            "denoise": self.blocks * job.steps,
             "decode": self.pending,
         }
         self._total = sum(self._weight[k] * size(b) for k, bs in boxes.items() for b in bs)
@@ -93,7 +93,7 @@ class TiledRun:
 
     def events(self) -> Job:
         """Run, nearest tiles first."""
-        for step in range(self.task.steps - 1):
+        for step in range(self.job.steps - 1):
             blocks = list(self.blocks)
             while blocks:
                 yield from self._denoise(self._take(blocks), step)
@@ -101,7 +101,7 @@ class TiledRun:
             needed = self.pipeline.latents_window(tile)
             while blocks := [b for b in self.blocks if shared(b, needed)]:
                 block = self._take(blocks)
-                yield from self._denoise(block, self.task.steps - 1)
+                yield from self._denoise(block, self.job.steps - 1)
                 self.blocks.remove(block)
             decode = partial(self._decode, part=tile in self.parts)
             yield from self._run("decode", tile, decode)
@@ -116,12 +116,12 @@ class TiledRun:
             If the user has asked for it while there was nothing to do.
         """
         tiles_left = list(self.pending)
-        while self.task.follow and self.task.region is not None:
-            wanted = self.task.region()
-            tiles_left = [t for t in self.pending if shared(self.task.outputs(t), wanted)]
+        while self.job.follow and self.job.region is not None:
+            wanted = self.job.region()
+            tiles_left = [t for t in self.pending if shared(self.job.outputs(t), wanted)]
             if tiles_left:
                 break
-            if self.task.should_stop is not None and self.task.should_stop():
+            if self.job.should_stop is not None and self.job.should_stop():
                 raise Stopped
             time.sleep(_PATIENCE)
         return self._take(tiles_left) if tiles_left else None
@@ -136,7 +136,7 @@ class TiledRun:
 
     def _small_region(self, block: Sites) -> Box | None:
         """Return the latent sites of all pending tiles where one block can hold them."""
-        if not self.pending or self.task.steps > 1:
+        if not self.pending or self.job.steps > 1:
             return None
         ends = [[t[axis] for t in self.pending] for axis in range(3)]
         sites = tuple((min(a for a, _ in e), max(b for _, b in e)) for e in ends)
@@ -144,18 +144,18 @@ class TiledRun:
         return sites if size(whole) <= max(math.prod(block), math.prod(_FOLLOWED)) else None
 
     def _decode(self, tile: Box, part: bool) -> Event:
-        return self.task.put(*self.pipeline.decode(tile), part)
+        return self.job.put(*self.pipeline.decode(tile), part)
 
     def _sites_of(self, voxels: Box) -> Box:
         """Return the latent sites that hold a box of input voxels."""
-        steps = [r * f for r, f in zip(self.task.grid.ratio, self.pipeline.factor, strict=True)]
+        steps = [r * f for r, f in zip(self.job.grid.ratio, self.pipeline.factor, strict=True)]
         spans = zip(voxels, steps, self.pipeline.latent, strict=True)
         return tuple((int(a // s), min(math.ceil(b / s), n)) for (a, b), s, n in spans)
 
     def _take(self, boxes: list[Box]) -> Box:
         """Remove and return the box nearest to the centre."""
-        grid, factor = self.task.grid, self.pipeline.factor
-        point = self.task.centre() if self.task.centre else [n / 2 for n in grid.input_shape]
+        grid, factor = self.job.grid, self.pipeline.factor
+        point = self.job.centre() if self.job.centre else [n / 2 for n in grid.input_shape]
         sites = [p / r / f for p, r, f in zip(point, grid.ratio, factor, strict=True)]
         return boxes.pop(min(range(len(boxes)), key=lambda i: distance(boxes[i], sites)))
 
@@ -182,7 +182,7 @@ class TiledRun:
                 smaller = halves(part, align)
                 if len(smaller) < 2:
                     raise UserError(
-                        f"There is not enough memory on {self.task.device} for the smallest tile: "
+                        f"There is not enough memory on {self.job.device} for the smallest tile: "
                         "close other programs or choose another device."
                     ) from error
                 self.limit[stage] = max(size(s) for s in smaller)
@@ -191,51 +191,51 @@ class TiledRun:
                 if event is not None:
                     yield event
                 self._done += self._weight[stage] * size(part)
-                if not self.task.follow:  # which has no end
+                if not self.job.follow:  # which has no end
                     yield self._meter.at(_TOTAL * self._done / self._total)
                 continue
             # outside the handler, so that what the failed attempt held is let go
             self._free()
             parts.append(part)
             yield Notice(
-                text=f"Memory ran out on {self.task.device}: going on with tiles half as large."
+                text=f"Memory ran out on {self.job.device}: going on with tiles half as large."
             )
 
     def _free(self) -> None:
         import torch
 
         gc.collect()
-        if self.task.device.type == "cuda":
+        if self.job.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def make_pipeline(task: Task) -> LocalPipeline:
-    """Return the pipeline of a task, without its arrays."""
-    return LocalPipeline(task.model, task.grid, task.scaling, task.seeds, task.steps)
+def make_pipeline(job: StainJob) -> LocalPipeline:
+    """Return the pipeline of a job, without its arrays."""
+    return LocalPipeline(job.model, job.grid, job.scaling, job.seeds, job.steps)
 
 
-def tile_sizes(task: Task) -> tuple[Sites, Sites, Sites]:
+def tile_sizes(job: StainJob) -> tuple[Sites, Sites, Sites]:
     """Return the sizes of tiles, of blocks and of the encoder's tiles, in latent sites."""
-    config, networks = task.model.info.network, task.model.networks
-    tiling = task.tiling or plan(
+    config, networks = job.model.info.network, job.model.networks
+    tiling = job.tiling or plan(
         config,
-        [n // f for n, f in zip(task.grid.padded, config.factor, strict=True)],
+        [n // f for n, f in zip(job.grid.padded, config.factor, strict=True)],
         (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore
-        precision(task.device).itemsize,
-        working_memory(task.device, task.memory_share),
-        task.device.type,
-        watched=isinstance(task.output, Canvas),
+        precision(job.device).itemsize,
+        working_memory(job.device, job.memory_share),
+        job.device.type,
+        watched=isinstance(job.output, Canvas),
     )
-    tile = task.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
+    tile = job.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
     encode = _sites(tiling.encode or tiling.tile, config.factor, (1, 1, 1))
     return tile, _sites(tiling.block, config.factor, unet_stride(config)), encode
 
 
-def pending_tiles(task: Task, tile: Sites) -> list[Box]:
+def pending_tiles(job: StainJob, tile: Sites) -> list[Box]:
     """Return the tiles, in latent sites, that are not done yet."""
-    factor = task.model.info.network.factor
-    stained = tuple(-(-n // f) for n, f in zip(task.grid.shape, factor, strict=True))
-    return [t for t in tiles(stained, tile) if not task.output.is_done(task.outputs(t))]
+    factor = job.model.info.network.factor
+    stained = tuple(-(-n // f) for n, f in zip(job.grid.shape, factor, strict=True))
+    return [t for t in tiles(stained, tile) if not job.output.is_done(job.outputs(t))]
 
 
 def _sites(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Event, Step, UserError
-from .alive import is_alive, mark_alive, mark_ended
 from .config import Phase, TrainJob, save_job
+from .run_lock import is_alive, mark_alive, mark_ended
 
 COLUMNS = ("phase", "step", "name", "value")
 

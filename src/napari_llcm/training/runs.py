@@ -10,8 +10,8 @@ from typing import Literal
 from ..events import Event, Failed, Finished, Job, ShouldStop, UserError, parse_event
 from ..models.bundle import is_bundle, read_info
 from ..volumes.atomic import disk_errors, remove
-from .alive import is_alive
 from .config import TrainJob, load_job
+from .run_lock import is_alive
 
 _MADE = (
     "events.jsonl", "metrics.csv", "tensorboard", "checkpoints", "cache", "model", "preview.png",

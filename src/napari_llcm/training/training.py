@@ -35,8 +35,8 @@ from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
 from .config import Phase, TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
-from .making_pairs import looked_at
 from .objectives import make_objective
+from .pairs import looked_at
 from .run_folder import RunFolder
 from .state import PhaseState
 from .validation import Judge, Validator

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..events import UserError
 from .atomic import whole_or_nothing
-from .calibration import to_micron
+from .axes import to_micron
 from .volume import Volume
 
 if TYPE_CHECKING:

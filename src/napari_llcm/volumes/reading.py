@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..events import UserError
 from .atomic import is_zarr
-from .calibration import arranged, checked_spacing
+from .axes import arranged, checked_spacing
 from .nifti import read_nifti
 from .slices import PICTURES, read_folder, read_picture
 from .tiff import read_tiff

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..events import UserError
-from .calibration import checked_spacing
+from .axes import checked_spacing
 from .volume import Volume
 
 

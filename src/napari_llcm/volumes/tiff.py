@@ -15,7 +15,7 @@ import numpy as np
 
 from ..events import UserError
 from .atomic import whole_or_nothing
-from .calibration import to_micron
+from .axes import to_micron
 from .volume import Spacing, Volume, planes
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..events import UserError
-from .calibration import to_micron
+from .axes import to_micron
 from .volume import Spacing, Volume
 
 if TYPE_CHECKING:

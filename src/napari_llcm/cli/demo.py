@@ -1,0 +1,51 @@
+"""`napari-llcm demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import print_report, run
+from .options import (
+    Device,
+    Model,
+    Segmenter,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "demo-output"
+    ),
+    view: Annotated[
+        bool,
+        typer.Option("--view/--no-view", help="Open napari at the end, where there is a screen."),
+    ] = True,
+    model: Model = None,
+    segmenter: Segmenter = "cellpose",
+    device: Device = "auto",
+) -> None:
+    """Stain a specimen that no model has seen, and compare its nuclei: two minutes."""
+    from ..evaluation import demo
+    from ..nuclei import make_segmenter
+
+    finished = run(
+        lambda stop: demo(
+            out,
+            model=model,
+            segmenter=make_segmenter(segmenter, None, device),
+            device=device,
+            should_stop=stop,
+        )
+    )
+    print_report("Demo: virtual against real DAPI", finished.result, out)
+    if view:
+        from ..gui.viewer import has_screen, show_demo
+
+        if has_screen():
+            show_demo(finished.value)

@@ -1,0 +1,48 @@
+"""`napari-llcm evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import print_report, run
+from .options import (
+    Device,
+    Model,
+    Out,
+    Seed,
+    Segmenter,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def evaluate(
+    pairs: Annotated[Path, typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list.")],
+    out: Out,
+    model: Model = None,
+    segmenter: Segmenter = "cellpose",
+    weights: Weights = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Stain every pair, and compare images and nuclei with the real DAPI."""
+    from ..evaluation import evaluate
+    from ..nuclei import make_segmenter
+
+    finished = run(
+        lambda stop: evaluate(
+            pairs,
+            out,
+            model=model,
+            segmenter=make_segmenter(segmenter, weights, device),
+            device=device,
+            seed=seed,
+            should_stop=stop,
+        )
+    )
+    print_report("Evaluation", finished.result, out)

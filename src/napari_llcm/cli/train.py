@@ -1,0 +1,105 @@
+"""`napari-llcm train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from ..events import UserError
+from .console import print_figures, run
+from .options import (
+    Device,
+    Events,
+    Seed,
+    as_json,
+)
+
+if TYPE_CHECKING:
+    from ..training.config import Preset, TrainJob
+
+
+def train(
+    job: Annotated[
+        Path | None, typer.Argument(help="A job as YAML, in place of the options.")
+    ] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.")] = None,
+    preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "standard",
+    network: Annotated[
+        str, typer.Option(help="default, or plan: the 512 times smaller latent.")
+    ] = "default",
+    method: Annotated[
+        str,
+        typer.Option(help="llcm, or a rival: regression, diffusion, resshift, pix2pix."),
+    ] = "llcm",
+    phase: Annotated[
+        str, typer.Option(help="all, vae, consistency (or, of a rival, its name).")
+    ] = "all",
+    init: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="Be done after this time.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the model; the run folder's if none.")] = "",
+    device: Device = "auto",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Tell how long it would take, and do not train.")
+    ] = False,
+    events: Events = None,
+) -> None:
+    """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
+    from ..evaluation.while_training import nuclei_judge
+    from ..models import PRESETS
+    from ..training import load_job, make_job, train
+
+    if job is not None:
+        settings = load_job(job)
+    elif resume and out is not None and not pairs:
+        settings = load_job(out / "job.yaml")
+    else:
+        if not pairs or out is None:
+            raise UserError("Give --pairs and --out, or a job file; see napari-llcm train --help.")
+        if preset not in ("quick", "standard", "full"):
+            raise UserError(f"Unknown preset {preset!r}: choose quick, standard or full.")
+        if network not in PRESETS:
+            raise UserError(f"Unknown network {network!r}: choose one of {', '.join(PRESETS)}.")
+        settings = make_job(
+            cast("Preset", preset),
+            pairs=pairs,
+            out=out,
+            network=PRESETS[network],
+            method=method,
+            phase=phase,
+            init=init,
+            max_minutes=max_minutes,
+            name=name,
+            device=device,
+            seed=seed,
+        )
+    lines = as_json(events)
+    if estimate:
+        _estimate(settings, lines)
+        return
+    judge = nuclei_judge(settings.device)
+    finished = run(
+        lambda stop: train(settings, resume=resume, judge=judge, should_stop=stop), lines
+    )
+    if not lines:
+        print_figures(f"Model {finished.result['model']}", finished.result["metrics"])
+
+
+def _estimate(settings: TrainJob, lines: bool) -> None:
+    from ..events import duration
+    from ..training.estimate import estimate
+
+    told = run(lambda stop: estimate(settings, stop), lines).result
+    if not lines and told:
+        times = {f"about, {k}": duration(s["all"]) for k, s in told["seconds"].items()}
+        memory = {"about, memory": f"{told['memory_bytes'] / 1e9:.1f} GB"}
+        print_figures(f"Training on {told['device']}", times | memory)

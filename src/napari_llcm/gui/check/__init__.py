@@ -1,0 +1,1 @@
+"""The Check panel: nuclei found, missed and made up."""

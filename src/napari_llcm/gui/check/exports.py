@@ -1,0 +1,150 @@
+"""The buttons that save a check: table, figure, one-page report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from ...events import Finished, Job, Started
+from ...nuclei.comparing import Comparison
+from ...nuclei.finding import Findings
+from ...nuclei.table import Row
+from ...nuclei.thresholding import counts_of
+from ...volumes import Volume
+from ...volumes.atomic import whole_or_nothing
+from ..jobs.job_bar import JobBar
+from ..jobs.runner import JobRunner
+
+_KINDS = {
+    "table": ("Table…", "nuclei.csv", "Table (*.csv)"),
+    "figure": ("Figure…", "nuclei.png", "Picture (*.png *.pdf *.svg)"),
+    "report": ("Report…", "nuclei-report.pdf", "Page (*.pdf *.png)"),
+}
+_TIPS = {
+    "table": "Save a row for each nucleus, to be opened in a spreadsheet.",
+    "figure": "Save a picture of both images with the nuclei as they are coloured here.",
+    "report": "Save one page with figures, picture and settings, to be filed or printed.",
+}
+
+
+class Exports(QWidget):
+    """Save what the panel shows.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The panel.
+
+    Attributes
+    ----------
+    buttons : dict of str to QPushButton
+        "table", "figure" and "report".
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.runner = JobRunner(self)
+        self._result: Comparison | Findings | None = None
+        self._rows: list[Row] = []
+        self._least = 0.0
+        self._images: dict[str, Volume | None] = {}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.buttons: dict[str, QPushButton] = {}
+        for kind, (text, _, _) in _KINDS.items():
+            button = QPushButton(text)
+            button.setToolTip(_TIPS[kind])
+            button.clicked.connect(lambda _=False, kind=kind: self._ask(kind))
+            row.addWidget(button)
+            self.buttons[kind] = button
+
+    def attach(self, bar: JobBar) -> None:
+        """Say in a bar what was saved, and what went wrong."""
+        self.runner.finished.connect(lambda event: bar.say(f"Saved {event.result['path']}"))
+        self.runner.failed.connect(bar.fail)
+
+    def offer(
+        self,
+        result: Comparison | Findings,
+        rows: Sequence[Row],
+        least: float,
+        images: dict[str, Volume | None],
+    ) -> None:
+        """Say what is to be saved.
+
+        Parameters
+        ----------
+        result : Comparison or Findings
+            The check.
+        rows : sequence of dict
+            Its nuclei as they are shown.
+        least : float
+            The least confidence that is believed.
+        images : dict
+            "qpi", "truth" and "stain" for the picture.
+        """
+        self._result, self._rows, self._least = result, list(rows), least
+        self._images = images
+        compared = isinstance(result, Comparison)
+        for kind in ("figure", "report"):
+            self.buttons[kind].setEnabled(compared)
+            self.buttons[kind].setToolTip(
+                _TIPS[kind] if compared else "Choose a real stain to compare with, for this."
+            )
+
+    def save(self, kind: str, path: Path) -> None:
+        """Save the table, the figure or the report; an older file is replaced."""
+        result, rows, least, images = self._result, self._rows, self._least, self._images
+        if result is None or self.runner.running:
+            return
+        write: Callable[[], None]
+        if kind == "table":
+            write = lambda: _write_table(path, rows, result.settings["unit"])  # noqa: E731
+        elif isinstance(result, Comparison):
+            draw = _write_figure if kind == "figure" else _write_page
+            write = lambda: draw(path, result, rows, least, images)  # noqa: E731
+        else:
+            return
+        self.runner.start(lambda stop: _saving(path, write), f"saving {path.name}")
+
+    def _ask(self, kind: str) -> None:
+        _, name, kinds = _KINDS[kind]
+        found, _ = QFileDialog.getSaveFileName(self, "Save", name, kinds)
+        if found:
+            path = Path(found)
+            self.save(kind, path if path.suffix else path.with_suffix(Path(name).suffix))
+
+
+def _saving(path: Path, write: Callable[[], None]) -> Job:
+    yield Started(job="save")
+    write()
+    yield Finished(result={"path": str(path)})
+
+
+def _write_table(path: Path, rows: Sequence[Row], unit: str) -> None:
+    from ...nuclei.report import write_rows
+
+    with whole_or_nothing(path, overwrite=True) as partial:
+        write_rows(partial, rows, unit)
+
+
+def _write_figure(
+    path: Path, result: Comparison, rows: Any, least: float, images: dict[str, Volume | None]
+) -> None:
+    from ...nuclei.figures import draw_comparison
+
+    figure = draw_comparison(result, **images)
+    with whole_or_nothing(path, overwrite=True) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower() or "png", facecolor="white")
+
+
+def _write_page(
+    path: Path, result: Comparison, rows: Any, least: float, images: dict[str, Volume | None]
+) -> None:
+    from ...nuclei.page import write_page
+
+    notes = f"Virtual nuclei of a confidence of at least {least:.2f}." if least else ""
+    write_page(path, result, **images, counts=counts_of(rows) if least else None, notes=notes)

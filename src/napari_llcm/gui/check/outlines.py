@@ -1,0 +1,148 @@
+"""One layer with every nucleus, outlined in the colour of what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+import numpy as np
+
+from ...nuclei.table import Row
+from ...volumes import Volume
+from ..layers.stack import LayerStack
+from ..layers.viewport import undisturbed
+from .outline_colours import Painted, colour_table
+from .verdicts import CHOSEN, colour_of, key_of
+
+NAME = "nuclei (check)"
+_STILL = 4  # pixels that the mouse may move between press and release of a click
+
+
+class Overlay:
+    """The layer of a check.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where it is shown.
+    stack : LayerStack
+        The layer that was checked; the overlay lies exactly on it.
+    painted : Painted
+        The nuclei.
+    clicked : callable
+        Called with image and label of a nucleus that was clicked in the (2D) view.
+
+    Attributes
+    ----------
+    layer : napari.layers.Labels or None
+        The layer, once something was shown.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        stack: LayerStack,
+        painted: Painted,
+        clicked: Callable[[tuple[str, int]], None],
+    ) -> None:
+        self._viewer, self._stack, self.painted = viewer, stack, painted
+        self._clicked = clicked
+        self._colours: dict[int, str] = {}
+        self._chosen: int | None = None
+        self.layer: Any = None
+
+    def show(self, rows: Iterable[Row], least: float = 0.0) -> None:
+        """Show some nuclei, and hide the others.
+
+        Parameters
+        ----------
+        rows : iterable of dict
+            Those to be shown, with their verdicts.
+        least : float
+            The least confidence that is believed.
+        """
+        numbers = self.painted.numbers
+        self._colours = {
+            numbers[key_of(row)]: colour_of(row, least) for row in rows if key_of(row) in numbers
+        }
+        self._paint()
+        if self.layer is None or self.layer not in self._viewer.layers:
+            self._add()
+
+    def choose(self, row: Row | None) -> None:
+        """Make one nucleus white."""
+        self._chosen = None if row is None else self.painted.numbers.get(key_of(row))
+        self._paint()
+
+    def remove(self) -> None:
+        """Take the layer out of the viewer."""
+        if self.layer is not None and self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+        if self._click in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._click)
+        self.layer = None
+
+    def place(self, row: Row, volume: Volume) -> np.ndarray:
+        """Return where a nucleus lies, in the viewer's world.
+
+        Parameters
+        ----------
+        row : dict
+            The nucleus.
+        volume : Volume
+            The volume whose spacing and origin the row's place is measured in.
+        """
+        spacing = volume.spacing or (1.0, 1.0, 1.0)
+        voxel = {
+            axis: (row[axis] - start) / step
+            for axis, start, step in zip("zyx", volume.origin, spacing, strict=True)
+        }
+        layer = self._stack.layer
+        here = np.asarray(layer.world_to_data(np.asarray(self._viewer.dims.point)))
+        point = [voxel.get(axis, here[i]) for i, axis in enumerate(self._stack.axes)]
+        return np.asarray(layer.data_to_world(point))
+
+    def _click(self, viewer: Any, event: Any) -> Generator[None, None, None]:
+        """Tell which nucleus was clicked; a press that moves drags the view instead."""
+        pressed = np.asarray(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        moved = np.abs(np.asarray(event.pos) - pressed).max() > _STILL
+        if moved or event.button != 1 or viewer.dims.ndisplay != 2 or not self._visible():
+            return
+        voxel = np.round(self._stack.layer.world_to_data(event.position)).astype(int)
+        z, y, x = (int(voxel[self._stack.axes.index(axis)]) for axis in "zyx")
+        inside = all(0 <= i < n for i, n in zip((z, y, x), self._stack.shape, strict=True))
+        if inside and (key := self.painted.key_at(z, y, x)):
+            self._clicked(key)
+
+    def _visible(self) -> bool:
+        return self.layer in self._viewer.layers and bool(self.layer.visible)
+
+    def _paint(self) -> None:
+        colours = dict(self._colours)
+        if self._chosen in colours:
+            colours[self._chosen] = CHOSEN
+        if self.painted.paint(colours) and self.layer is not None:
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def _add(self) -> None:
+        from napari.layers import Labels
+        from napari.utils.colormaps import DirectLabelColormap
+
+        data, place = self._stack.on_layer(self.painted.voxels)
+        self.layer = Labels(
+            data,
+            name=NAME,
+            colormap=DirectLabelColormap(color_dict=colour_table()),
+            opacity=1.0,
+            metadata={"napari_llcm_shown": True},
+            **place,
+        )
+        self.layer.contour = self.painted.contour()
+        self.layer.editable = False
+        with undisturbed(self._viewer):
+            self._viewer.add_layer(self.layer)
+        if self._click not in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.append(self._click)

@@ -1,0 +1,260 @@
+"""The Check panel: which nuclei the virtual stain found, missed and made up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ...evaluation.assessment import trusting
+from ...events import Finished, UserError
+from ...nuclei.comparing import Comparison, compare_nuclei
+from ...nuclei.finding import Findings, find_nuclei
+from ...nuclei.table import Row
+from ...nuclei.thresholding import CONFIDENCE, at_confidence, counts_of
+from ...volumes import Volume
+from ..jobs.job_bar import JobBar
+from ..jobs.runner import JobRunner
+from ..layers.combo import volume_of
+from ..layers.stack import stack_of
+from ..session import session_of
+from .camera import Flight
+from .confidence_slider import ConfidenceBar
+from .exports import Exports
+from .form import CheckForm
+from .nuclei_table import NucleiTable
+from .outline_colours import painting
+from .outlines import Overlay
+from .scores import ScoreBoard
+from .verdicts import FILTERS, in_reading_order, key_of
+
+if TYPE_CHECKING:
+    import napari
+
+_NEXT, _PREVIOUS = ".", ","
+
+
+class CheckPanel(QWidget):
+    """Compare a virtual stain with the real one, nucleus by nucleus.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers are compared.
+
+    Attributes
+    ----------
+    result : Comparison, Findings or None
+        What is shown: with a real stain, without one, or nothing yet.
+    overlay : Overlay or None
+        Its layer.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._session = session_of(napari_viewer)
+        self.result: Comparison | Findings | None = None
+        self.overlay: Overlay | None = None
+        self._rows: list[Row] = []
+        self._stack: Any = None
+        self._images: dict[str, Volume | None] = {}
+        self.runner = JobRunner(self)
+        self._flight = Flight(napari_viewer, self)
+        self._lay_out()
+        self._connect()
+
+    def _lay_out(self) -> None:
+        self.form = CheckForm(self._viewer)
+        self.check = QPushButton("Check")
+        self.check.setToolTip("Find the nuclei in both images and compare them one by one.")
+        self.bar = JobBar()
+        self.scores = ScoreBoard()
+        self.confidence = ConfidenceBar()
+        self.filter = QComboBox()
+        for name in FILTERS:
+            self.filter.addItem(name)
+        self.filter.setToolTip("Which nuclei are listed below and outlined in the image.")
+        self.previous, self.next = QPushButton("◀"), QPushButton("▶")
+        for button, way, key in (
+            (self.previous, "previous", _PREVIOUS),
+            (self.next, "next", _NEXT),
+        ):
+            button.setMaximumWidth(36)
+            button.setToolTip(
+                f"Fly to the {way} nucleus of the list above, by default to the {way} missed "
+                f"one (key: {key})."
+            )
+        self.table = NucleiTable()
+        self.exports = Exports()
+        self.exports.attach(self.bar)
+        row = QHBoxLayout()
+        row.addWidget(self.filter, 1)
+        row.addWidget(self.previous)
+        row.addWidget(self.next)
+        self.results = QWidget()
+        column = QVBoxLayout(self.results)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.scores)
+        column.addWidget(self.confidence)
+        column.addLayout(row)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.exports)
+        self.results.hide()
+        whole = QVBoxLayout(self)
+        for part in (self.form, self.check, self.bar):
+            whole.addWidget(part)
+        whole.addWidget(self.results, 1)
+        whole.addStretch()
+
+    def _connect(self) -> None:
+        self.bar.attach(self.runner)
+        self.runner.finished.connect(self._finished)
+        self.runner.running_changed.connect(lambda running: self.check.setEnabled(not running))
+        self.check.clicked.connect(self.start)
+        self.filter.currentIndexChanged.connect(self.refresh)
+        self.confidence.changed.connect(self.refresh)
+        self.table.chosen.connect(self.go_to)
+        self.next.clicked.connect(lambda: self.step(1))
+        self.previous.clicked.connect(lambda: self.step(-1))
+        for key, by in ((_NEXT, 1), (_PREVIOUS, -1)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            shortcut.activated.connect(lambda by=by: self.step(by))
+
+    def start(self) -> None:
+        """Compare what is chosen."""
+        form = self.form
+        stain, truth, qpi = form.stain.layer, form.truth.layer, form.qpi.layer
+        settings, iou = form.settings(), form.iou.value()
+        try:
+            if stain is None:
+                raise UserError("Stain a stack first, or open a virtual DAPI, and choose it here.")
+            if stain is truth:
+                raise UserError("Choose two different layers: a virtual stain and a real one.")
+            self._stack = stack_of(stain)
+            virtual = volume_of(stain, self._viewer)
+            real = None if truth is None else volume_of(truth, self._viewer)
+            phase = None if qpi is None else volume_of(qpi, self._viewer)
+        except UserError as error:
+            self.bar.clear()
+            self.bar.fail(str(error))
+            return
+        form.remember()
+        if phase is not None and phase.shape != virtual.shape:
+            phase = None  # of another field
+        self._images = {"qpi": phase, "truth": real, "stain": virtual}
+        stain_is_labels, truth_is_labels = _is_labels(stain), _is_labels(truth)
+        if real is None:
+            self.runner.start(
+                lambda stop: painting(
+                    trusting(
+                        find_nuclei(
+                            virtual, is_labels=stain_is_labels, should_stop=stop, **settings
+                        ),
+                        phase, virtual, should_stop=stop,
+                    )
+                ),
+                f"search for the nuclei of {stain.name}",
+            )  # fmt: skip
+        else:
+            self.runner.start(
+                lambda stop: painting(
+                    trusting(
+                        compare_nuclei(
+                            real, virtual, iou=iou, truth_is_labels=truth_is_labels,
+                            stain_is_labels=stain_is_labels, should_stop=stop, **settings,
+                        ),
+                        phase, virtual, should_stop=stop,
+                    )
+                ),
+                f"check of {stain.name}",
+            )  # fmt: skip
+
+    def refresh(self, *_: Any) -> None:
+        """Show figures, table and overlay as filter and slider say."""
+        if self.result is None or self.overlay is None:
+            return
+        least = self.confidence.least
+        believed = at_confidence(self._rows, least)
+        if isinstance(self.result, Comparison):
+            rows = believed
+            self.scores.show_counts(counts_of(rows) if least else self.result.counts)
+        else:
+            rows = self._rows  # none is wrong, some are unsure
+            self.scores.show_number(len(believed), len(rows) - len(believed))
+        verdicts = FILTERS[self.filter.currentText()]
+        self.table.show_only(verdicts)
+        self.table.fill(rows, self.result.settings["unit"], least)
+        self.overlay.show((row for row in rows if row["verdict"] in verdicts), least)
+        self.exports.offer(self.result, rows, least, self._images)
+
+    def go_to(self, row: Row) -> None:
+        """Fly to a nucleus and make it white."""
+        if self.overlay is None or self.result is None:
+            return
+        width = max(float(row["volume"]), 1e-6) ** (1 / 3)
+        self._flight.to(self.overlay.place(row, self.result.stain_labels), width)
+        self.overlay.choose(row)
+
+    def _choose(self, key: tuple[str, int]) -> None:
+        """Show the row of a nucleus that was clicked in the image; the view stays where it is."""
+        self.table.select(key, tell=False)
+        row = self.table.current()
+        if row is not None and key_of(row) == key and self.overlay is not None:
+            self.overlay.choose(row)
+
+    def step(self, by: int) -> None:
+        """Go to the next or previous nucleus of the filter; where all are shown, missed one.
+
+        Parameters
+        ----------
+        by : int
+            1 or -1.
+        """
+        rows = in_reading_order(self.table.shown())
+        missed = [row for row in rows if row["verdict"] == "missed"]
+        rows = missed if self.filter.currentIndex() == 0 and missed else rows
+        if not rows:
+            return
+        current = self.table.current()
+        keys = [key_of(row) for row in rows]
+        if current is not None and key_of(current) in keys:
+            at = keys.index(key_of(current)) + by
+        elif current is not None:
+            after = sum(_place(row) < _place(current) for row in rows)
+            at = after if by > 0 else after - 1
+        else:
+            at = 0 if by > 0 else -1
+        self.table.select(keys[at % len(keys)])
+
+    def _finished(self, event: Finished) -> None:
+        if event.value is None:
+            return  # it was cancelled
+        if self.overlay is not None:
+            self.overlay.remove()
+        result, painted = event.value
+        self.result, self._rows = result, list(result.table)
+        compared = isinstance(result, Comparison)
+        self.overlay = Overlay(self._viewer, self._stack, painted, self._choose)
+        self.filter.setVisible(compared)
+        self.filter.blockSignals(True)
+        self.filter.setCurrentIndex(0)
+        self.filter.blockSignals(False)
+        self.confidence.offer(self._rows)
+        self.results.show()
+        self.refresh()
+        column = self.table.nuclei.column(CONFIDENCE if not compared else "verdict")
+        self.table.sortByColumn(max(column, 0), Qt.SortOrder.AscendingOrder)
+        if not self._rows:
+            self.bar.say("No nuclei were found: look at the image, or give their width.")
+
+
+def _place(row: Row) -> tuple[float, float, float]:
+    return row["z"], row["y"], row["x"]
+
+
+def _is_labels(layer: Any) -> bool:
+    return type(layer).__name__ == "Labels"

@@ -1,0 +1,1 @@
+"""Jobs off the main thread, and how they look while they run."""

@@ -1,0 +1,1 @@
+"""Layers as volumes, volumes as layers, and what is in view."""

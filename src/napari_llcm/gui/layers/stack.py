@@ -1,0 +1,117 @@
+"""A layer as a stack to be stained, and results as layers that lie exactly on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...events import UserError
+from ...volumes import Volume
+from .conversion import as_volume, axes_of
+
+Box = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class LayerStack:
+    """An image layer whose voxels are a stack, or a time series of stacks.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        The layer.
+    axes : str
+        A letter of "tczyx" for each axis of the layer, in its order.
+    volume : Volume
+        Its voxels with axes "zyx" or "tzyx".
+    """
+
+    layer: Any
+    axes: str
+    volume: Volume
+
+    @property
+    def times(self) -> int:
+        """How many time points there are."""
+        return int(self.volume.shape[0]) if self.volume.axes == "tzyx" else 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along z, y and x."""
+        z, y, x = self.volume.shape[-3:]
+        return z, y, x
+
+    def on_layer(self, data: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return voxels as data and attributes of a layer that lies on this one.
+
+        Parameters
+        ----------
+        data : numpy.ndarray
+            (z, y, x) or (t, z, y, x); a view of it is returned.
+        """
+        given = self.volume.axes[-data.ndim :]
+        order = [given.index(a) for a in self.axes if a in given]
+        shown = data.transpose(order)
+        # axes of one entry stay, or the layers would not lie on each other
+        index = tuple(slice(None) if a in given else None for a in self.axes)
+        return shown[index], {
+            "scale": self.layer.scale,
+            "translate": self.layer.translate,
+            "units": self.layer.units,
+            "axis_labels": self.layer.axis_labels,
+        }
+
+    def box_of(self, spans: Sequence[tuple[float, float]]) -> Box:
+        """Return spans along the layer's axes as a box (z, y, x) of whole voxels within it."""
+        by_axis = dict(zip(self.axes, spans, strict=True))
+        box = []
+        for axis, n in zip("zyx", self.shape, strict=True):
+            a, b = by_axis[axis]
+            start = int(np.clip(np.floor(a), 0, n - 1))
+            box.append((start, int(np.clip(np.ceil(b), start + 1, n))))
+        return tuple(box)
+
+
+def stack_of(layer: Any) -> LayerStack:
+    """Return a layer as a stack, or time series of stacks.
+
+    Raises
+    ------
+    UserError
+        If it is neither; the sentence says what to do.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    axes = axes_of(layer.axis_labels, data.ndim)
+    if data.ndim == 2:
+        raise UserError(
+            f"{layer.name} is a 2D image; choose a stack of planes. Planes in separate layers can "
+            "be joined: select them, then Layers → Data → Images to Stack."
+        )
+    if set(axes) == set("tyx"):
+        raise UserError(
+            f"{layer.name} is a time series of 2D images; a stack of planes is needed. If its "
+            "frames are planes, open the file again in the Load panel with axes zyx."
+        )
+    volume = as_volume(data, _attributes(layer))
+    if "c" in volume.axes:
+        count = volume.shape[volume.axes.index("c")]
+        raise UserError(
+            f"{layer.name} holds {count} channels in one layer: split it (right click on the "
+            "layer, Split Stack), then choose the label-free channel."
+        )
+    if "z" not in volume.axes:
+        raise UserError(f"{layer.name} has a single plane; a stack of planes is needed.")
+    if volume.dtype.kind not in "biuf":
+        raise UserError(f"{layer.name} holds {volume.dtype} values; real numbers are needed.")
+    return LayerStack(layer, axes, volume)
+
+
+def _attributes(layer: Any) -> dict[str, Any]:
+    """Return what `as_volume` asks of a layer, without its look."""
+    names = ("name", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+    found = {name: getattr(layer, name) for name in (*names, "metadata")}
+    found["affine"] = np.asarray(layer.affine.affine_matrix)
+    return {**found, "rgb": getattr(layer, "rgb", False)}

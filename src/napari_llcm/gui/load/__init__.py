@@ -1,0 +1,1 @@
+"""The Load panel: open stacks and pairs, and check that they fit."""

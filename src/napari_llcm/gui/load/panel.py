@@ -1,0 +1,239 @@
+"""The Load panel: open stacks and pairs, give their voxel size, check that pairs fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QListWidgetItem, QVBoxLayout, QWidget
+
+from ...events import Finished, UserError
+from ...volumes import Pair
+from ..form import byte_size, figures
+from ..jobs.runner import JobRunner, MakeJob, Runner
+from ..layers.conversion import LayerData, as_volume
+from ..layers.stack import stack_of
+from ..layers.viewport import undisturbed
+from ..session import session_of, unwrapped
+from ..settings import recall, remember
+from . import jobs as load_jobs
+from .form import FILES, LoadForm
+
+if TYPE_CHECKING:
+    import napari
+
+
+class LoadPanel(QWidget):
+    """Open a stack, a pair, or a folder of either.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer.
+    runner : Runner, optional
+        What runs the jobs; a thread by default.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer, runner: Runner | None = None) -> None:
+        super().__init__()
+        self._viewer: Any = unwrapped(napari_viewer)
+        self._session = session_of(napari_viewer)
+        self.runner: Runner = runner or JobRunner(self)
+        self._then: Callable[[Any], None] = lambda value: None
+        self.form = form = LoadForm(self._viewer, self.runner)
+        self.bar = form.bar
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(form)
+        form.file.clicked.connect(self._ask_file)
+        form.folder.clicked.connect(self._ask_folder)
+        form.list.itemActivated.connect(self._open_item)
+        form.open_chosen.clicked.connect(lambda: self._open_item(form.list.currentItem()))
+        form.layer.chosen.connect(self._describe)
+        form.spacing.given.connect(self._describe)
+        form.contrast.clicked.connect(self._set_contrast)
+        form.registration.check_wanted.connect(self.check)
+        form.registration.shift_wanted.connect(self.shift)
+        self.runner.finished.connect(self._finished)
+        self.runner.running_changed.connect(self._running)
+        self._describe()
+
+    def open(self, path: Path) -> None:
+        """Open a stack; the layers appear when its header is read."""
+        axes = self.form.axes.text()
+        remember("load", folder=str(path.parent), axes=axes)
+        time = self.form.time.value() if self.form.times.currentIndex() == 1 else None
+        spacing = recall("spacing").get(str(path))
+        job = load_jobs.opening(path, axes, time, spacing)
+        self._run(job, f"opening of {path.name}", self._add)
+
+    def open_folder(self, folder: Path) -> None:
+        """Open a folder that is a stack, or list the stacks or pairs that it holds."""
+        from ...volumes.atomic import is_zarr
+
+        remember("load", folder=str(folder.parent))
+        if is_zarr(folder) or folder.suffix.lower() == ".zarr":
+            self.open(folder)
+        else:
+            listed = lambda found: self._list(folder, found)  # noqa: E731
+            self._run(load_jobs.listing(folder), f"listing of {folder.name}", listed)
+
+    def check(self, qpi: Any, dapi: Any) -> None:
+        """Compare two layers."""
+        try:
+            if qpi is None or dapi is None or qpi is dapi:
+                raise UserError("Choose a label-free and a DAPI layer.")
+            volumes = [self._stack_on_screen(layer) for layer in (qpi, dapi)]
+        except UserError as error:
+            self.bar.fail(str(error))
+            return
+        show = lambda value: self.form.registration.show_result(*value)  # noqa: E731
+        self._run(load_jobs.checking(*volumes), "registration check", show)
+
+    def shift(self, dapi: Any, shift: Any) -> None:
+        """Add a copy of a layer that is moved by so many voxels."""
+        try:
+            volume = self._stack_on_screen(dapi)
+        except UserError as error:
+            self.bar.fail(str(error))
+            return
+
+        def add(layers: list[LayerData]) -> None:
+            """Show the copy in the place of the original."""
+            (moved,) = self._add(layers)
+            dapi.visible = False
+            self.form.registration.dapi.choose(moved)
+            self.bar.say(f"{moved.name} is added; {dapi.name} is hidden, and as it was.")
+
+        self._run(load_jobs.shifting(volume, shift), f"shift of {dapi.name}", add)
+
+    def _stack_on_screen(self, layer: Any) -> Any:
+        from ..layers.viewport import View
+
+        stack = stack_of(layer)
+        if stack.times == 1:
+            return stack.volume
+        return stack.volume.select(time=View(self._viewer, stack).time)
+
+    def _run(self, job: MakeJob, name: str, then: Callable[[Any], Any]) -> None:
+        if self.runner.running:
+            return
+        self._then = then
+        self.runner.start(job, name)
+
+    def _finished(self, event: Finished) -> None:
+        if event.value is not None:
+            self._then(event.value)
+
+    def _running(self, running: bool) -> None:
+        form = self.form
+        for widget in (form.file, form.folder, form.open_chosen, form.registration.check):
+            widget.setEnabled(not running)
+
+    def _add(self, layers: list[LayerData]) -> list[Any]:
+        """Add layers and choose the first, without moving anything that is on screen."""
+        from napari.layers import Layer
+
+        first = not len(self._viewer.layers)
+        made = [Layer.create(*one) for one in layers]
+        with undisturbed(self._viewer):
+            for layer in made:
+                self._viewer.add_layer(layer)
+        if first:
+            dims = self._viewer.dims
+            dims.current_step = tuple(n // 2 for n in dims.nsteps)
+            self._viewer.layers.selection.active = made[0]
+        images = [layer for layer in made if type(layer).__name__ == "Image"]
+        if images:
+            self.form.layer.choose(images[0])
+        self._describe()
+        return made
+
+    def _list(self, folder: Path, found: list[Any]) -> None:
+        """Show what a folder holds; a folder of planes is a stack."""
+        planes = [p for p in found if isinstance(p, Path) and p.is_file()]
+        if not found:
+            self.bar.fail(
+                f"{folder.name} holds no stacks: choose a folder with TIFF or Zarr files."
+            )
+            return
+        form = self.form
+        form.list.clear()
+        if len(planes) == len(found) > 1 and form.axes.text().strip() in ("", "zyx"):
+            whole = QListWidgetItem(f"All {len(planes)} files as the planes of one stack")
+            whole.setData(Qt.ItemDataRole.UserRole, folder)
+            form.list.addItem(whole)
+        for one in found:
+            item = QListWidgetItem(f"{one.name} (pair)" if isinstance(one, Pair) else one.name)
+            item.setData(Qt.ItemDataRole.UserRole, one)
+            form.list.addItem(item)
+        form.list.setCurrentRow(0)
+        form.list.show()
+        form.open_chosen.show()
+        form.list.setFocus()
+
+    def _open_item(self, item: Any) -> None:
+        chosen = None if item is None else item.data(Qt.ItemDataRole.UserRole)
+        if isinstance(chosen, Pair):
+            self._run(load_jobs.opening_pair(chosen), f"opening of {chosen.name}", self._add)
+        elif chosen is not None:
+            self.open(chosen)
+
+    def _describe(self) -> None:
+        """Show what is known of the chosen layer, and ask for what is not."""
+        layer, form, stack = self.form.layer.layer, self.form, None
+        form.contrast.setEnabled(layer is not None)
+        if layer is None:
+            form.about.setText("No stack is open yet. File → Open Sample has one to try.")
+        else:
+            try:
+                stack = stack_of(layer)
+                if stack.volume.spacing is None and form.spacing.recalled(layer):
+                    stack = stack_of(layer)
+                form.about.setText(describe(layer))
+            except UserError as error:
+                form.about.setText(f"{describe(layer)}\n⚠ {error}")
+        form.spacing.ask_for(stack)
+
+    def _set_contrast(self) -> None:
+        layer = self.form.layer.layer
+        data = layer.data[0] if layer.multiscale else layer.data
+
+        def apply(look: dict[str, Any]) -> None:
+            for name, value in look.items():
+                setattr(layer, name, value)
+
+        self._run(load_jobs.measuring(data), f"contrast of {layer.name}", apply)
+
+    def _ask_file(self) -> None:
+        start = str(recall("load").get("folder", ""))
+        name, _ = QFileDialog.getOpenFileName(self, "Open a stack", start, FILES)
+        if name:
+            self.open(Path(name))
+
+    def _ask_folder(self) -> None:
+        start = str(recall("load").get("folder", ""))
+        name = QFileDialog.getExistingDirectory(self, "Open a folder", start)
+        if name:
+            self.open_folder(Path(name))
+
+
+def describe(layer: Any) -> str:
+    """Return axes, size, voxel size and memory of a layer in words."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    size = byte_size(data.size * data.dtype.itemsize)
+    where = "in memory" if type(data).__module__.startswith("numpy") else "read as you look at it"
+    labels = "".join(layer.axis_labels)
+    axes = f" ({', '.join(layer.axis_labels)})" if set(labels) <= set("tczyx") else ""
+    lines = [f"{figures(data.shape)}{axes}, {data.dtype}", f"{size}, {where}"]
+    if layer.multiscale:
+        lines[1] += f", {len(layer.data)} resolutions"
+    try:
+        volume = as_volume(*layer.as_layer_data_tuple()[:2])
+        if volume.spacing is not None:
+            lines.append(f"Voxels of {figures(volume.spacing)} µm (z, y, x)")
+    except UserError:
+        pass  # it is said below what is wrong with the layer
+    return "\n".join(lines)

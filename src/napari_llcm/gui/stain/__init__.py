@@ -1,0 +1,1 @@
+"""The Stain panel: a virtual DAPI layer fills in."""

@@ -1,0 +1,154 @@
+"""The part of the Stain panel for several stacks: open layers, or the files of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from ...events import UserError
+from ..settings import recall, remember
+
+
+class BatchBox(QCollapsible):
+    """Ticks for open layers, and two folders.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers.
+    parent : QWidget, optional
+        The panel.
+
+    Attributes
+    ----------
+    layers_wanted : Signal(list)
+        These layers shall be stained.
+    folder_wanted : Signal(object, object)
+        The files of the first folder shall be stained into the second.
+    """
+
+    layers_wanted = Signal(list)
+    folder_wanted = Signal(object, object)
+
+    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__("Several stacks", parent)
+        self._viewer = viewer
+        self.list = QListWidget()
+        self.list.setToolTip("Tick the label-free stacks that shall be stained one after another.")
+        self.list.setMaximumHeight(90)
+        self.stain_layers = QPushButton("Stain ticked layers")
+        self.stain_layers.setToolTip("Stain every ticked layer, one after another.")
+        self.stain_layers.clicked.connect(self._want_layers)
+        known = recall("batch")
+        self.source, source = _folder(
+            self, known.get("source", ""), "Folder with the label-free stacks: one file for each."
+        )
+        self.out, out = _folder(
+            self, known.get("out", ""), "Folder for the results: one OME-Zarr for each stack."
+        )
+        self.stain_folder = QPushButton("Stain folder")
+        self.stain_folder.setToolTip(
+            "Stain every file of the first folder into the second. Results that are there already "
+            "stay, so a batch that was stopped can be started again."
+        )
+        self.stain_folder.clicked.connect(self._want_folder)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.list)
+        column.addWidget(self.stain_layers)
+        grid = QGridLayout()
+        for row, (text, line, button) in enumerate(
+            (("From", self.source, source), ("To", self.out, out))
+        ):
+            grid.addWidget(QLabel(text), row, 0)
+            grid.addWidget(line, row, 1)
+            grid.addWidget(button, row, 2)
+        column.addLayout(grid)
+        column.addWidget(self.stain_folder)
+        self.setContent(content)
+        self.collapse(animate=False)
+        self.toggleButton().setToolTip("Stain several open stacks, or all files of a folder.")
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            event.connect(self._fill)
+        self._fill()
+
+    def ticked(self) -> list[Any]:
+        """Return the ticked layers."""
+        items = [self.list.item(i) for i in range(self.list.count())]
+        names = [i.text() for i in items if i.checkState() == Qt.CheckState.Checked]
+        return [self._viewer.layers[n] for n in names if n in self._viewer.layers]
+
+    def setEnabledForStart(self, enabled: bool) -> None:
+        """Allow or forbid to start."""
+        self.stain_layers.setEnabled(enabled)
+        self.stain_folder.setEnabled(enabled)
+
+    def _want_layers(self) -> None:
+        self.layers_wanted.emit(self.ticked())
+
+    def _want_folder(self) -> None:
+        remember("batch", source=self.source.text(), out=self.out.text())
+        self.folder_wanted.emit(self.source.text().strip(), self.out.text().strip())
+
+    def _fill(self, event: Any = None) -> None:
+        if not isalive(self):
+            return
+        ticked = {layer.name for layer in self.ticked()}
+        self.list.clear()
+        for layer in self._viewer.layers:
+            if type(layer).__name__ != "Image":
+                continue
+            item = QListWidgetItem(layer.name)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            on = Qt.CheckState.Checked if layer.name in ticked else Qt.CheckState.Unchecked
+            item.setCheckState(on)
+            self.list.addItem(item)
+
+
+def checked_folders(source: str, out: str) -> tuple[Path, Path]:
+    """Return both folders of a batch.
+
+    Raises
+    ------
+    UserError
+        If one is not given, the source is no folder, or both are the same.
+    """
+    if not source or not Path(source).is_dir():
+        raise UserError("Choose the folder that holds the label-free stacks.")
+    if not out:
+        raise UserError("Choose a folder for the results.")
+    if Path(source).resolve() == Path(out).resolve():
+        raise UserError("Choose another folder for the results than that of the stacks.")
+    return Path(source), Path(out)
+
+
+def _folder(parent: QWidget, text: str, tip: str) -> tuple[QLineEdit, QPushButton]:
+    line, button = QLineEdit(text), QPushButton("…")
+    line.setToolTip(tip)
+    button.setToolTip(tip)
+    button.setMaximumWidth(32)
+
+    def ask() -> None:
+        """Let the user choose."""
+        name = QFileDialog.getExistingDirectory(parent, tip, line.text())
+        if name:
+            line.setText(name)
+
+    button.clicked.connect(ask)
+    return line, button

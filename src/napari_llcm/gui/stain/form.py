@@ -1,0 +1,118 @@
+"""The controls of the Stain panel, and nothing of what they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..form import form_layout, tab_order, words
+from ..jobs.job_bar import JobBar
+from ..jobs.runner import Runner
+from ..layers.combo import LayerCombo
+from ..layers.spacing_row import SpacingRow
+from ..session import Session
+from ..settings import preferences, recall
+from .batch import BatchBox
+from .model_picker import ModelPicker
+from .region import RegionChoice
+
+
+class StainForm(QWidget):
+    """Stack, model, device, region and buttons.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers can be chosen.
+    session : Session
+        Tells of new models.
+    runner : Runner
+        Whose jobs the bar shows.
+    """
+
+    def __init__(self, viewer: Any, session: Session, runner: Runner) -> None:
+        super().__init__()
+        known = recall("stain")
+        self.stack = LayerCombo(viewer, prefer="qpi phase qobm label-free brightfield")
+        self.stack.setToolTip("The label-free stack to be stained.")
+        self.about = words(tip="Planes × rows × columns, and the size of a voxel.")
+        self.spacing = SpacingRow(viewer)
+        self.times = QComboBox()
+        self.times.addItems(["The time point on screen", "All time points"])
+        self.times.setToolTip("A series takes a stain for each time point.")
+        self.model = ModelPicker(session)
+        self.device = QComboBox()
+        self.device.addItems(["auto", "cpu", "cuda", "mps"])
+        self.device.setCurrentText(known.get("device") or preferences().device)
+        self.device.setToolTip(
+            "Where to compute: auto takes the graphics card if there is one; cuda is an NVIDIA "
+            "card, mps an Apple one, cpu the processor."
+        )
+        self.free = QPushButton("Free GPU")
+        self.free.setToolTip("Take the model out of memory, for Cellpose, a training or a game.")
+        self.region = RegionChoice(viewer)
+        self.uncertain = QCheckBox("Confidence layer, from")
+        self.uncertain.setChecked(bool(known.get("uncertain", False)))
+        self.uncertain.setToolTip(
+            "Paint several times with different noise: the average is shown, and a second layer "
+            "is bright where the paintings differ. Trust nuclei where it is dark."
+        )
+        self.samples = QSpinBox()
+        self.samples.setRange(2, 32)
+        self.samples.setValue(int(known.get("samples", 4)))
+        self.samples.setSuffix(" samples")
+        self.samples.setToolTip("How often to paint: more takes longer and tells more.")
+        self.start = QPushButton("Stain")
+        self.start.setDefault(True)
+        self.start.setToolTip("Paint the virtual DAPI, from where you look outwards.")
+        self.live = QPushButton("Live preview")
+        self.live.setCheckable(True)
+        self.live.setToolTip("While it is on, whatever comes on screen is stained.")
+        self.bar = JobBar()
+        self.bar.attach(runner)
+        self.batch = BatchBox(viewer)
+
+        form = form_layout()
+        form.addRow("Stack", self.stack)
+        form.addRow("", self.about)
+        form.addRow(self.spacing)
+        form.addRow("Time", self.times)
+        form.addRow("Model", self.model)
+        device = QHBoxLayout()
+        device.addWidget(self.device, 1)
+        device.addWidget(self.free)
+        form.addRow("Device", device)
+        form.addRow("Region", self.region)
+        samples = QHBoxLayout()
+        samples.addWidget(self.uncertain)
+        samples.addWidget(self.samples, 1)
+        form.addRow(samples)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start, 2)
+        buttons.addWidget(self.live, 1)
+        column = QVBoxLayout(self)
+        column.addLayout(form)
+        column.addLayout(buttons)
+        column.addWidget(self.bar)
+        column.addWidget(self.batch)
+        column.addStretch(1)
+        self._layout = form
+        tab_order(
+            self.stack, *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
+            self.model.card, self.model.add, self.device, self.free, self.region.combo,
+            self.region.shapes, self.uncertain, self.samples, self.start, self.live,
+            self.bar.cancel, self.bar.details,
+        )  # fmt: skip
+
+    def set_series(self, series: bool) -> None:
+        """Show the choice of time points for a series alone."""
+        self._layout.setRowVisible(self.times, series)

@@ -1,0 +1,203 @@
+"""What the Stain panel runs: jobs of the core, with a model that stays loaded between them."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...events import Job, ShouldStop
+from ...models import find_model
+from ...staining import in_turn, stain, stain_files, stain_times
+from ..jobs.runner import MakeJob
+from ..layers.stack import Box
+from ..layers.viewport import View
+from ..settings import Preferences
+from .stain_layer import Painting
+
+if TYPE_CHECKING:
+    from ...models import ModelBundle
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the things that a job paints.
+
+    Parameters
+    ----------
+    painting : Painting
+        Where it appears.
+    view : View
+        Where the user looks.
+    times : list of int
+        The time points that are wanted.
+    box : Box, optional
+        The voxels that are wanted; all if not given.
+    """
+
+    painting: Painting
+    view: View
+    times: list[int]
+    box: Box | None = None
+
+
+class LoadedModel:
+    """The model that was used last; loading takes seconds, and the user may press twice."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Path, float] | None = None
+        self._bundle: ModelBundle | None = None
+
+    def get(self, path: Path) -> ModelBundle:
+        """Return the model at a path; called on a worker thread, since it imports torch.
+
+        Raises
+        ------
+        UserError
+            If it is no model, or damaged.
+        """
+        from ...models import load_bundle
+
+        path = find_model(path)
+        key = (path, path.stat().st_mtime)
+        if self._bundle is None or key != self._key:
+            self.free()
+            self._bundle, self._key = load_bundle(path), key
+        return self._bundle
+
+    def free(self) -> None:
+        """Let go of the model, and of what torch keeps of a GPU's memory."""
+        self._bundle = self._key = None
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def options_of(preferences: Preferences, device: str) -> dict[str, Any]:
+    """Return what every staining job is told."""
+    usual = Preferences().memory_share
+    share = preferences.memory_share
+    return {
+        "device": device,
+        "memory_share": None if share == usual else share,
+        "scratch": Path(preferences.cache_folder) if preferences.cache_folder else None,
+    }
+
+
+def paint(
+    loaded: LoadedModel,
+    model: Path,
+    parts: Sequence[Part],
+    **options: Any,
+) -> MakeJob:
+    """Return a maker of the job that fills paintings, one after another.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        Keeps the model.
+    model : Path
+        The model.
+    parts : sequence of Part
+        What is painted.
+    **options
+        As for `stain`.
+    """
+
+    def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then paint."""
+        bundle = loaded.get(model)
+
+        def jobs() -> Iterable[tuple[str, Job]]:
+            """Yield the job of each part, with the name that its progress is told by."""
+            for part in parts:
+                more = {} if part.box is None else {"region": partial(_same, part.box)}
+                stack = part.painting.stack
+                yield (
+                    stack.layer.name if len(parts) > 1 else "",
+                    stain_times(
+                        stack.volume,
+                        bundle,
+                        {t: part.painting.canvases[t] for t in part.times},
+                        now=part.view.now,
+                        centre=part.view.centre,
+                        should_stop=should_stop,
+                        **more,
+                        **options,
+                    ),
+                )
+
+        yield from in_turn(jobs(), len(parts))
+
+    return make_job
+
+
+def follow(
+    loaded: LoadedModel, model: Path, painting: Painting, view: View, **options: Any
+) -> MakeJob:
+    """Return a maker of the job that stains what is looked at, until it is stopped.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        Keeps the model.
+    model : Path
+        The model.
+    painting : Painting
+        Where it appears.
+    view : View
+        Where the user looks.
+    **options
+        As for `stain`.
+    """
+
+    def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then follow."""
+        volume, point = painting.stack.volume, view.now()
+        yield from stain(
+            volume.select(time=point) if painting.stack.times > 1 else volume,
+            loaded.get(model),
+            canvas=painting.canvases[point if painting.stack.times > 1 else 0],
+            centre=view.centre,
+            region=view.region,
+            follow=True,
+            should_stop=should_stop,
+            **options,
+        )
+
+    return make_job
+
+
+def files(
+    loaded: LoadedModel, model: Path, sources: Sequence[Path], out: Path, **options: Any
+) -> MakeJob:
+    """Return a maker of the job that stains files into a folder.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        Keeps the model.
+    model : Path
+        The model.
+    sources : sequence of Path
+        Files, or one folder of them.
+    out : Path
+        The folder for the results.
+    **options
+        As for `stain`.
+    """
+
+    def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then stain file by file."""
+        yield from stain_files(sources, out, loaded.get(model), should_stop=should_stop, **options)
+
+    return make_job
+
+
+def _same(box: Box) -> Box:
+    return box

@@ -1,0 +1,290 @@
+"""The Stain panel: one click, and a virtual DAPI layer fills in around what you look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from ...events import Event, Finished, Tile, UserError, duration
+from ..form import figures
+from ..jobs.runner import JobRunner, Runner
+from ..layers.stack import LayerStack, stack_of
+from ..layers.viewport import View
+from ..session import session_of, unwrapped
+from ..settings import preferences, recall, remember
+from . import jobs as stain_jobs
+from .batch import checked_folders
+from .form import StainForm
+from .model_picker import adding
+from .stain_layer import Painting
+
+if TYPE_CHECKING:
+    import napari
+
+_LOOK = 60  # ms between two looks at where the user is
+
+
+class StainPanel(QWidget):
+    """Choose a stack, a model, a region; stain it, or let the stain follow you.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer.
+    runner : Runner, optional
+        What runs the jobs; a thread by default.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer, runner: Runner | None = None) -> None:
+        super().__init__()
+        self._viewer: Any = unwrapped(napari_viewer)
+        self._session = session_of(napari_viewer)
+        self.runner: Runner = runner or JobRunner(self)
+        self._loaded = stain_jobs.LoadedModel()
+        self._paintings: dict[tuple[Any, ...], Painting] = {}
+        self._active: list[tuple[Painting, View]] = []
+        self._then: Callable[[], None] | None = None  # what starts when the job is over
+        self._adding = self._following = False
+        self.form = StainForm(self._viewer, self._session, self.runner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.form)
+        self.bar = self.form.bar
+        self._timer = QTimer(self)
+        self._timer.setInterval(_LOOK)
+        self._timer.timeout.connect(self._look)
+        self.runner.event.connect(self._show)
+        self.runner.finished.connect(self._finished)
+        self.runner.failed.connect(self._failed)
+        self.runner.running_changed.connect(self._running)
+        self._viewer.layers.events.removed.connect(self._removed)
+        form = self.form
+        form.stack.chosen.connect(self._describe)
+        form.spacing.given.connect(self._describe)
+        form.model.wanted.connect(self._add_model)
+        form.free.clicked.connect(self._free)
+        form.start.clicked.connect(self.stain)
+        form.live.toggled.connect(self._toggle_live)
+        form.batch.layers_wanted.connect(self.stain_layers)
+        form.batch.folder_wanted.connect(self.stain_folder)
+        self._describe()
+
+    def stain(self) -> None:
+        """Stain the chosen region of the chosen stack; what is done of it stays."""
+        self.stain_layers([self.form.stack.layer])
+
+    def stain_layers(self, layers: list[Any]) -> None:
+        """Stain layers, one after another."""
+        if self._waits(lambda: self.stain_layers(layers)):
+            return
+        try:
+            if not layers or layers[0] is None:
+                raise UserError("There is no stack: open one in the Load panel, or tick a layer.")
+            parts = []
+            for layer in layers:
+                painting, view = self._painting(layer)
+                box = self.form.region.box(painting.stack, view) if len(layers) == 1 else None
+                every = painting.stack.times == 1 or self.form.times.currentIndex() == 1
+                times = list(painting.canvases) if every else [view.time]
+                parts.append(stain_jobs.Part(painting, view, times, box))
+            model = self.form.model.path
+        except UserError as error:
+            self.bar.fail(str(error))
+            return
+        self._active = [(part.painting, part.view) for part in parts]
+        job = stain_jobs.paint(self._loaded, model, parts, **self._options())
+        self.runner.start(job, f"staining of {', '.join(layer.name for layer in layers)}")
+
+    def stain_folder(self, source: str, out: str) -> None:
+        """Stain the files of a folder into another."""
+        if self._waits(lambda: self.stain_folder(source, out)):
+            return
+        try:
+            folder, target = checked_folders(source, out)
+            options = {"spacing": self._given_spacing(), **self._options()}
+            job = stain_jobs.files(self._loaded, self.form.model.path, [folder], target, **options)
+        except UserError as error:
+            self.bar.fail(str(error))
+            return
+        self.runner.start(job, f"staining of the stacks in {folder.name}")
+
+    def _painting(self, layer: Any) -> tuple[Painting, View]:
+        """Return the painting that goes on, or a new one, and where the user looks."""
+        stack = self._stack(layer)
+        view = View(self._viewer, stack)
+        info = self.form.model.info
+        options = self._options()
+        key = (
+            id(layer), id(layer.data), tuple(layer.scale), tuple(layer.translate),
+            str(self.form.model.path), options["samples"],
+        )  # fmt: skip
+        found = self._paintings.get(key)
+        if found is None or not found.shown:
+            found = Painting(self._viewer, stack, info, options["samples"], options["scratch"])
+            for other in self._paintings.values():
+                if other.stack.layer is layer:
+                    other.hide()  # one added to the other would be neither
+            self._paintings[key] = found
+        return found, view
+
+    def _stack(self, layer: Any) -> LayerStack:
+        stack = stack_of(layer)
+        if stack.volume.spacing is None and self.form.spacing.recalled(layer):
+            stack = stack_of(layer)
+        return stack
+
+    def _options(self) -> dict[str, Any]:
+        samples = self.form.samples.value() if self.form.uncertain.isChecked() else 1
+        values = {"device": self.form.device.currentText(), "samples": self.form.samples.value()}
+        remember(
+            "stain",
+            **values,
+            uncertain=samples > 1,
+            model=self.form.model.combo.currentData() or "",
+        )
+        return {
+            **stain_jobs.options_of(preferences(), values["device"]),
+            "samples": samples,
+        }
+
+    def _given_spacing(self) -> list[float] | None:
+        known = recall("spacing").get("last")
+        return [float(v) for v in known] if known else None
+
+    def _waits(self, then: Callable[[], None]) -> bool:
+        """Return whether a job is going on; a live preview makes room for what shall follow."""
+        if not self.runner.running:
+            return False
+        if self._following:
+            self._then = then
+            self.form.live.setChecked(False)
+            self.runner.stop()
+        return True
+
+    def _toggle_live(self, on: bool) -> None:
+        if not on:
+            if self._following:
+                self.runner.stop()
+            return
+        if self.runner.running:
+            self.form.live.setChecked(False)
+            return
+        try:
+            if self.form.stack.layer is None:
+                raise UserError("There is no stack: open one in the Load panel.")
+            painting, view = self._painting(self.form.stack.layer)
+            job = stain_jobs.follow(
+                self._loaded, self.form.model.path, painting, view, **self._options()
+            )
+        except UserError as error:
+            self.form.live.setChecked(False)
+            self.bar.fail(str(error))
+            return
+        self._active, self._following = [(painting, view)], True
+        self.runner.start(job, f"live preview of {self.form.stack.layer.name}")
+        self.bar.text.setText("Live: what comes on screen is stained.")
+
+    def _look(self) -> None:
+        for painting, view in self._active:
+            time = view.time
+            view.look()
+            painting.catch_up()
+            if self._following and view.time != time:
+                self._then = lambda: self.form.live.setChecked(True)
+                self.form.live.setChecked(False)
+
+    def _show(self, event: Event) -> None:
+        if isinstance(event, Tile):
+            for painting, _ in self._active:
+                painting.repaint()
+
+    def _running(self, running: bool) -> None:
+        for widget in (self.form.start, self.form.model, self.form.free):
+            widget.setEnabled(not running or (self._following and widget is self.form.start))
+        self.form.live.setEnabled(not running or self._following)
+        self.form.batch.setEnabledForStart(not running)
+        (self._timer.start if running else self._timer.stop)()
+
+    def _finished(self, event: Finished) -> None:
+        active, following, adding_model = self._over()
+        if following:
+            self.bar.clear()
+        elif adding_model:
+            self._session.add_model(str(event.value))
+            self.bar.say(f"{event.value} is among your models now.")
+        elif not event.result.get("stopped"):
+            self._tell(event.result)
+            for painting, _ in active:
+                self._session.stained.emit(painting.layers[0])
+        if self._then is not None:
+            then, self._then = self._then, None
+            then()
+
+    def _failed(self, *_: str) -> None:
+        self._over()
+        self._then = None
+
+    def _over(self) -> tuple[list[tuple[Painting, View]], bool, bool]:
+        """Tidy up after a job; return what it worked on, and what kind it was."""
+        kind = self._active, self._following, self._adding
+        self._active, self._following, self._adding = [], False, False
+        for painting, _ in kind[0]:
+            painting.repaint(now=True)
+            painting.note()
+        self.form.live.setChecked(False)
+        return kind
+
+    def _tell(self, result: dict[str, Any]) -> None:
+        if "written" in result:
+            left_out = f"; left out: {len(result['failed'])}" if result["failed"] else ""
+            self.bar.say(
+                f"Stacks written: {len(result['written'])}{left_out}. Folder: {result['out']}"
+            )
+        elif result["tiles"]:
+            speed = result["voxels_per_second"] / 1e6
+            self.bar.say(
+                f"Stained in {duration(result['seconds'])} on {result['device']} "
+                f"({speed:.2g} million voxels a second)."
+            )
+        else:
+            self.bar.say("All of it was stained already.")
+
+    def _removed(self, event: Any) -> None:
+        """Stop what works on a layer that the user has removed, and let go of its memory."""
+        if any(not painting.shown for painting, _ in self._active):
+            self.runner.stop()
+        self._paintings = {k: p for k, p in self._paintings.items() if p.shown}
+
+    def _add_model(self, path: Any) -> None:
+        if not self.runner.running:
+            self._adding = True
+            self.runner.start(adding(path), f"adding the model {path.name}")
+
+    def _free(self) -> None:
+        self._loaded.free()
+        self.bar.say("The model is out of memory; it is loaded again when you stain.")
+
+    def _describe(self) -> None:
+        """Show what is known of the chosen stack."""
+        layer, stack, form = self.form.stack.layer, None, self.form
+        try:
+            stack = None if layer is None else self._stack(layer)
+            form.about.setText("" if stack is None else _about(stack))
+        except UserError as error:
+            form.about.setText(f"⚠ {error}")
+        form.spacing.ask_for(stack)
+        form.region.fit(stack)
+        form.set_series(stack is not None and stack.times > 1)
+        if self._following and not (stack and self._active[0][0].stack.layer is layer):
+            form.live.setChecked(False)
+
+
+def _about(stack: LayerStack) -> str:
+    size = f"{figures(stack.shape)} (z, y, x)"
+    if stack.times > 1:
+        size = f"{stack.times} time points of {size}"
+    spacing = stack.volume.spacing
+    return size if spacing is None else f"{size} · {figures(spacing)} µm"

@@ -1,0 +1,108 @@
+"""Choose which part of a stack is stained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from superqt import QLabeledRangeSlider
+
+from ...events import UserError
+from ..layers.stack import Box, LayerStack
+from ..layers.viewport import View, shapes_box
+
+WHOLE, SCREEN, PLANES, SHAPES = "Whole stack", "What is on screen", "Some planes", "A drawn region"
+_TIPS = (
+    "Every voxel; what you look at comes first.",
+    "The field of view, through all planes.",
+    "The planes between the two handles.",
+    "The box around the shapes drawn in a Shapes layer (or around the selected ones).",
+)
+
+
+class RegionChoice(QWidget):
+    """Whole stack, field of view, planes, or a drawn region.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose Shapes layers.
+    parent : QWidget, optional
+        The form.
+    """
+
+    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.combo = QComboBox()
+        for i, (name, tip) in enumerate(zip((WHOLE, SCREEN, PLANES, SHAPES), _TIPS, strict=True)):
+            self.combo.addItem(name, name)
+            self.combo.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
+        self.combo.setToolTip("Which part of the stack to stain; the rest can follow later.")
+        self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
+        self.planes.setToolTip("First and last plane to stain.")
+        self.planes.setRange(0, 1)
+        self.shapes = QComboBox()
+        self.shapes.setToolTip("The Shapes layer in which you drew the region.")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.combo, self.planes, self.shapes):
+            column.addWidget(part)
+        self.combo.currentIndexChanged.connect(self._show)
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            event.connect(self._fill)
+        self._fill()
+        self._show()
+
+    def fit(self, stack: LayerStack | None) -> None:
+        """Offer the planes of a stack; at first, those around the one on screen."""
+        if stack is None:
+            return
+        last = stack.shape[0] - 1
+        if self.planes.maximum() != last:
+            self.planes.setRange(0, last)
+            here = View(self._viewer, stack).centre()[0]
+            self.planes.setValue((max(round(here) - 4, 0), min(round(here) + 4, last)))
+
+    def box(self, stack: LayerStack, view: View) -> Box | None:
+        """Return the chosen voxels (z, y, x); None for all.
+
+        Raises
+        ------
+        UserError
+            If a drawn region is wanted, and there is none.
+        """
+        choice = self.combo.currentData()
+        y, x = stack.shape[1:]
+        if choice == WHOLE:
+            return None
+        if choice == SCREEN:
+            # through all planes, or whatever axis is the one in depth
+            spans = zip(view.box, stack.shape, strict=True)
+            return tuple((0, n) if b - a == 1 else (a, b) for (a, b), n in spans)
+        if choice == PLANES:
+            first, last = self.planes.value()
+            return ((int(first), int(last) + 1), (0, y), (0, x))
+        name = self.shapes.currentData()
+        if name not in self._viewer.layers or not len(self._viewer.layers[name].data):
+            raise UserError(
+                "No region is drawn: add a Shapes layer, draw a rectangle around what you want "
+                "to stain, and choose that layer."
+            )
+        return shapes_box(self._viewer.layers[name], stack)
+
+    def _show(self) -> None:
+        self.planes.setVisible(self.combo.currentData() == PLANES)
+        self.shapes.setVisible(self.combo.currentData() == SHAPES)
+
+    def _fill(self, event: Any = None) -> None:
+        if not isalive(self):
+            return
+        before = self.shapes.currentData()
+        self.shapes.clear()
+        for layer in self._viewer.layers:
+            if type(layer).__name__ == "Shapes":
+                self.shapes.addItem(layer.name, layer.name)
+        self.shapes.setCurrentIndex(max(self.shapes.findData(before), 0))

@@ -1,0 +1,137 @@
+"""The layers in which a stain appears, and the memory behind them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...models.bundle import ModelInfo
+from ...models.normalise import subsample
+from ...staining import Canvas, picture
+from ..layers.conversion import KEY
+from ..layers.stack import LayerStack
+from ..layers.viewport import undisturbed
+
+NAME, SPREAD = "DAPI (virtual)", "Uncertainty of DAPI (virtual)"
+_PERIOD = 0.2  # s between two repaints
+
+
+class Painting:
+    """One stain of one stack: a layer, and a second one for its uncertainty.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers appear.
+    stack : LayerStack
+        What is stained.
+    model : ModelInfo
+        By which model.
+    samples : int
+        Seeds to average; more than one gives the second layer.
+    folder : Path, optional
+        Where a file takes the place of memory for what is larger than it.
+
+    Attributes
+    ----------
+    layers : list of napari.layers.Image
+        The layers.
+    canvases : dict of int to Canvas
+        By time point.
+
+    Raises
+    ------
+    UserError
+        If neither memory nor the disk has room for it.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        stack: LayerStack,
+        model: ModelInfo,
+        samples: int,
+        folder: Path | None = None,
+    ) -> None:
+        self._viewer, self.stack = viewer, stack
+        many = samples > 1
+        shape = (stack.times, *stack.shape)
+        # canvases are cut so that each shows one time point of every layer
+        self._array = picture((2, *shape) if many else shape, folder)
+        self.canvases = {t: Canvas(self._at(t)) for t in range(stack.times)}
+        self._repainted = 0.0
+        self._stale = False
+        arrays = list(self._array) if many else [self._array]
+        self.layers = [
+            self._add(name, data, model) for name, data in zip((NAME, SPREAD), arrays, strict=False)
+        ]
+
+    @property
+    def shown(self) -> bool:
+        """Whether its main layer is still in the viewer."""
+        return self.layers[0] in self._viewer.layers
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(canvas.complete for canvas in self.canvases.values())
+
+    def _at(self, index: int) -> np.ndarray:
+        return self._array[:, index] if self._array.ndim == 5 else self._array[index]
+
+    def _add(self, name: str, data: np.ndarray, model: ModelInfo) -> Any:
+        from napari.layers import Image
+
+        data = data if self.stack.volume.axes == "tzyx" else data[0]
+        shown, attributes = self.stack.on_layer(data)
+        bright = model.dapi.high
+        look = {"colormap": "bop blue", "blending": "additive", "gamma": 0.8}
+        limits = (model.dapi.low, bright)
+        if name == SPREAD:
+            look, limits = {"colormap": "inferno", "blending": "additive"}, (0.0, bright / 3)
+            self._limits = limits  # until it is known how large the spread is
+        layer = Image(
+            shown,
+            name=name,
+            contrast_limits=limits,
+            metadata={KEY: {"model": model.name, "input": self.stack.volume.name}},
+            visible=True,
+            **look,
+            **attributes,
+        )
+        layer.contrast_limits_range = (0.0, 4 * bright)
+        with undisturbed(self._viewer):
+            self._viewer.add_layer(layer)
+        return layer
+
+    def hide(self) -> None:
+        """Hide its layers."""
+        for layer in self.layers:
+            layer.visible = False
+
+    def note(self) -> None:
+        """Note in the layers how they were made; it is saved with them."""
+        if len(self.layers) > 1 and tuple(self.layers[1].contrast_limits) == self._limits:
+            spread = subsample(self.canvases[max(self.canvases)].array[1])
+            self.layers[1].contrast_limits = (0.0, max(float(np.percentile(spread, 99.5)), 1e-6))
+        made = [c.volume.metadata for c in self.canvases.values() if c.volume.metadata]
+        for layer in self.layers if made else ():
+            layer.metadata = {**layer.metadata, KEY: {**layer.metadata[KEY], **made[0]}}
+
+    def repaint(self, now: bool = False) -> None:
+        """Show what has come in since; at most five times a second."""
+        self._stale = True
+        if not now and time.monotonic() - self._repainted < _PERIOD:
+            return
+        self._repainted, self._stale = time.monotonic(), False
+        for layer in self.layers:
+            if layer in self._viewer.layers:
+                layer.refresh(extent=False, thumbnail=now, highlight=False)
+
+    def catch_up(self) -> None:
+        """Show what `repaint` has held back."""
+        if self._stale:
+            self.repaint()

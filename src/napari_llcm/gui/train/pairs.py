@@ -1,0 +1,188 @@
+"""The part of the Train panel that chooses the pairs: from a folder, or from open layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...events import UserError
+from ...training.pairs import NamedPair
+from ..layers.combo import LayerCombo, volume_of
+
+
+class PairChoice(QGroupBox):
+    """Pairs of a label-free stack and its DAPI.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers are offered.
+    parent : QWidget, optional
+        The panel.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Other pairs are chosen.
+    verdict : QLabel
+        What the registration check says.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__("Pairs to learn from", parent)
+        self._viewer = viewer
+        self._added: list[tuple[Any, Any]] = []
+        self.from_layers = QRadioButton("Open layers")
+        self.from_layers.setToolTip("Learn from stacks that are open in this window.")
+        self.from_folder = QRadioButton("A folder")
+        self.from_folder.setToolTip(
+            "Learn from files: a folder with the folders qpi and dapi, whose files have the same "
+            "names, or a CSV or YAML list of pairs."
+        )
+        self.from_layers.setChecked(True)
+        which = QHBoxLayout()
+        which.addWidget(self.from_layers)
+        which.addWidget(self.from_folder)
+        which.addStretch()
+
+        self.qpi = LayerCombo(viewer, prefer="qpi phase label-free transmission")
+        self.qpi.setToolTip("The label-free (phase) stack.")
+        self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei fluorescence")
+        self.dapi.setToolTip("The real DAPI stack of the same field, on the same grid.")
+        self.add = QPushButton("Add another pair")
+        self.add.setToolTip("Keep this pair, and choose one more. More fields teach more.")
+        self.add.clicked.connect(self._add)
+        self.remove = QPushButton("Remove")
+        self.remove.setToolTip("Take the chosen pair out of the list.")
+        self.remove.clicked.connect(self._remove)
+        self.list = QListWidget()
+        self.list.setToolTip("The pairs that will be learned from.")
+        self.list.setMaximumHeight(70)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.add)
+        buttons.addWidget(self.remove)
+        layers = QWidget()
+        form = QFormLayout(layers)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Label-free", self.qpi)
+        form.addRow("Real DAPI", self.dapi)
+        form.addRow(buttons)
+        form.addRow(self.list)
+
+        self.path = QLineEdit()
+        self.path.setPlaceholderText("folder with qpi/ and dapi/")
+        self.path.setToolTip(self.from_folder.toolTip())
+        self.browse = QPushButton("Browse…")
+        self.browse.setToolTip("Choose the folder.")
+        self.browse.clicked.connect(self._browse)
+        folder = QWidget()
+        row = QHBoxLayout(folder)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.path, 1)
+        row.addWidget(self.browse)
+
+        self._layers, self._folder = layers, folder
+        self.verdict = QLabel()
+        self.verdict.setWordWrap(True)
+        self.verdict.setToolTip(
+            "Whether label-free stack and DAPI show the same place. Nothing can be learned from "
+            "pairs that do not lie on each other."
+        )
+        column = QVBoxLayout(self)
+        column.addLayout(which)
+        column.addWidget(layers)
+        column.addWidget(folder)
+        column.addWidget(self.verdict)
+        self.from_layers.toggled.connect(self._switch)
+        self.path.editingFinished.connect(self.changed)
+        self.qpi.chosen.connect(self.changed)
+        self.dapi.chosen.connect(self.changed)
+        self._show_list()
+        self._switch()
+
+    def folder(self) -> Path | None:
+        """Return the folder or list that is chosen; None where layers are."""
+        text = self.path.text().strip()
+        return Path(text).expanduser() if self.from_folder.isChecked() and text else None
+
+    def set_folder(self, folder: Path | str) -> None:
+        """Choose a folder."""
+        self.from_folder.setChecked(True)
+        self.path.setText(str(folder))
+        self.changed.emit()
+
+    def volumes(self) -> list[NamedPair]:
+        """Return the pairs that are chosen among the layers, for time series the one on screen.
+
+        Raises
+        ------
+        UserError
+            If layers are missing, or cannot be learned from.
+        """
+        pairs = [p for p in self._added if all(layer in self._viewer.layers for layer in p)]
+        if not pairs:
+            pairs = [(self.qpi.layer, self.dapi.layer)]
+        result = []
+        for qpi, dapi in pairs:
+            if qpi is None or dapi is None:
+                raise UserError(
+                    "Open a label-free stack and its real DAPI first, or choose a folder of pairs."
+                )
+            if qpi is dapi:
+                raise UserError("Choose two different layers: a label-free stack and its DAPI.")
+            result.append((qpi.name, volume_of(qpi, self._viewer), volume_of(dapi, self._viewer)))
+        return result
+
+    def chosen(self) -> bool:
+        """Tell whether there is anything to look at yet."""
+        if self.from_folder.isChecked():
+            return self.folder() is not None
+        both = self.qpi.layer is not None and self.dapi.layer is not None
+        return bool(self._added) or (both and self.qpi.layer is not self.dapi.layer)
+
+    def _switch(self) -> None:
+        self._layers.setVisible(self.from_layers.isChecked())
+        self._folder.setVisible(self.from_folder.isChecked())
+        self.changed.emit()
+
+    def _browse(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "Folder of pairs", self.path.text())
+        if found:
+            self.set_folder(found)
+
+    def _add(self) -> None:
+        pair = (self.qpi.layer, self.dapi.layer)
+        if None not in pair and pair[0] is not pair[1] and pair not in self._added:
+            self._added.append(pair)
+            self._show_list()
+            self.changed.emit()
+
+    def _remove(self) -> None:
+        row = self.list.currentRow()
+        if 0 <= row < len(self._added):
+            del self._added[row]
+            self._show_list()
+            self.changed.emit()
+
+    def _show_list(self) -> None:
+        self.list.clear()
+        self.list.addItems([f"{qpi.name} + {dapi.name}" for qpi, dapi in self._added])
+        self.list.setVisible(bool(self._added))
+        self.remove.setVisible(bool(self._added))

@@ -1,0 +1,271 @@
+"""The Train panel: choose pairs, train on them in a child process, keep the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...events import Finished, UserError
+from ...training.config import make_job, save_job
+from ...training.new_run import free_name, new_run
+from ...training.pairs import write_pairs
+from ...training.runs import Run, list_runs, run_state
+from ..jobs.child_process import ChildRunner
+from ..jobs.closing import AskBeforeClosing, ask
+from ..jobs.runner import JobRunner
+from ..layers.combo import narrow
+from ..session import session_of
+from ..theme import text_colour
+from .estimate import Outlook
+from .form import TrainForm
+from .pairs import PairChoice
+from .run_jobs import discarding, reading, settling
+from .run_view import RunView, translation
+from .run_watcher import Watcher
+
+if TYPE_CHECKING:
+    import napari
+
+
+class TrainPanel(QWidget):
+    """Train a model on pairs, watch it learn, stop it, and go on with it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers may be learned from.
+
+    Attributes
+    ----------
+    child : ChildRunner
+        Trains.
+    view : RunView
+        Shows the run.
+    further : dict
+        Fields of the job that the form does not show.
+    ask : callable
+        Asks the user a question; see `closing.ask`.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._session = session_of(napari_viewer)
+        self._run: Run | None = None
+        self._discard = False
+        self.ask, self.further = ask, dict[str, Any]()
+        self.child, self.worker, self.watcher = ChildRunner(self), JobRunner(self), Watcher(self)
+        self._closing = AskBeforeClosing(self)
+        self._lay_out()
+        self._connect()
+        self.list_runs()
+        self._buttons()
+
+    def _lay_out(self) -> None:
+        self.pairs = PairChoice(self._viewer)
+        self.form = TrainForm()
+        self.outlook = Outlook(self.pairs, self.form, self)
+        self.train = QPushButton("Train")
+        self.train.setToolTip(
+            "Start to learn. napari stays usable meanwhile; what is learned is saved every minute."
+        )
+        self.runs = QComboBox()
+        self.runs.setToolTip("Trainings on this computer: look at one, or go on with it.")
+        narrow(self.runs)
+        self.open_folder = QPushButton("Open folder…")
+        self.open_folder.setToolTip(
+            "Look at a training whose folder lies elsewhere: started on a terminal, or copied "
+            "from a cluster."
+        )
+        self.view = RunView()
+        self.resume = QPushButton("Resume")
+        self.resume.setToolTip("Go on from where this training was stopped or interrupted.")
+        self.discard = QPushButton("Discard")
+        self.discard.setToolTip("End this training and delete all that it has made.")
+        earlier = QHBoxLayout()
+        earlier.addWidget(QLabel("Earlier"))
+        earlier.addWidget(self.runs, 1)
+        earlier.addWidget(self.open_folder)
+        self.view.buttons.addWidget(self.resume)
+        self.view.buttons.addWidget(self.discard)
+        column = QVBoxLayout(self)
+        for part in (self.pairs, self.form, self.train):
+            column.addWidget(part)
+        column.addLayout(earlier)
+        column.addWidget(self.view)
+        column.addStretch()
+
+    def _connect(self) -> None:
+        self.view.bar.attach(self.worker)
+        self.view.bar.attach(self.watcher)
+        self.view.bar.attach(self.child)  # the last one is what its button stops
+        for runner in (self.child, self.watcher):
+            runner.event.connect(self.view.see)
+            runner.running_changed.connect(self._buttons)
+            runner.finished.connect(self._ended)
+            runner.failed.connect(self._ended)
+        self.worker.running_changed.connect(self._buttons)
+        self.worker.finished.connect(self._worked)
+        self.train.clicked.connect(self.start)
+        self.resume.clicked.connect(self.go_on)
+        self.discard.clicked.connect(self.throw_away)
+        self.runs.activated.connect(lambda _: self.open(Path(self.runs.currentData())))
+        self.open_folder.clicked.connect(self._choose_folder)
+        self._session.model_added.connect(self.form.fill_models)
+        self._viewer.events.theme.connect(self._dress)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look at the pairs and the earlier trainings when the panel comes to the front."""
+        super().showEvent(event)
+        self._closing.guard()
+        self._dress()
+        self.list_runs()
+        self.outlook.look_soon()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a training is going on that this panel started, or begins or ends just now."""
+        return self.child.running or self.worker.running
+
+    def start(self) -> None:
+        """Train what the form says."""
+        try:
+            job = new_run(pairs=self.pairs.folder(), **self.form.values(), **self.further)
+            volumes = self.pairs.volumes() if self.pairs.folder() is None else None
+        except UserError as error:
+            self.view.bar.clear()
+            self.view.bar.fail(str(error))
+            return
+        self.form.remember()
+        self.outlook.stop()
+        self.watcher.stop()
+        self._show(Run(job.out, job, "new", ()))
+        save = None if volumes is None else write_pairs
+        if save is None:
+            self._launch()
+        else:
+            self.worker.start(lambda stop: save(volumes, job.out / "pairs", stop), "saving pairs")
+
+    def go_on(self) -> None:
+        """Resume the run that is shown."""
+        if self._run is not None and not self.busy:
+            self._launch()
+
+    def throw_away(self) -> None:
+        """Discard the run that is shown, after asking."""
+        run = self._run
+        if run is None or not self.ask(
+            self, f"Discard {run.path.name}?", "All that this training has made is deleted.",
+            "Discard",
+        ):  # fmt: skip
+            return
+        self._discard = True
+        if self.child.running:
+            self.child.kill()  # and `_ended` goes on
+        elif not self.worker.running:
+            self._ended()
+
+    def open(self, path: Path) -> None:
+        """Look at an earlier run, or at one that another program trains."""
+        if not self.busy:
+            self.watcher.stop()
+            self.worker.start(lambda stop: reading(path), f"reading {path.name}")
+
+    def list_runs(self) -> None:
+        """Offer the earlier runs."""
+        self.runs.clear()
+        for path in list_runs()[:30]:
+            self.runs.addItem(f"{path.name} ({run_state(path)})", str(path))
+        shown = -1 if self._run is None else self.runs.findData(str(self._run.path))
+        self.runs.setCurrentIndex(shown)
+        self.runs.setEnabled(self.runs.count() > 0 and not self.busy)
+
+    def _launch(self) -> None:
+        run = self._run
+        assert run is not None
+        # where the folder is now: it may have been made elsewhere and copied
+        job = run.job.model_copy(update={"out": run.path})
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            save_job(job, run.path / "job.yaml")
+        except OSError as error:
+            self.view.bar.fail(f"{run.path} cannot be written: choose another disk.", str(error))
+            return
+        self.view.set_state(run.path.name, "running")
+        arguments = ["train", str(run.path / "job.yaml"), "--resume", "--events", "-"]
+        self.child.start_child(arguments, translation(run, self.form.expected))
+
+    def _show(self, run: Run) -> None:
+        self._run = run
+        self.view.open(run)
+        self._buttons()
+
+    def _worked(self, event: Finished) -> None:
+        """Go on after a short job: pairs are saved, a run was read, a run was settled."""
+        if isinstance(event.value, Run):
+            self._opened(event.value, event.result)
+        elif "pairs" in event.result:
+            self._launch()
+        elif event.result.get("discarded"):
+            self._run = None
+            self.view.open(Run(Path(), make_job(pairs=[], out=Path()), "new", ()))
+            self.view.title.setText("")
+            self.view.bar.say("Discarded.")
+        self.list_runs()
+        self._buttons()
+
+    def _opened(self, run: Run, told: dict[str, Any]) -> None:
+        if not told.get("settled"):
+            self._show(run)
+            if run.state == "running":
+                self.watcher.watch(run.path, run.end, translation(run))
+        self._run = run
+        self.view.set_state(run.path.name, run.state)
+        if told.get("sentence"):
+            self.view.bar.say(told["sentence"])
+        if told.get("model"):
+            self._session.add_model(told["model"])
+            self.form.name.setText(free_name(run.job.name or run.path.name))
+
+    def _ended(self, *_: Any) -> None:
+        """Settle what a run has left: keep its model, or discard it."""
+        run = self._run
+        if run is None or self.worker.running:
+            return
+        discard, self._discard = self._discard, False
+        if discard:
+            self.worker.start(lambda stop: discarding(run.path), "deleting the training")
+        else:
+            self.worker.start(lambda stop: settling(run.path), "keeping the model")
+
+    def _choose_folder(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "Folder of a training")
+        if found:
+            self.open(Path(found))
+
+    def _buttons(self, *_: Any) -> None:
+        run, busy = self._run, self.busy
+        self.outlook.paused = busy
+        self.train.setEnabled(not busy)
+        for part in (self.pairs, self.form, self.runs, self.open_folder):
+            part.setEnabled(not busy)
+        self.view.bar.cancel.setVisible(self.child.running)
+        watched = self.watcher.running
+        for part in (self.pairs, self.form, self.train):  # room for the curves
+            part.setVisible(not (self.child.running or watched))
+        self.resume.setVisible(run is not None and run.can_resume and not busy and not watched)
+        self.discard.setVisible(run is not None and not watched and not self.worker.running)
+
+    def _dress(self, *_: Any) -> None:
+        self.view.curves.set_text_colour(text_colour(self._viewer))

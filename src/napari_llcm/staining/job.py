@@ -1,0 +1,141 @@
+"""What a staining job works on, common to both ways of running the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..events import Event, ShouldStop, Tile
+from ..models.bundle import ModelBundle
+from ..models.normalise import Scaling
+from .grid import NetworkGrid
+from .memory import Tiling
+from .output import Canvas, MemoryOutput, StoredOutput
+from .tiling import Box, scaled, size
+
+if TYPE_CHECKING:
+    import torch
+
+Centre = Callable[[], Sequence[float]]
+Region = Callable[[], Box]
+Output = MemoryOutput | StoredOutput | Canvas
+
+
+class Stopped(Exception):
+    """The user asked to stop while a network was running."""
+
+
+@dataclass
+class StainJob:
+    """A staining job: input, model, settings and output.
+
+    Parameters
+    ----------
+    model : ModelBundle
+        Its networks lie on `device`.
+    device : torch.device
+        Where they run.
+    grid : NetworkGrid
+        The input on the networks' grid.
+    scaling : Scaling
+        Of the input's intensities, from the whole volume.
+    seeds : list of int
+        One for each sample.
+    steps : int
+        Steps of the sampler.
+    output : MemoryOutput, StoredOutput or Canvas
+        Where tiles go.
+    folder : Path
+        For scratch files.
+    tiling : Tiling, optional
+        Tile sizes that the user asks for.
+    centre : callable, optional
+        Returns the input voxel (z, y, x) around which to start.
+    region : callable, optional
+        Returns the input voxels (a box) that are wanted.
+    follow : bool
+        Go on for ever with what `region` returns.
+    should_stop : callable, optional
+        Asked while there is nothing to follow.
+    memory_share : float, optional
+        Share of the free memory to take.
+    tiles, voxels : int
+        How many tiles, and input voxels, this job has put so far.
+    """
+
+    model: ModelBundle
+    device: torch.device
+    grid: NetworkGrid
+    scaling: Scaling
+    seeds: list[int]
+    steps: int
+    output: Output
+    folder: Path
+    tiling: Tiling | None = None
+    centre: Centre | None = None
+    region: Region | None = None
+    follow: bool = False
+    should_stop: ShouldStop | None = None
+    memory_share: float | None = None
+    tiles: int = 0
+    voxels: int = 0
+
+    def outputs(self, tile: Box) -> Box:
+        """Return the input voxels of a tile (latent sites)."""
+        voxels = scaled(tile, self.model.info.network.factor)
+        return self.grid.outputs(self.grid.inside(voxels))
+
+    def put(self, box: Box, dapi: np.ndarray, part: bool = False) -> Event:
+        """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`.
+
+        Parameters
+        ----------
+        box : Box
+            Input voxels.
+        dapi : numpy.ndarray
+            The samples.
+        part : bool
+            Whether the box is no more than a part of a tile.
+        """
+        data = dapi[0]
+        if len(self.seeds) > 1:
+            data = np.stack([dapi.mean(0), dapi.std(0, ddof=1)])
+            box = ((0, 2), *box)
+        return self.keep(box, data, part)
+
+    def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:
+        """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
+        if isinstance(self.output, Canvas):
+            self.output.put(box, data, part)
+        else:
+            self.output.put(box, data)
+        self.tiles += 1
+        self.voxels += size(box[-3:])
+        return Tile(slices=box, data=data)
+
+
+@contextmanager
+def interruptible(networks: torch.nn.Module, should_stop: ShouldStop | None) -> Iterator[None]:
+    """Raise `Stopped` before the next convolution once `should_stop` returns True.
+
+    A network on a large block may run for long; its user shall not wait for its end.
+    """
+    from torch import nn
+
+    def check(*_: object) -> None:
+        """Ask the user."""
+        if should_stop is not None and should_stop():
+            raise Stopped
+
+    layers = [m for m in networks.modules() if isinstance(m, nn.Conv3d)]
+    hooks = [m.register_forward_pre_hook(check) for m in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

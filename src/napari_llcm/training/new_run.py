@@ -1,0 +1,94 @@
+"""A new training from a form: its job, and a name that is free for model and run folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ..events import UserError
+from ..models.config import Method
+from ..models.library import list_models
+from .config import Preset, TrainJob, make_job
+from .runs import runs_folder
+
+PRESETS: dict[Preset, str] = {
+    "quick": "Quick look",
+    "standard": "Standard",
+    "full": "Full",
+}
+
+
+def free_name(wanted: str = "my-model") -> str:
+    """Return a name that neither a model nor a run has yet: the wanted one, or with a number."""
+    taken = set(list_models()) | {p.name for p in _folders()}
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}-{number}", number + 1
+    return name
+
+
+def new_run(
+    name: str,
+    pairs: Path | None,
+    preset: Preset = "standard",
+    kind: Method = "llcm",
+    init: str | None = None,
+    minutes: float = 0,
+    device: str = "auto",
+    **further: Any,
+) -> TrainJob:
+    """Return the job that a form asks for.
+
+    Parameters
+    ----------
+    name : str
+        Of the model, and of its run folder.
+    pairs : Path, optional
+        Folder or list of pairs; the run folder's own `pairs`, into which open volumes are
+        written, if None.
+    preset : str
+        "quick", "standard" or "full".
+    kind : str
+        One of `models.config.METHODS`.
+    init : str, optional
+        The model to start from.
+    minutes : float
+        Limit of time; none if 0.
+    device : str
+        Where to train.
+    **further
+        Other fields of the job.
+
+    Raises
+    ------
+    UserError
+        If the name is taken, or cannot be that of a file.
+    """
+    if not re.fullmatch(r"[\w][\w .+-]{0,79}", name):
+        raise UserError("Give the model a name of letters, digits, dots, dashes and blanks.")
+    if name in list_models():
+        raise UserError(f"There is a model named {name} already: choose another name.")
+    out = runs_folder() / name
+    if out.exists() and any(out.iterdir()):
+        raise UserError(
+            f"There is a training named {name} already: open it below to go on with it, or choose "
+            "another name."
+        )
+    fields: dict[str, Any] = {
+        "pairs": [(pairs or out / "pairs").absolute()],
+        "out": out,
+        "name": name,
+        "method": kind,
+        "init": init,
+        "max_minutes": minutes or None,
+        "device": device,
+    }
+    return make_job(preset, **fields | further)
+
+
+def _folders() -> list[Path]:
+    try:
+        return list(runs_folder().iterdir())
+    except OSError:
+        return []
