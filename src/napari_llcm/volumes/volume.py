@@ -35,6 +35,9 @@ class Volume:
         Where the data came from: a path.
     metadata : dict
         How the volume was made; saved beside it.
+    notes : tuple of str
+        Sentences that a user must read before trusting the volume: what a reader left out, chose
+        among several, or could not tell. A job that takes the volume yields each as a `Notice`.
     """
 
     data: Any
@@ -45,6 +48,7 @@ class Volume:
     channels: tuple[str, ...] = ()
     source: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,6 +63,10 @@ class Volume:
     def replace(self, **changes: Any) -> Volume:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
+
+    def noted(self, *sentences: str) -> Volume:
+        """Return a copy that says these sentences too, each once."""
+        return self.replace(notes=tuple(dict.fromkeys((*self.notes, *sentences))))
 
     def numpy(self) -> np.ndarray:
         """Return the data in memory."""
