@@ -14,35 +14,14 @@ from napari_llcm.gui.settings import remember
 @pytest.fixture
 def small_model(own_home: Path) -> Path:
     """A model named "small", which the Stain panel starts with."""
-    import torch
-
-    from napari_llcm.models import ConsistencyConfig, ModelInfo, NetworkConfig, save_bundle
+    from napari_llcm.models import save_bundle
     from napari_llcm.models.library import user_folder
-    from napari_llcm.models.normalise import Scaling
-    from napari_llcm.models.stainer import StainerNetworks
+    from stains import make_model
 
-    config = NetworkConfig(
-        latent_channels=2,
-        encoder_widths=(4, 4),
-        decoder_widths=(4, 4),
-        condition_widths=(4, 4),
-        unet_widths=(4, 4),
-    )
-    torch.manual_seed(0)
-    networks = StainerNetworks(config, ConsistencyConfig())
-    with torch.no_grad():
-        for weights in networks.parameters():  # residual blocks start as identities: wake them
-            if weights.ndim == 5:
-                weights.normal_(std=0.7 / weights[0].numel() ** 0.5)
-    info = ModelInfo(
-        name="small",
-        network=config,
-        spacing=(0.5, 0.25, 0.25),
-        dapi=Scaling(low=100, high=900),
-        qpi=Scaling(low=0, high=1),
-    )
+    model = make_model()
+    info = model.info.model_copy(update={"name": "small"})
     remember("stain", model="small")
-    return save_bundle(user_folder() / "small", info, networks)
+    return save_bundle(user_folder() / "small", info, model.networks)
 
 
 @pytest.fixture

@@ -17,16 +17,9 @@ from napari_llcm.specimen import Specimen
 from napari_llcm.staining import Canvas, Tiling, picture, stain, stain_files, stain_times
 from napari_llcm.staining import memory as memory_module
 from napari_llcm.volumes import Volume, read, write
-from test_staining import difference, full_precision, make_model, make_volume, run, stained
-
-__all__ = ["full_precision"]  # a fixture that holds for this module too
+from stains import SMALL, difference, make_model, make_volume, run, stained
 
 TILING = Tiling((8, 16, 16), (8, 32, 32))
-
-
-@pytest.fixture(scope="module")
-def model() -> ModelBundle:
-    return make_model()
 
 
 def paint(volume: Volume, model: ModelBundle, canvas: Canvas, **options: Any) -> list[Any]:
@@ -180,8 +173,6 @@ def test_what_is_larger_than_memory_is_shown_from_a_file(
 
 
 def test_networks_that_are_not_local_stain_the_whole_and_cannot_follow() -> None:
-    from test_staining import SMALL
-
     model = make_model(SMALL.model_copy(update={"condition": "vector"}))
     volume = make_volume((8, 32, 32))
     canvas = Canvas(picture(volume.shape))

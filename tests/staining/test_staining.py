@@ -9,68 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_llcm.events import Finished, Job, Notice, Progress, Started, Tile, UserError, result_of
-from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
+from napari_llcm.events import Notice, Progress, Started, Tile, UserError, result_of
+from napari_llcm.models import ModelBundle
 from napari_llcm.models.consistency import sample, step_sigmas
 from napari_llcm.models.networks import Decoder, Encoder, LatentUNet
 from napari_llcm.models.noise import noise_field
-from napari_llcm.models.normalise import Scaling, qpi_scaling, unstabilise
-from napari_llcm.models.stainer import StainerNetworks
+from napari_llcm.models.normalise import qpi_scaling, unstabilise
 from napari_llcm.staining import Stainer, Tiling, stain
 from napari_llcm.staining import tiled as tiled_module
 from napari_llcm.volumes import Volume, read
-
-SMALL = NetworkConfig(
-    latent_channels=2,
-    encoder_widths=(4, 4),
-    decoder_widths=(4, 4),
-    condition_widths=(4, 4),
-    unet_widths=(4, 4),
-)
-
-
-def make_model(config: NetworkConfig = SMALL, spacing: Any = (0.5, 0.25, 0.25)) -> ModelBundle:
-    torch.manual_seed(0)
-    networks = StainerNetworks(config, ConsistencyConfig())
-    with torch.no_grad():
-        for weights in networks.parameters():  # residual blocks start as identities: wake them
-            if weights.ndim == 5:
-                weights.normal_(std=0.7 / weights[0].numel() ** 0.5)
-    info = ModelInfo(
-        name="test",
-        network=config,
-        spacing=spacing,
-        dapi=Scaling(low=100, high=900),
-        qpi=Scaling(low=0, high=1),
-    )
-    return ModelBundle(info, networks.eval(), "test")
-
-
-@pytest.fixture(scope="module")
-def model() -> ModelBundle:
-    return make_model()
-
-
-@pytest.fixture(autouse=True)
-def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compare in float32, so that only seams could make a difference."""
-    for name in ("models.device", "staining.pipeline", "staining.tiled", "staining.stainer"):
-        monkeypatch.setattr(f"napari_llcm.{name}.precision", lambda device: torch.float32)
-
-
-def make_volume(shape: tuple[int, int, int], spacing: Any = (0.5, 0.25, 0.25)) -> Volume:
-    rng = np.random.default_rng(1)
-    return Volume(rng.normal(size=shape).astype(np.float32), spacing=spacing, name="cells")
-
-
-def run(job: Job) -> tuple[Finished, list[Any]]:
-    events = list(job)
-    assert isinstance(events[-1], Finished)
-    return events[-1], events
-
-
-def stained(volume: Volume, model: ModelBundle, **options: Any) -> np.ndarray:
-    return run(stain(volume, model, device="cpu", **options))[0].value.numpy()
+from stains import SMALL, difference, make_model, make_volume, run, stained
 
 
 def direct(volume: Volume, model: ModelBundle) -> np.ndarray:
@@ -87,10 +35,6 @@ def direct(volume: Volume, model: ModelBundle) -> np.ndarray:
         decoded = networks.decode(sample(networks.denoiser, noise, condition, sigmas))
     z, y, x = volume.shape
     return unstabilise(decoded[0, 0, :z, :y, :x].numpy(), model.info.dapi)
-
-
-def difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).max() / np.abs(other).max())
 
 
 @pytest.mark.parametrize("factor", [(2, 4, 4), (1, 8, 8), (2, 2, 2)])
