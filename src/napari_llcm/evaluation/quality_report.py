@@ -197,11 +197,10 @@ def _write_csv(path: Path, report: dict[str, Any]) -> None:
 
 
 def _write_page(path: Path, report: dict[str, Any], figures: Mapping[str, list[str]]) -> None:
-    from jinja2 import Environment, PackageLoader, select_autoescape
+    from jinja2 import Environment, PackageLoader
 
-    pages = Environment(
-        loader=PackageLoader("napari_llcm.evaluation", "."), autoescape=select_autoescape()
-    )
+    # names of folders and methods are in it; jinja's own choice does not know the suffix .jinja
+    pages = Environment(loader=PackageLoader("napari_llcm.evaluation", "."), autoescape=True)
     columns = [k for k in MEANING if any(_known(report, k))]
     page = pages.get_template("quality.html.jinja").render(
         report=report, figures=figures, columns=columns, ours=OURS

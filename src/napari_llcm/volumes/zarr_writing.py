@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import UserError
-from .atomic import check_target, disk_errors, is_zarr, partial_path, put_in_place, remove
+from .atomic import check_target, disk_errors, is_zarr, linked, put_in_place, remove
 from .volume import Spacing, Volume
 from .zarr_reading import ome_attributes
 
@@ -87,8 +87,8 @@ class ZarrWriter:
     ) -> None:
         import zarr
 
-        self.path = Path(path)
-        self.partial = partial_path(self.path)
+        self.path = linked(Path(path))
+        self.partial = self.path.with_name(f"{self.path.name}.partial")
         self.axes, self.spacing, self.origin = axes, spacing, origin
         self.name, self.channels, self.labels = name, tuple(channels), labels
         check_target(self.path, overwrite)
