@@ -36,8 +36,9 @@ def test_a_plain_name_is_taken_as_it_is(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "", ".", "..", " ", "../x", "a/b", "a\\b", "/etc", "C:x", "CON", "nul.txt", "Com1.x", "lpt¹",
-        "a\nb", "a\x00b", "a\x1b[0m", "x" * 200, "ä" * 120, " a", "a ", "a.", "a?", "\ud800",
+        "", ".", "..", " ", "../x", "a/b", "a\\b", "/etc", "C:x", "CON", "nul.txt", "Com1.x",
+        "lpt¹", "a\nb", "a\x00b", "a\x1b[0m", "x" * 200, "ä" * 120, " a", "a ", "a.", "a?",
+        "\ud800",
     ],
 )  # fmt: skip
 def test_a_name_that_is_no_part_of_a_path_is_refused(name: str) -> None:
