@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from .console import print_table, run, stdout
-from .options import Device, Out, Segmenter, Weights, three
+from .from_models import numbers, options_from_models
+from .options import Device, Out, PairReading, Segmenter, Weights
 
 if TYPE_CHECKING:
     from ..models.config import Method
@@ -22,6 +23,7 @@ def _group() -> None:
 
 
 @app.command()
+@options_from_models
 def quality(
     out: Out,
     budget: Annotated[
@@ -45,6 +47,8 @@ def quality(
     segmenter: Segmenter = "cellpose",
     weights: Weights = None,
     device: Device = "auto",
+    *,
+    reading: PairReading,
 ) -> None:
     """Train every method with the same budget and judge it on the same held-out pairs.
 
@@ -54,18 +58,19 @@ def quality(
     from ..events import UserError
     from ..nuclei import make_segmenter
 
-    z, y, x = (int(n) for n in three(size, "--size") or ())
-    numbers = specimens.split(",")
-    if len(numbers) != 2 or not all(n.strip().isdigit() and int(n) > 0 for n in numbers):
+    z, y, x = (int(n) for n in numbers(size, "--size"))
+    counts = specimens.split(",")
+    if len(counts) != 2 or not all(n.strip().isdigit() and int(n) > 0 for n in counts):
         raise UserError("--specimens takes two numbers, such as 40,4: to train and to test on.")
     benchmark = QualityBenchmark(
         out,
         cast("list[Method]", [m.strip() for m in methods.split(",")]),
         budget,
         *_pairs(data or []),
-        (int(numbers[0]), int(numbers[1])),
+        (int(counts[0]), int(counts[1])),
         (z, y, x),
         device,
+        reading=reading,
     )
     finished = run(
         lambda stop: benchmark_quality(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import print_report, run
+from .from_models import options_from_models
 from .options import (
     Device,
     Model,
     Out,
+    PairReading,
     Seed,
     Segmenter,
     Weights,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     pass
 
 
+@options_from_models
 def evaluate(
     pairs: Annotated[Path, typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list.")],
     out: Out,
@@ -29,14 +32,17 @@ def evaluate(
     weights: Weights = None,
     device: Device = "auto",
     seed: Seed = 0,
+    *,
+    reading: PairReading,
 ) -> None:
     """Stain every pair, and compare images and nuclei with the real DAPI."""
     from ..evaluation import evaluate
     from ..nuclei import make_segmenter
+    from ..volumes import find_pairs
 
     finished = run(
         lambda stop: evaluate(
-            pairs,
+            find_pairs(pairs, reading),
             out,
             model=model,
             segmenter=make_segmenter(segmenter, weights, device),

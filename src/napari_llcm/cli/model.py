@@ -9,7 +9,8 @@ import typer
 
 from ..events import UserError
 from .console import print_figures, print_table, run, stdout
-from .options import Device, Segmenter, Weights
+from .from_models import options_from_models
+from .options import Device, PairReading, Segmenter, Weights
 
 app = typer.Typer(help="List, describe, import and export models.", no_args_is_help=True)
 
@@ -80,6 +81,7 @@ def export(
 
 
 @app.command()
+@options_from_models
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A model folder or a run folder of yours.")],
     pairs: Annotated[Path, typer.Option("--pairs", help="Pairs that it was not trained on.")],
@@ -92,6 +94,8 @@ def calibrate(
             "--diagram", help="Draw said confidence against the share that is real: .png."
         ),
     ] = None,
+    *,
+    reading: PairReading,
 ) -> None:
     """Learn how far to trust the model's nuclei, and keep that in the model."""
     from ..evaluation.calibration import calibrate
@@ -108,7 +112,7 @@ def calibrate(
     finished = run(
         lambda stop: calibrate(
             bundle,
-            find_pairs(pairs),
+            find_pairs(pairs, reading),
             segmenter=make_segmenter(segmenter, weights, device),
             device=device,
             should_stop=stop,

@@ -9,20 +9,14 @@ import typer
 
 from ..events import UserError
 from .console import HEADLINE, print_figures, run, stdout
-from .options import (
-    Device,
-    Model,
-    Out,
-    Segmenter,
-    SpacingText,
-    Weights,
-    three,
-)
+from .from_models import options_from_models
+from .options import CheckReading, Device, Model, Out, Segmenter, Weights
 
 if TYPE_CHECKING:
     from ..volumes import Volume
 
 
+@options_from_models
 def nuclei(
     stain: Annotated[Path, typer.Option("--stain", help="Virtual DAPI, or labels.")],
     out: Out,
@@ -40,28 +34,28 @@ def nuclei(
     iou: Annotated[
         float, typer.Option(min=0.05, max=0.95, help="Overlap that counts as found.")
     ] = 0.5,
-    spacing: SpacingText = None,
     diameter: Annotated[
         float | None, typer.Option(help="Typical nucleus in µm; estimated if none.")
     ] = None,
     truth_labels: Annotated[
-        bool | None, typer.Option("--truth-labels/--truth-image", help="What --truth holds.")
+        bool | None, typer.Option("--truth-labels/--truth-dapi", help="What --truth holds.")
     ] = None,
     stain_labels: Annotated[
-        bool | None, typer.Option("--stain-labels/--stain-image", help="What --stain holds.")
+        bool | None, typer.Option("--stain-labels/--stain-dapi", help="What --stain holds.")
     ] = None,
+    *,
+    reading: CheckReading,
 ) -> None:
     """Compare the nuclei of both stacks one by one; without a truth, tell which to trust."""
     from ..nuclei import compare_nuclei, make_segmenter, write_report
-    from ..volumes import read
+    from ..volumes.reading import read_role
 
-    voxel = three(spacing, "--spacing")
-    virtual = read(stain, spacing=voxel).select()
-    phase = None if qpi is None else read(qpi, spacing=voxel).select()
+    virtual = read_role(stain, reading, "stain")
+    phase = None if qpi is None else read_role(qpi, reading, "qpi")
     if truth is None:
         _trusted(virtual, phase, out, model, segmenter, weights, device, diameter)
         return
-    real = read(truth, spacing=voxel).select()
+    real = read_role(truth, reading, "truth")
     finished = run(
         lambda stop: compare_nuclei(
             real,

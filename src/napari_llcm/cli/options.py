@@ -8,6 +8,13 @@ from typing import Annotated
 import typer
 
 from ..events import UserError
+from ..volumes.options import (
+    CheckReadOptions,
+    PairReadOptions,
+    ReadOptions,
+    SpecimenReadOptions,
+)
+from .from_models import FromModel
 
 Model = Annotated[
     str | None,
@@ -27,31 +34,11 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Cellpose weights: a file, or a model in Cellpose's folder."),
 ]
-Channel = Annotated[str | None, typer.Option("--channel", help="Channel: number or name.")]
-Time = Annotated[int | None, typer.Option("--time", help="Time point, from 0.")]
-SpacingText = Annotated[
-    str | None,
-    typer.Option("--spacing", help="Voxel size Z,Y,X in µm, in place of what the file says."),
-]
-
-
-def three(text: str | None, what: str) -> tuple[float, float, float] | None:
-    """Return three numbers from "Z,Y,X".
-
-    Raises
-    ------
-    UserError
-        If it is not three numbers.
-    """
-    if text is None:
-        return None
-    try:
-        z, y, x = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"{what} needs three numbers Z,Y,X such as 0.8,0.5,0.5, not {text!r}."
-        ) from None
-    return z, y, x
+_READING = FromModel(heading="How files are read")
+Reading = Annotated[ReadOptions, _READING]
+PairReading = Annotated[PairReadOptions, _READING]
+SpecimenReading = Annotated[SpecimenReadOptions, _READING]
+CheckReading = Annotated[CheckReadOptions, _READING]
 
 
 def as_json(events: str | None) -> bool:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import print_table
+from .from_models import options_from_models
+from .options import PairReading
 
 if TYPE_CHECKING:
     pass
 
 
+@options_from_models
 def pairs(
     source: Annotated[Path, typer.Argument(help="Folder with qpi/ and dapi/, or a CSV/YAML list.")],
     out: Annotated[
@@ -24,12 +27,14 @@ def pairs(
             "--apply", help="Write the pairs here, DAPI (and labels) moved where they are shifted."
         ),
     ] = None,
+    *,
+    reading: PairReading,
 ) -> None:
     """Check pairs: shape, spacing, and whether phase and DAPI lie on each other."""
     from ..volumes import apply_shift, check_registration, find_pairs, write
 
     rows = []
-    for pair in find_pairs(source):
+    for pair in find_pairs(source, reading):
         qpi, dapi, labels = pair.read()
         registration = check_registration(qpi, dapi)
         shift = ", ".join(f"{s:+.2f}" for s in registration.shift)

@@ -9,16 +9,14 @@ import typer
 
 from ..events import UserError
 from .console import run, stdout
-from .options import (
-    Overwrite,
-    Seed,
-    three,
-)
+from .from_models import numbers, options_from_models
+from .options import Overwrite, Seed, SpecimenReading
 
 if TYPE_CHECKING:
     from ..specimen.difficulty import DifficultyName
 
 
+@options_from_models
 def specimen(
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
     n: Annotated[int, typer.Option("--n", min=1, help="How many specimens.")] = 1,
@@ -32,17 +30,17 @@ def specimen(
     labels: Annotated[
         Path | None, typer.Option(help="Labels of these nuclei; found by a threshold if none.")
     ] = None,
-    spacing: Annotated[str | None, typer.Option(help="Voxel size Z,Y,X in µm.")] = None,
     overwrite: Overwrite = False,
+    *,
+    reading: SpecimenReading,
 ) -> None:
     """Make paired QPI, DAPI and label stacks with known truth."""
     from ..specimen import write_specimens
-    from ..volumes import read
+    from ..volumes.reading import read_role
 
     if labels is not None and from_dapi is None:
         raise UserError("--labels goes with --from-dapi.")
-    voxel = three(spacing, "--spacing")
-    z, y, x = (int(n) for n in three(size, "--size") or ())
+    z, y, x = (int(n) for n in numbers(size, "--size"))
     finished = run(
         lambda stop: write_specimens(
             out,
@@ -50,9 +48,9 @@ def specimen(
             (z, y, x),
             seed,
             cast("DifficultyName", difficulty),
-            spacing=voxel or (0.8, 0.5, 0.5),
-            dapi=read(from_dapi, spacing=voxel).select() if from_dapi else None,
-            labels=read(labels, spacing=voxel).select() if labels else None,
+            spacing=reading.spacing or (0.8, 0.5, 0.5),
+            dapi=read_role(from_dapi, reading, None) if from_dapi else None,
+            labels=read_role(labels, reading, "labels") if labels else None,
             overwrite=overwrite,
             should_stop=stop,
         )

@@ -9,20 +9,19 @@ import typer
 
 from ..events import duration
 from .console import run, stdout
+from .from_models import options_from_models
 from .options import (
-    Channel,
     Device,
     Events,
     Model,
     Overwrite,
+    Reading,
     Seed,
-    SpacingText,
-    Time,
     as_json,
-    three,
 )
 
 
+@options_from_models
 def stain(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The label-free stack.")],
     out: Annotated[Path, typer.Argument(help="The virtual DAPI: .ome.zarr or .ome.tif.")],
@@ -35,14 +34,13 @@ def stain(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Network steps; by default the method's own, one.")
     ] = None,
-    channel: Channel = None,
-    time: Time = None,
-    spacing: SpacingText = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler: stain on its workers.")
     ] = None,
     overwrite: Overwrite = False,
     events: Events = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Stain a label-free stack: write the DAPI volume that you would have seen."""
     from ..models import load_model
@@ -50,7 +48,7 @@ def stain(
     from ..staining import stain
     from ..volumes import read
 
-    volume = read(source, spacing=three(spacing, "--spacing"), channel=channel, time=time).select()
+    volume = read(source, reading).select()
     bundle = load_model(model, str(pick_device(device)))
     lines = as_json(events)
     finished = run(

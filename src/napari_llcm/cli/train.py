@@ -9,9 +9,11 @@ import typer
 
 from ..events import UserError
 from .console import print_figures, run
+from .from_models import options_from_models
 from .options import (
     Device,
     Events,
+    PairReading,
     Seed,
     as_json,
 )
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ..training.config import Preset, TrainJob
 
 
+@options_from_models
 def train(
     job: Annotated[
         Path | None, typer.Argument(help="A job as YAML, in place of the options.")
@@ -52,6 +55,8 @@ def train(
         bool, typer.Option("--estimate", help="Tell how long it would take, and do not train.")
     ] = False,
     events: Events = None,
+    *,
+    reading: PairReading,
 ) -> None:
     """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
     from ..evaluation.while_training import nuclei_judge
@@ -73,6 +78,7 @@ def train(
             cast("Preset", preset),
             pairs=pairs,
             out=out,
+            reading=reading,
             network=PRESETS[network],
             method=method,
             phase=phase,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
 from ..models.config import LATENT_METHODS, METHODS, Method
-from ..volumes import Pair, find_pairs
+from ..volumes import Pair, PairReadOptions, find_pairs
 from .evaluating import prepare_folder
 from .judging import Remembering, judge_all
 from .quality_report import write_quality_report
@@ -48,6 +48,8 @@ class QualityBenchmark:
         Where to train and stain.
     job : dict
         Fields of the training jobs that differ from the defaults.
+    reading : PairReadOptions
+        How the files of `train` and `test` are read.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class QualityBenchmark:
     size: tuple[int, int, int] = (48, 192, 192)
     device: str = "auto"
     job: dict[str, Any] = field(default_factory=dict)
+    reading: PairReadOptions = field(default_factory=PairReadOptions)
 
 
 def benchmark_quality(
@@ -139,7 +142,7 @@ def _data(
                 if should_stop is None or not should_stop():
                     (folder / "complete").touch()
             folders.append(folder)
-    return train, {folder.name: find_pairs(folder) for folder in tests}
+    return train, {folder.name: find_pairs(folder, benchmark.reading) for folder in tests}
 
 
 def _check_apart(train: Iterable[Path], test: dict[str, list[Pair]]) -> None:
@@ -157,6 +160,7 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
     endless = {"steps": 10_000_000}  # the minutes end them
     common: dict[str, Any] = {
         "pairs": train,
+        "reading": benchmark.reading,
         "device": benchmark.device,
         "vae_phase": endless,
         "consistency_phase": endless,
@@ -220,7 +224,7 @@ def _calibrated(
     tried = job.out / "calibrated"
     if tried.exists():
         return model
-    held_out = job.split([p for source in job.pairs for p in find_pairs(source)])[1]
+    held_out = job.split([p for source in job.pairs for p in find_pairs(source, job.reading)])[1]
     try:
         confidence = yield from relay(
             # several views of every method would cost more than its training

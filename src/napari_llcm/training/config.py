@@ -17,6 +17,7 @@ from ..models.config import (
     NetworkConfig,
     ResShiftConfig,
 )
+from ..volumes.options import PairReadOptions
 
 if TYPE_CHECKING:
     from ..volumes import Pair
@@ -57,6 +58,7 @@ class TrainJob(BaseModel):
 
     pairs: list[Path]
     out: Path
+    reading: PairReadOptions = PairReadOptions()  # of the pairs, as a resumed run reads them again
     name: str = ""  # of the model; the run folder's by default
     method: Method = "llcm"
     phase: Phase | Literal["all"] = "all"

@@ -52,7 +52,8 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     """
     phases = job.model_copy(update={"phase": "all"}).phases()
     yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
-    shapes = [pair.read()[0].shape for source in job.pairs for pair in find_pairs(source)]
+    pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
+    shapes = [pair.read()[0].shape for pair in pairs]
     shapes = shapes or [_USUAL]
     voxels = sum(int(np.prod(shape)) for shape in shapes)
     device = pick_device(job.device)

@@ -74,7 +74,7 @@ def train(
     UserError
         If pairs are missing or do not match, or the folder is taken.
     """
-    pairs = [pair for source in job.pairs for pair in find_pairs(source)]
+    pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
     networks, info = initial_networks(job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from ..events import UserError
 from .atomic import is_zarr
-from .reading import read, stem
+from .options import PairReadOptions
+from .reading import read_role, stem
 from .volume import Volume
 
 _FOLDERS = {"qpi": ("qpi", "phase"), "dapi": ("dapi",), "labels": ("labels",)}
@@ -35,12 +36,15 @@ class Pair:
         The fluorescence stack on the same grid.
     labels : Path, optional
         Instance labels of the nuclei on the same grid.
+    reading : PairReadOptions
+        How the files are read: axes, channel, time point, image, spacing.
     """
 
     name: str
     qpi: Path
     dapi: Path
     labels: Path | None = None
+    reading: PairReadOptions = field(default_factory=PairReadOptions)
 
     def read(self) -> tuple[Volume, Volume, Volume | None]:
         """Open the stacks lazily and check that they lie on one grid.
@@ -56,8 +60,9 @@ class Pair:
         UserError
             If a file cannot be read, or shapes or spacings differ.
         """
-        qpi, dapi = (read(path).select() for path in (self.qpi, self.dapi))
-        labels = None if self.labels is None else read(self.labels).select()
+        qpi = read_role(self.qpi, self.reading, "qpi")
+        dapi = read_role(self.dapi, self.reading, "dapi")
+        labels = None if self.labels is None else read_role(self.labels, self.reading, "labels")
         spacing = qpi.spacing or dapi.spacing
         for other in (dapi, labels):
             if other is not None:
@@ -88,7 +93,7 @@ def _figures(values: Iterable[float]) -> str:
     return " × ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
 
 
-def find_pairs(source: Path | str) -> list[Pair]:
+def find_pairs(source: Path | str, reading: PairReadOptions | None = None) -> list[Pair]:
     """Find pairs in a folder, or read a list of them.
 
     Parameters
@@ -97,6 +102,8 @@ def find_pairs(source: Path | str) -> list[Pair]:
         A folder with the folders `qpi` (or `phase`), `dapi` and, if there are any, `labels`,
         whose files are matched by name without suffix; or a CSV or YAML list with the entries
         qpi, dapi and, if wanted, labels and name, with paths relative to the list.
+    reading : PairReadOptions, optional
+        How the files of each pair are read.
 
     Returns
     -------
@@ -117,7 +124,7 @@ def find_pairs(source: Path | str) -> list[Pair]:
     twice = [name for name, count in Counter(p.name for p in pairs).items() if count > 1]
     if twice:
         raise UserError(f"{source} holds more than one pair named {twice[0]}: give them names.")
-    return pairs
+    return [replace(pair, reading=reading) for pair in pairs] if reading else pairs
 
 
 def _in_folder(source: Path) -> list[Pair]:
@@ -182,7 +189,8 @@ def _in_list(source: Path) -> list[Pair]:
         for path in paths.values():
             if not path.exists():
                 raise UserError(f"Entry {number} of {source} names {path}, which does not exist.")
-        pairs.append(Pair(str(row.get("name") or stem(paths["qpi"])), **paths))
+        name = str(row.get("name") or stem(paths["qpi"]))
+        pairs.append(Pair(name, paths["qpi"], paths["dapi"], paths.get("labels")))
     return pairs
 
 

@@ -10,6 +10,7 @@ from ..events import UserError
 from .atomic import is_zarr
 from .axes import arranged, checked_spacing
 from .nifti import read_nifti
+from .options import ChoiceNeeded, ReadOptions, options_from
 from .slices import PICTURES, read_folder, read_picture
 from .tiff import read_tiff
 from .volume import Spacing, Volume
@@ -20,12 +21,14 @@ _COLOURS = ("red", "green", "blue", "alpha")
 
 def read(
     path: Path | str,
+    options: ReadOptions | None = None,
     *,
     axes: str | None = None,
     spacing: Sequence[float] | None = None,
     channels: Sequence[str] | None = None,
     channel: int | str | None = None,
     time: int | None = None,
+    image: int | str | None = None,
 ) -> Volume:
     """Open a volume lazily, with axes, spacing and channel names as the file gives them.
 
@@ -35,6 +38,8 @@ def read(
         TIFF, ImageJ TIFF, OME-TIFF, a folder of numbered planes, OME-Zarr 0.4 or 0.5, NIfTI, or
         a microscope's own format where bioio can read it. Of a file with several images the
         first is read.
+    options : ReadOptions, optional
+        The choices below as one value; those given by themselves overrule it.
     axes : str, optional
         What the file's axes are, in its order, such as "tzyx"; in place of the file's word.
     spacing : sequence of float, optional
@@ -43,6 +48,8 @@ def read(
         Channel names; in place of the file's.
     channel, time : int or str, optional
         Return the z-y-x volume of this channel (number or name) and time point.
+    image : int or str, optional
+        Image of a file that holds several: number or name.
 
     Returns
     -------
@@ -54,6 +61,11 @@ def read(
     UserError
         If there is no such file, or it is empty, damaged, or of a kind that cannot be read.
     """
+    chosen = options_from(
+        options, axes=axes, spacing=spacing, channel=channel, time=time, image=image
+    )
+    axes, spacing = chosen.axes, chosen.spacing
+    channel, time = chosen.channel, chosen.time
     path = Path(path).expanduser()
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
@@ -82,6 +94,29 @@ def read(
     if channel is not None or time is not None:
         return volume.select(channel, time)
     return volume
+
+
+def read_role(path: Path | str, options: ReadOptions, role: str | None) -> Volume:
+    """Return the z-y-x volume of one of a verb's inputs.
+
+    Parameters
+    ----------
+    path : Path or str
+        As for `read`.
+    options : ReadOptions
+        How the verb's files are read.
+    role : str, optional
+        Which of them it is: a field of `options`.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or a choice is needed; that one tells its role.
+    """
+    try:
+        return read(path, options.of(role)).select()
+    except ChoiceNeeded as error:
+        raise error.of(role) from error
 
 
 def stem(path: Path) -> str:

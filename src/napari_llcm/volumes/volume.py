@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..events import UserError
+from .options import ChoiceNeeded
 
 Spacing = tuple[float, float, float]
 
@@ -81,9 +82,11 @@ class Volume:
             If a choice is needed and missing, or does not exist.
         """
         if time is None and "t" in self.axes and "z" not in self.axes:
-            raise UserError(
-                f"{self.name} is a time series of 2D images; if its frames are the planes of a "
-                f"stack, read it with axes {self.axes.replace('t', 'z')}."
+            raise ChoiceNeeded(
+                f"{self.name} is a time series of 2D images, unless its frames are the planes of "
+                "a stack",
+                "axes",
+                self.axes.replace("t", "z"),
             )
         index: list[Any] = []
         for axis, size in zip(self.axes, self.shape, strict=True):
@@ -103,9 +106,12 @@ class Volume:
         if choice is None:
             if size == 1:
                 return 0
-            names = f" ({', '.join(self.channels)})" if what == "channel" and self.channels else ""
-            raise UserError(
-                f"{self.name} has {size} {what}s{names}: choose one with --{what.split()[0]}."
+            channel = what == "channel" and self.channels
+            names = f" ({', '.join(self.channels)})" if channel else ""
+            raise ChoiceNeeded(
+                f"{self.name} has {size} {what}s{names}, of which one is needed",
+                what.split()[0],
+                self.channels[0] if channel else 0,
             )
         if isinstance(choice, str) and not choice.lstrip("-").isdigit():
             if choice in self.channels:
