@@ -197,6 +197,25 @@ def relay(job: Iterable[Event], text: str = "") -> Generator[Event, None, Any]:
     return value
 
 
+def noting(job: Iterable[Event], notices: list[str]) -> Job:
+    """Yield the events of a job, keep what its notices say, and say each sentence once.
+
+    Parameters
+    ----------
+    job : iterable of Event
+        The job.
+    notices : list of str
+        Gets each new sentence. A job puts them into its result, so that a warning which decides
+        whether the result can be believed is not lost with the window that showed it.
+    """
+    for event in job:
+        if isinstance(event, Notice):
+            if event.text in notices:
+                continue
+            notices.append(event.text)
+        yield event
+
+
 def result_of(job: Iterable[Event], listen: Callable[[Event], None] | None = None) -> Any:
     """Run a job to its end and return the value of its `Finished` event.
 

@@ -212,10 +212,37 @@ def test_a_stack_with_nothing_in_it_is_refused(model: ModelBundle) -> None:
         run(stain(volume.replace(data=speck[0], axes="yx"), model, device="cpu"))
 
 
-def test_other_contrast_is_noticed(model: ModelBundle) -> None:
+def test_other_contrast_is_noticed_where_it_can_be_compared(model: ModelBundle) -> None:
     volume = make_volume((6, 20, 20))
-    job = stain(volume.replace(data=volume.numpy() * 1000), model, device="cpu")
-    assert any("contrast" in e.text for e in run(job)[1] if isinstance(e, Notice))
+
+    def said(factor: float, kind: Any = np.float32) -> list[str]:
+        data = volume.numpy()
+        data = ((data - data.min()) * factor).astype(kind)
+        events = run(stain(volume.replace(data=data), model, device="cpu"))[1]
+        return [e.text for e in events if isinstance(e, Notice)]
+
+    assert any("contrast" in text for text in said(1000))
+    assert not said(9000, np.uint16)  # counts: their unit is not that of the training stacks
+    assert any("grey levels" in text for text in said(2, np.uint8))
+
+
+@pytest.mark.parametrize("name", ["out.ome.zarr", "out.ome.tif"])
+def test_what_was_said_stands_in_the_result_and_in_its_file(
+    model: ModelBundle, tmp_path: Path, name: str
+) -> None:
+    volume = make_volume((6, 20, 20), None).noted("Plane 3 was missing.")
+    finished, events = run(stain(volume, model, device="cpu", out=tmp_path / name))
+    said = [e.text for e in events if isinstance(e, Notice)]
+    assert said[0] == "Plane 3 was missing."
+    assert "is assumed" in said[1]
+    assert finished.result["notices"] == said
+    assert read(tmp_path / name).metadata["notices"] == said
+    assert stain_in_memory(volume, model).metadata["notices"] == said
+
+
+def stain_in_memory(volume: Volume, model: ModelBundle) -> Volume:
+    result: Volume = result_of(stain(volume, model, device="cpu"))
+    return result
 
 
 @pytest.mark.parametrize("name", ["out.ome.zarr", "out.ome.tif"])

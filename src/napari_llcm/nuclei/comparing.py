@@ -13,6 +13,7 @@ from ..volumes import Volume
 from .counts import Counts
 from .labelled import labels_of, looks_like_labels
 from .matching import Matches, match_nuclei
+from .provenance import keeps_notices, origins, warnings_of
 from .scale import (
     anisotropy_of,
     diameter_in_pixels,
@@ -41,7 +42,8 @@ class Comparison:
     table : list of dict
         One row for each nucleus; see `table.make_table`.
     settings : dict
-        Segmenter, diameter in pixels (None where nothing was segmented), IoU threshold, unit.
+        Segmenter, diameter in pixels (None where nothing was segmented), IoU threshold, unit;
+        "stain", "truth" and "model" name what was compared, "notices" what was said about it.
     """
 
     truth: Volume | None
@@ -63,6 +65,7 @@ class Comparison:
         return {**self.counts.figures(), "strata": strata(self.table), **self.settings}
 
 
+@keeps_notices
 def compare_nuclei(
     truth: Volume,
     stain: Volume,
@@ -117,6 +120,7 @@ def compare_nuclei(
             "images of the same field on the same grid."
         )
     yield Started(job="nuclei", total=_STEPS, settings={"iou": iou})
+    yield from warnings_of(truth, stain)
     given = []
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
         given.append(looks_like_labels(volume) if said is None else said)
@@ -148,6 +152,7 @@ def compare_nuclei(
         "segmenter": chosen.name if chosen is not None else "labels as given",
         "diameter_pixels": pixels,
         "unit": "voxels" if truth.spacing is None else "µm",
+        **origins(stain, truth),
     }
     value = Comparison(images[0], images[1], labels[0], labels[1], matches, table, settings)
     yield meter.at(_STEPS)

@@ -8,6 +8,7 @@ from typing import Any
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started
 from ..volumes import Volume
 from .labelled import labels_of, looks_like_labels
+from .provenance import keeps_notices, origins, warnings_of
 from .scale import width_in_words
 from .segmenting import CELLPOSE, Segmenter, segment
 from .table import Row, list_nuclei
@@ -28,7 +29,8 @@ class Findings:
     table : list of dict
         One row for each nucleus; see `table.list_nuclei`.
     settings : dict
-        Segmenter, diameter in pixels (None where nothing was segmented), unit.
+        Segmenter, diameter in pixels (None where nothing was segmented), unit; "stain" and
+        "model" name what was searched, "notices" what was said about it.
     """
 
     stain: Volume | None
@@ -37,6 +39,7 @@ class Findings:
     settings: dict[str, Any]
 
 
+@keeps_notices
 def find_nuclei(
     stain: Volume,
     *,
@@ -79,6 +82,7 @@ def find_nuclei(
     stain = stain.select()
     given = looks_like_labels(stain) if is_labels is None else is_labels
     yield Started(job="nuclei", total=_STEPS)
+    yield from warnings_of(stain)
     meter, pixels = Meter(_STEPS), None
     yield meter.at(0, f"finding the nuclei of {stain.name}")
     if given:
@@ -95,6 +99,7 @@ def find_nuclei(
         "segmenter": name,
         "diameter_pixels": pixels,
         "unit": "voxels" if stain.spacing is None else "µm",
+        **origins(stain),
     }
     value = Findings(None if given else stain, labels, table, settings)
     yield meter.at(_STEPS)

@@ -20,6 +20,7 @@ from .tiling import Box, padded, slices
 
 _SAME = 0.05  # spacings that differ by less are the same
 _STRANGE, _ABSURD = 2.0, 10.0
+_FEW_LEVELS = 40  # steps of rounding are then 1/10 of the training stacks' standard width
 _NOISY = 2.0  # among simulated training stacks of all difficulties noise differs by a third
 
 
@@ -181,9 +182,21 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
 
 
 def contrast_notices(volume: Volume, scaling: Scaling, info: ModelInfo) -> list[str]:
-    """Return notices if contrast or noise are far from those of the training volumes."""
+    """Return notices if contrast or noise are far from those of the training volumes.
+
+    Integers are counts of a unit that no file tells: 16-bit phase differs from the training
+    stacks' radians by any factor, which scaling takes away. What scaling cannot bring back is
+    contrast that was rounded off.
+    """
     notices = []
-    if info.qpi is not None:
+    if volume.dtype.kind in "bui":
+        levels = round(4 * (scaling.high - scaling.low))  # `qpi_scaling`: 1 to 99 % is 4 wide
+        if levels < _FEW_LEVELS:
+            notices.append(
+                f"98 % of the voxels of {volume.name} lie on {levels + 1} grey levels: its "
+                "contrast was rounded off. Export it again with 16 or 32 bits."
+            )
+    elif info.qpi is not None:
         ratio = (scaling.high - scaling.low) / (info.qpi.high - info.qpi.low)
         if not 1 / _ABSURD < ratio < _ABSURD:
             notices.append(

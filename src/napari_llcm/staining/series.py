@@ -17,6 +17,7 @@ from ..events import (
     ShouldStop,
     Started,
     UserError,
+    noting,
 )
 from ..models.bundle import ModelBundle
 from ..volumes import Volume, find_stacks, read
@@ -186,10 +187,11 @@ class _Total:
         self.done, self.stopped = 0, False
         self._sums = {"tiles": 0, "voxels": 0}
         self._last: dict[str, Any] = {}
+        self._notices: list[str] = []
 
     def part(self, job: Job, text: str) -> Iterator[Event]:
         """Yield the events of one job as a part of the whole."""
-        for event in job:
+        for event in noting(job, self._notices):
             if isinstance(event, Progress):
                 done = self.done + event.done / event.total
                 yield self._meter.at(done, " · ".join(t for t in (text, event.text) if t))
@@ -205,4 +207,5 @@ class _Total:
         """Return the last event."""
         seconds = time.monotonic() - self._began
         result = {**self._last, **self._sums, "seconds": seconds, "stopped": self.stopped, **more}
+        result["notices"] = self._notices
         return Finished(result={**result, "voxels_per_second": self._sums["voxels"] / seconds})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, result_of
+from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, noting, result_of
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision
 from ..models.library import load_model
@@ -93,6 +93,7 @@ def stain(
         Started, Notice, Progress (but not where it follows), Tile for each finished part
         (float32, in the units of the training DAPI), and Finished. Its value is the Volume on the
         input's grid, or None where the job was stopped (`result["stopped"]`) and has no canvas.
+        What the notices said stands in `result["notices"]` and in the volume's metadata.
 
     Raises
     ------
@@ -107,9 +108,9 @@ def stain(
         check_stack(qpi, part=None if region is None else region())
     where = pick_device(device)
     model.networks.to(where).eval()
-    ratio, notices = spacing_ratio(qpi, model.info)
+    ratio, further = spacing_ratio(qpi, model.info)
     scaling = scaling or contrast(qpi)
-    notices += contrast_notices(qpi, scaling, model.info)
+    warned = [*qpi.notes, *further, *contrast_notices(qpi, scaling, model.info)]
     settings: dict[str, Any] = {
         "model": model.info.name,
         "precision": str(precision(where)).removeprefix("torch."),
@@ -124,13 +125,14 @@ def stain(
                 f"Model {model.info.name} needs the whole volume at once and cannot follow you: "
                 "stain the whole volume, or choose another model."
             )
-        notices.append(f"Model {model.info.name} needs the whole volume at once: all is stained.")
+        warned.append(f"Model {model.info.name} needs the whole volume at once: all is stained.")
     output = make_output(qpi, model, settings, scaling, canvas or out, overwrite)
-    notices += [output.notice] if output.notice else []
     began_with = {**settings, "qpi": scaling.model_dump()}
     yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
-    for text in notices:
-        yield Notice(text=text)
+    if output.notice:
+        yield Notice(text=output.notice)  # of this run alone: a resumed result is the same
+    notices: list[str] = []
+    yield from noting((Notice(text=text) for text in warned), notices)
 
     stopped = False
     with scratch_folder(out, scratch) as folder:
@@ -151,9 +153,10 @@ def stain(
             memory_share=memory_share,
         )
         try:
-            yield from _run(job, scheduler, should_stop)
+            yield from noting(_run(job, scheduler, should_stop), notices)
         except Stopped:
             stopped = True
+    output.volume = output.volume.replace(metadata={**output.volume.metadata, "notices": notices})
     value = None
     if isinstance(output, Canvas):
         value = output.volume.replace(data=output.array)
@@ -169,6 +172,7 @@ def stain(
         "voxels": job.voxels,
         "seconds": seconds,
         "voxels_per_second": job.voxels / seconds,
+        "notices": notices,
     }
     yield Finished(result=result, value=value)
 
