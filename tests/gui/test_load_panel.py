@@ -206,7 +206,7 @@ def test_what_cannot_be_opened_or_compared_is_told(
 ) -> None:
     (tmp_path / "broken.tif").write_bytes(b"no image")
     open_path(panel, qtbot, tmp_path / "broken.tif")
-    assert panel.bar.sentence.text().startswith("⚠")
+    assert panel.bar.said.startswith("⚠")
     assert panel.bar.details.isVisible()
     panel.form.registration.check.click()
     assert "Choose a label-free and a DAPI layer" in panel.bar.sentence.text()

@@ -93,7 +93,8 @@ def test_the_bar_shows_the_sentence_and_keeps_the_details(qtbot: Any) -> None:
     bar.attach(runner)
     bar.show()
     runner.start(_failing, "failing")
-    assert bar.sentence.text() == "⚠ Give a file that exists."
+    assert bar.said.endswith("⚠ Give a file that exists.")
+    assert "⚠ Give a file that exists." in bar.sentence.text()
     assert bar.details.isVisible()
     assert "a notice" in bar.detail_text()
     assert "Traceback" in bar.detail_text()

@@ -88,6 +88,29 @@ def test_one_click_adds_a_layer_that_lies_on_the_stack_and_fills_in(
     assert "Stained in" in panel.bar.sentence.text()
 
 
+def test_warnings_stay_until_the_next_job_and_in_the_layers_record(
+    panel: StainPanel, qtbot: Any, data: np.ndarray, tmp_path: Path
+) -> None:
+    viewer = panel._viewer
+    counts = ((data - data.min()) / np.ptp(data) * 60_000).astype(np.uint16)
+    panel.form.stack.choose(viewer.add_image(counts, name="a < b, no voxel size"))
+    stain(panel, qtbot)
+    text = panel.bar.sentence.text()
+    assert text.count("is assumed") == 1
+    assert "a &lt; b" in text
+    assert text.index("is assumed") < text.index("Stained in")  # added, not put in its place
+    assert "background-color" in text
+    assert "contrast" not in panel.bar.said  # counts have a unit of their own
+    made = layer(panel, NAME)
+    (said,) = made.metadata[KEY]["notices"]
+    assert "is assumed" in said
+    (saved,) = made.save(str(tmp_path / "saved.ome.zarr"), plugin="napari-llcm")
+    assert read(saved).metadata["notices"] == [said]
+    panel.form.stack.choose(layer(panel, "QPI"))
+    stain(panel, qtbot)
+    assert "is assumed" not in panel.bar.sentence.text()
+
+
 def test_what_is_on_screen_comes_first(panel: StainPanel, qtbot: Any) -> None:
     viewer = panel._viewer
     viewer.dims.set_current_step(0, 14)

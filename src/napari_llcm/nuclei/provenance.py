@@ -66,9 +66,7 @@ def keeps_notices(make_job: Callable[_P, Job]) -> Callable[_P, Job]:
         notices: list[str] = []
         for event in noting(make_job(*args, **options), notices):
             if isinstance(event, Finished) and event.value is not None:
-                value = replace(
-                    event.value, settings={**event.value.settings, "notices": notices}
-                )
+                value = replace(event.value, settings={**event.value.settings, "notices": notices})
                 result = {**event.result, "notices": notices}
                 yield event.model_copy(update={"result": result, "value": value})
             else:

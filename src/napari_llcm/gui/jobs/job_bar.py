@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
@@ -19,9 +21,15 @@ from qtpy.QtWidgets import (
 from ...events import Event, Finished, Notice, Progress, duration
 from .runner import Runner
 
+_WARNING, _ERROR = "#E69F00", "#D55E00"  # Okabe & Ito (2008); black on both is read in any theme
+_SHOWN = 6  # warnings that have room in a panel
+
 
 class JobBar(QWidget):
-    """Progress bar with time left and Cancel; below it notices and errors in words.
+    """Progress bar with time left and Cancel; below it warnings and errors in words.
+
+    Warnings of a job decide whether its result can be believed: they stay, in colour, until the
+    next job begins. What is said besides, such as how the job ended, is added to them.
 
     Parameters
     ----------
@@ -39,8 +47,9 @@ class JobBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._runner: Runner | None = None
-        self._notices: list[str] = []
-        self._detail = ""
+        self._said: list[str] = []
+        self._warnings: list[str] = []
+        self._last = self._detail = ""
         self.bar = QProgressBar()
         self.bar.setToolTip("How much of the work is done.")
         self.bar.setTextVisible(True)
@@ -51,6 +60,7 @@ class JobBar(QWidget):
         self.cancel.clicked.connect(self._stop)
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
+        self.sentence.setTextFormat(Qt.TextFormat.RichText)
         self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.sentence.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         self.details = QPushButton("Details…")
@@ -81,30 +91,43 @@ class JobBar(QWidget):
         runner.running_changed.connect(self._running)
 
     def say(self, text: str) -> None:
-        """Show a sentence; earlier ones stay behind the details button."""
-        self._notices.append(text)
-        self.sentence.setText(text)
-        self.details.setVisible(len(self._notices) > 1 or bool(self._detail))
-        self._words.setVisible(bool(text))
+        """Show a sentence below the warnings, in place of the one before."""
+        self._said.append(text)
+        self._last = escape(text, quote=False)
+        self._tell()
+
+    def warn(self, text: str) -> None:
+        """Show a warning until the next job begins, once."""
+        if text not in self._warnings:
+            self._said.append(text)
+            self._warnings.append(text)
+            self._tell()
 
     def fail(self, sentence: str, detail: str = "") -> None:
         """Show what went wrong; where it came from is behind the details button."""
         self._detail = detail
-        self.say(f"⚠ {sentence}")
+        self._said.append(f"⚠ {sentence}")
+        self._last = _marked(sentence, _ERROR)
+        self._tell()
 
     def clear(self) -> None:
         """Forget what was said."""
-        self._notices, self._detail = [], ""
-        self._words.hide()
+        self._said, self._warnings, self._last, self._detail = [], [], "", ""
+        self._tell()
+
+    def forget_end(self) -> None:
+        """Forget all but the warnings, where the end of a job goes without saying."""
+        self._said, self._last, self._detail = list(self._warnings), "", ""
+        self._tell()
 
     @property
     def said(self) -> str:
         """Everything that was said since the job began."""
-        return "\n".join(self._notices)
+        return "\n".join(self._said)
 
     def detail_text(self) -> str:
         """Return everything that was said, and where an error came from."""
-        return "\n\n".join([*self._notices, *([self._detail] if self._detail else [])])
+        return "\n\n".join([*self._said, *([self._detail] if self._detail else [])])
 
     def show_details(self) -> QDialog:
         """Open the details in a window of their own, to be read or copied."""
@@ -123,6 +146,17 @@ class JobBar(QWidget):
         dialog.show()
         return dialog
 
+    def _tell(self) -> None:
+        """Show the warnings, and below them what was said last."""
+        shown = [_marked(text, _WARNING) for text in self._warnings[:_SHOWN]]
+        hidden = len(self._warnings) - _SHOWN
+        if hidden > 0:
+            shown.append(_marked(f"{hidden} more warnings: press Details.", _WARNING))
+        shown += [self._last] if self._last else []
+        self.sentence.setText("".join(shown))
+        self.details.setVisible(len(self._said) > 1 or bool(self._detail))
+        self._words.setVisible(bool(shown))
+
     def _stop(self) -> None:
         if self._runner is not None:
             self._runner.stop()
@@ -140,7 +174,7 @@ class JobBar(QWidget):
 
     def _show(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self.say(event.text)
+            self.warn(event.text)
         elif isinstance(event, Progress) and event.total > 0:
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * min(event.done / event.total, 1.0)))
@@ -150,3 +184,8 @@ class JobBar(QWidget):
                 self.text.setText(" · ".join(t for t in (event.text, left) if t))
         elif isinstance(event, Finished) and event.result.get("stopped"):
             self.say("Stopped. What is done is kept; start again to go on from there.")
+
+
+def _marked(text: str, colour: str) -> str:
+    style = f"background-color: {colour}; color: black; margin: 0px 0px 3px 0px"
+    return f'<p style="{style}">⚠ {escape(text, quote=False)}</p>'

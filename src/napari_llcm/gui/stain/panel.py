@@ -211,7 +211,7 @@ class StainPanel(QWidget):
     def _finished(self, event: Finished) -> None:
         active, following, adding_model = self._over()
         if following:
-            self.bar.clear()
+            self.bar.forget_end()
         elif adding_model:
             self._session.add_model(str(event.value))
             self.bar.say(f"{event.value} is among your models now.")

@@ -118,8 +118,10 @@ class Painting:
             spread = subsample(self.canvases[max(self.canvases)].array[1])
             self.layers[1].contrast_limits = (0.0, max(float(np.percentile(spread, 99.5)), 1e-6))
         made = [c.volume.metadata for c in self.canvases.values() if c.volume.metadata]
+        notices = list(dict.fromkeys(n for one in made for n in one.get("notices", ())))
         for layer in self.layers if made else ():
-            layer.metadata = {**layer.metadata, KEY: {**layer.metadata[KEY], **made[0]}}
+            record = {**layer.metadata[KEY], **made[0], "notices": notices}
+            layer.metadata = {**layer.metadata, KEY: record}
 
     def repaint(self, now: bool = False) -> None:
         """Show what has come in since; at most five times a second."""
