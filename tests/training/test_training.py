@@ -220,24 +220,41 @@ def test_linear_intensities_come_back_as_they_were() -> None:
         np.testing.assert_allclose(back, counts, rtol=1e-4)
 
 
-def test_nuclei_of_held_out_volumes_are_counted_while_it_trains(
+def test_nuclei_are_counted_while_it_trains_beside_those_of_the_shipped_model(
     pairs: Path, tmp_path: Path
 ) -> None:
-    from napari_llcm.evaluation.while_training import nuclei_judge
+    from napari_llcm.evaluation.while_training import NucleiJudge
+    from napari_llcm.models.library import DEFAULT_MODEL
 
-    judge = nuclei_judge("cpu")
-    real = find_pairs(pairs)[0].read()[1]
+    judge = NucleiJudge("cpu")
+    assert judge.name == DEFAULT_MODEL
+    qpi, real, _ = find_pairs(pairs)[0].read()
     same = judge([(real, real)])
     assert same["recall"] == same["f1"] == 1
+    assert same["found"] == same["real"] > 0
     noise = real.replace(data=np.random.default_rng(0).normal(size=real.shape).astype(np.float32))
     assert judge([(real, noise)]).get("f1", 0.0) < 0.2
-    seen: list[int] = []
+    virtual = judge.stain(qpi)
+    assert virtual is not None
+    assert judge([(real, virtual)])["recall"] > 0.5
 
-    def counting(volumes: Any) -> dict[str, float]:
-        seen.append(len(volumes))
-        return {"recall": 0.5, "f1": 0.25}
+    class Counting:
+        """Finds a quarter of what the model to be compared with finds."""
 
-    events = list(train(job(pairs, tmp_path / "run"), judge=counting))
-    told = [e.values["val_f1"] for e in events if isinstance(e, Step) and "val_f1" in e.values]
-    assert told == [0.25] * len(seen)
+        name = "other"
+
+        def __call__(self, volumes: Any) -> dict[str, float]:
+            reference = bool((volumes[0][1].numpy() == 7).all())
+            return {"recall": 0.5, "f1": 1.0 if reference else 0.25, "found": 2.0, "real": 4.0}
+
+        def stain(self, qpi: Any) -> Any:
+            return qpi.replace(data=np.full(qpi.shape, 7, np.float32))
+
+    events = list(train(job(pairs, tmp_path / "run"), judge=Counting()))
+    steps = [e.values for e in events if isinstance(e, Step)]
+    assert {v["val_f1"] for v in steps if "val_f1" in v} == {0.25}
+    assert [v["reference_f1"] for v in steps if "reference_f1" in v] == [1.0]
     assert load_bundle(tmp_path / "run" / "model").info.metrics["val_recall"] == 0.5
+    told = events[-1].result["nuclei"]  # type: ignore[union-attr]
+    assert (told["f1"], told["found"], told["real"], told["held_out"]) == (0.25, 2.0, 4.0, True)
+    assert told["reference"] == {"name": "other", "recall": 0.5, "f1": 1.0, "found": 2, "real": 4}

@@ -59,7 +59,7 @@ def train(
     reading: PairReading,
 ) -> None:
     """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
-    from ..evaluation.while_training import nuclei_judge
+    from ..evaluation.while_training import NucleiJudge
     from ..models import PRESETS
     from ..training import load_job, make_job, train
 
@@ -92,7 +92,7 @@ def train(
     if estimate:
         _estimate(settings, lines)
         return
-    judge = nuclei_judge(settings.device)
+    judge = NucleiJudge(settings.device, settings.init)
     finished = run(
         lambda stop: train(settings, resume=resume, judge=judge, should_stop=stop), lines
     )

@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
 
 from ..events import UserError, result_of
 from ..volumes import Volume
 from .judging import Remembering
 
 
-def nuclei_judge(
-    device: str = "auto",
-) -> Callable[[Sequence[tuple[Volume, Volume]]], dict[str, float]]:
-    """Return a function from pairs of real and virtual DAPI to recall, precision and F1.
+class NucleiJudge:
+    """Counts the nuclei of real and virtual DAPI, and stains with the model to be compared with.
 
-    It returns nothing where Cellpose is not installed or the nuclei cannot be counted: a training
-    must not end for that. Cellpose is loaded when it is first called.
+    A training must not end because nuclei cannot be counted: where Cellpose is not installed or
+    the model cannot be loaded, there are no figures. Both are loaded when they are first needed.
 
     Parameters
     ----------
     device : str
-        Where Cellpose runs.
+        Where Cellpose and the model run.
+    reference : str, optional
+        The model that the trained one has to beat: a name, folder or .zip; the shipped one if
+        None.
+
+    Attributes
+    ----------
+    name : str
+        Of that model.
     """
-    from ..nuclei import compare_nuclei, make_segmenter, pool
 
-    @cache
-    def segmenter() -> Remembering:
-        """Return Cellpose; real DAPI comes again at every validation."""
-        return Remembering(make_segmenter(device=device))
+    def __init__(self, device: str = "auto", reference: str | None = None) -> None:
+        from ..models.library import find_model
 
-    def judge(pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
-        """Return the figures of all pairs together."""
+        self._device = device
+        self._reference: Path | None = None
+        self.name = ""
+        with suppress(UserError):
+            self._reference = find_model(reference)
+            self.name = self._reference.name.removesuffix(".zip")
+
+    @cached_property
+    def _segmenter(self) -> Remembering:
+        """Cellpose; real DAPI comes again at every validation."""
+        from ..nuclei import make_segmenter
+
+        return Remembering(make_segmenter(device=self._device))
+
+    def __call__(self, pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
+        """Return recall, precision, F1 and counts of all pairs of real and virtual DAPI together.
+
+        "found", "real" and "hallucinated" are numbers of nuclei. Empty where they cannot be
+        counted.
+        """
+        from ..nuclei import compare_nuclei, pool
+
         try:
             compared = [
                 result_of(
                     compare_nuclei(
                         real,
                         virtual,
-                        segmenter=segmenter(),
+                        segmenter=self._segmenter,
                         truth_is_labels=False,
                         stain_is_labels=False,
                     )
@@ -47,8 +72,19 @@ def nuclei_judge(
             ]
         except (UserError, RuntimeError, ValueError):
             return {}
-        figures = pool(compared)
-        names = ("recall", "precision", "f1")
+        figures = {**pool(compared)}
+        figures["real"] = figures["truth_nuclei"]
+        names = ("recall", "precision", "f1", "found", "real", "hallucinated")
         return {name: float(figures[name]) for name in names if figures[name] is not None}
 
-    return judge
+    def stain(self, qpi: Volume) -> Volume | None:
+        """Return the virtual DAPI by the model to be compared with; None where it cannot be."""
+        from ..models.library import load_model
+        from ..staining import Stainer
+
+        if self._reference is None:
+            return None
+        try:
+            return Stainer(load_model(self._reference), device=self._device).stain(qpi)
+        except (UserError, RuntimeError, ValueError):
+            return None

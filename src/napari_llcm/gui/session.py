@@ -14,11 +14,11 @@ class Session(QObject):
     Attributes
     ----------
     model_added : Signal(str)
-        A model was trained or added: its name or path.
+        A model was trained or added: its name or path, if it is to be chosen.
     stained : Signal(object)
         A virtual DAPI layer is complete.
     latest_model : str
-        The model that was added last; empty if none was.
+        The model that was added last and is to be chosen; empty if none was.
     """
 
     model_added = Signal(str)
@@ -28,10 +28,11 @@ class Session(QObject):
         super().__init__()
         self.latest_model = ""
 
-    def add_model(self, model: str) -> None:
-        """Tell every panel, now or when it opens, of a new model."""
-        self.latest_model = model
-        self.model_added.emit(model)
+    def add_model(self, model: str, choose: bool = True) -> None:
+        """Tell every panel, now or when it opens, of a new model, and whether to choose it."""
+        if choose:
+            self.latest_model = model
+        self.model_added.emit(model if choose else "")
 
 
 _SESSIONS: WeakValueDictionary[int, Session] = WeakValueDictionary()

@@ -19,8 +19,8 @@ from .config import Phase, Preset, TrainJob, make_job
 from .data import SERVES, VARIANTS, Batches, Latents
 from .losses import LossInputs
 from .objectives import make_objective
+from .start import initial_networks
 from .state import PhaseState
-from .training import initial_networks
 
 _WARM, _TIMED = 1, 3  # steps of each phase
 _USUAL = (48, 192, 192)  # voxels of a pair, where none is named yet

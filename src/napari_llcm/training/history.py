@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..events import Event, Step
 
 _SMOOTHING = 0.9  # weight of what was before, for each logged point
-_VALIDATION = "val_"
+_VALIDATION, _REFERENCE = "val_", "reference_"
 
 
 @dataclass
@@ -47,6 +47,8 @@ class History:
         Validation figures by name; those of the first phase are apart ("vae_psnr").
     phase_of : dict of str to str
         The phase in which each validation figure was measured.
+    reference : dict of str to float
+        What the model to be compared with reaches in the figures of `validation`.
     memory_gb : float or None
         What the training held at its last logged step.
     """
@@ -55,6 +57,7 @@ class History:
         self.losses: dict[str, Curve] = {}
         self.validation: dict[str, Curve] = {}
         self.phase_of: dict[str, str] = {}
+        self.reference: dict[str, float] = {}
         self.memory_gb: float | None = None
 
     def see(self, event: Event) -> bool:
@@ -72,6 +75,9 @@ class History:
                 figure = name.removeprefix(_VALIDATION)
                 self.validation.setdefault(figure, Curve()).add(event.step, value)
                 self.phase_of[figure] = event.phase
+                changed = True
+            elif name.startswith(_REFERENCE):
+                self.reference[name.removeprefix(_REFERENCE)] = value
                 changed = True
         self.memory_gb = event.values.get("memory_gb", self.memory_gb)
         return changed

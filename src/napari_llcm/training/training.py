@@ -23,13 +23,10 @@ from ..events import (
     ShouldStop,
     Started,
     Step,
-    UserError,
 )
 from ..models.blocks import ResBlock
-from ..models.bundle import ModelInfo, load_bundle, save_bundle
-from ..models.config import LATENT_METHODS
+from ..models.bundle import ModelInfo, save_bundle
 from ..models.device import autocast, memory_in_use, pick_device
-from ..models.library import find_model
 from ..models.stainer import StainerNetworks
 from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
 from .config import Phase, TrainJob
@@ -38,6 +35,7 @@ from .losses import LossInputs
 from .objectives import make_objective
 from .pairs import looked_at
 from .run_folder import RunFolder
+from .start import initial_networks
 from .state import PhaseState
 from .validation import Judge, Validator
 
@@ -59,8 +57,8 @@ def train(
         What to train on what, and where to.
     resume : bool
         Go on with the run in `job.out`.
-    judge : callable, optional
-        Counts the nuclei of held-out volumes at each validation; see `evaluation.nuclei_judge`.
+    judge : Judge, optional
+        Counts the nuclei of held-out volumes at each validation; see `evaluation.NucleiJudge`.
     should_stop : callable, optional
         Asked after every step; on True the run is saved, its model written, and the job ends.
 
@@ -132,6 +130,8 @@ def _run(
     ResBlock.recompute = job.recompute
     started, stopped = time.monotonic(), False
     for phase in job.phases():
+        if phase != "vae":
+            yield from validator.compare(phase)
         trainer = _Trainer(job, phase, networks, data, device, amp)
         if folder.checkpoint(phase).exists():
             trainer.state.load(folder.checkpoint(phase))
@@ -152,6 +152,7 @@ def _run(
             "seconds": time.monotonic() - started,
             "stopped": stopped,
             "metrics": info.metrics,
+            "nuclei": validator.nuclei(),
         },
         value=folder.model,
     )
@@ -238,26 +239,6 @@ class _Trainer:
                 saved = now
         state.save(folder.checkpoint(self.phase))
         yield Checkpoint(path=str(folder.checkpoint(self.phase)))
-
-
-def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
-    """Return the networks that a job starts from, and the model they are of, if of one."""
-    if job.init is None:
-        return StainerNetworks(job.network, job.consistency, job.method), None
-    bundle = load_bundle(find_model(job.init))
-    job.network = bundle.info.network  # the weights decide the sizes
-    networks = StainerNetworks(bundle.info.network, job.consistency, job.method)
-    known = bundle.networks.state_dict()
-    if bundle.info.kind != job.method:
-        if not {job.method, bundle.info.kind} <= set(LATENT_METHODS):
-            raise UserError(
-                f"A {job.method} model cannot start from {bundle.info.name}, "
-                f"a {bundle.info.kind} model."
-            )
-        # only the latent space is common: what maps to it is learned anew
-        known = {k: v for k, v in known.items() if k.startswith("autoencoder.")}
-    networks.load_state_dict(known, strict=bundle.info.kind == job.method)
-    return networks, bundle.info
 
 
 def _check_registration(pairs: list[Pair], should_stop: ShouldStop | None) -> Job:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,8 +19,20 @@ from ..models.stainer import StainerNetworks
 from ..volumes import Volume
 from .config import Phase
 
-# from pairs of real and virtual DAPI to figures of their nuclei
-Judge = Callable[[Sequence[tuple[Volume, Volume]]], dict[str, float]]
+
+class Judge(Protocol):
+    """Counts nuclei, and knows a model to be compared with; see `evaluation.NucleiJudge`."""
+
+    name: str
+
+    def __call__(self, pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
+        """Return figures of the nuclei in pairs of real and virtual DAPI."""
+
+    def stain(self, qpi: Volume) -> Volume | None:
+        """Return the virtual DAPI by the model to be compared with."""
+
+
+_RATES = ("recall", "precision", "f1")
 _JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
 _TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
@@ -44,7 +56,7 @@ class Validator:
     shown : sequence
         Pairs of which the first is previewed where there are none to validate on; no figure is
         made of it.
-    judge : callable, optional
+    judge : Judge, optional
         Counts the nuclei of real and virtual DAPI; its figures are told as "val_recall" …
     """
 
@@ -59,6 +71,8 @@ class Validator:
         judge: Judge | None = None,
     ) -> None:
         self.judge = judge
+        self._nuclei: dict[str, float] = {}
+        self._reference: dict[str, float] = {}
         self.networks, self.info, self.amp, self.device = networks, info, amp, device
         self.pairs = [self._centre(item) for item in dataset]
         self.shown = self.pairs or [self._centre(shown[i]) for i in range(min(len(shown), 1))]
@@ -78,14 +92,48 @@ class Validator:
                 images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
         if not images:
             return
+        if self.judge is not None and judged:
+            self._nuclei = self.judge(judged)
         if self.pairs:
             mean = {k: float(np.mean([f[k] for f in figures])) for k in figures[0]}
-            if self.judge is not None and judged:
-                mean |= {f"val_{k}": v for k, v in self.judge(judged).items()}
+            if phase != "vae":
+                mean |= {f"val_{k}": v for k, v in self._nuclei.items() if k in _RATES}
             yield Step(phase=phase, step=step, values=mean)
         path = folder / "preview.png"
         _save_preview(images, path)
         yield Preview(phase=phase, step=step, path=str(path), images=images)
+
+    def compare(self, phase: Phase) -> Job:
+        """Yield as a `Step` what the model to be compared with finds in the same volumes."""
+        if self.judge is None:
+            return
+        pairs = []
+        for qpi, dapi in self.shown[:_JUDGED]:
+            image = Volume(_array(qpi), self.info.spacing, name="validation")
+            virtual = self.judge.stain(image)
+            if virtual is not None:
+                pairs.append((self._volume(dapi, "real"), virtual))
+        if pairs:
+            self._reference = self.judge(pairs)
+            values = {f"reference_{k}": v for k, v in self._reference.items() if k in _RATES}
+            yield Step(phase=phase, step=0, values=values)
+
+    def nuclei(self) -> dict[str, Any]:
+        """Return what was found last, beside what the model to be compared with finds.
+
+        Returns
+        -------
+        dict
+            "found", "hallucinated" and "real" (numbers of nuclei), "f1", "held_out" (whether the
+            volumes were held out of the training), and "reference", with its name and the same
+            figures; empty where no nuclei were counted.
+        """
+        if self.judge is None or not self._nuclei:
+            return {}
+        reference: dict[str, Any] = {}
+        if self._reference:
+            reference = {"name": self.judge.name, **self._reference}
+        return {**self._nuclei, "held_out": bool(self.pairs), "reference": reference}
 
     @torch.no_grad()
     def _output(self, phase: Phase, qpi: Tensor, dapi: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...events import Event
@@ -14,7 +14,7 @@ from ...training.history import History
 _COLOURS = {"vae": "#56B4E9", "consistency": "#E69F00"}
 _OTHER, _MARK = "#CC79A7", "#009E73"
 _PHASES = {"vae": "phase 1: DAPI", "consistency": "phase 2: staining"}
-_FIGURES = {  # the first that is known is shown first
+_FIGURES = {  # what is offered; the first that is known is shown first
     "f1": "F1 of the nuclei",
     "recall": "recall of the nuclei",
     "precision": "precision of the nuclei",
@@ -42,11 +42,13 @@ class Curves(QWidget):
         What is drawn.
     figure : QComboBox
         Which validation figure is drawn.
+    reference : str
+        Name of the model that the training has to beat.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.history = History()
+        self.history, self.reference = History(), ""
         self.setToolTip(
             "The loss says how far the model still is from its goal: lower is better, and its fall "
             "flattens out. Thin: as measured; thick: smoothed. Drag to move, scroll to zoom, "
@@ -58,7 +60,7 @@ class Curves(QWidget):
         self._chosen = QWidget()
         row = QHBoxLayout(self._chosen)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("On held-out volumes:"))
+        row.addWidget(QLabel("Held-out volumes:"))
         row.addWidget(self.figure, 1)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -80,8 +82,9 @@ class Curves(QWidget):
         """Begin with an empty plot."""
         self.history = History()
         self.figure.clear()
-        for line in self._lines.values():
-            line.clear()
+        for name, line in self._lines.items():
+            if name != "reference":
+                line.clear()
         self.hide()
 
     def see(self, event: Event) -> None:
@@ -93,6 +96,8 @@ class Curves(QWidget):
         """Set the colour of axes and labels, which depends on napari's theme."""
         self._text = colour
         for plot in self._plots:
+            plot.titleLabel.setAttr("color", colour)
+            plot.setTitle(plot.titleLabel.text)
             for side in ("left", "bottom"):
                 plot.getAxis(side).setTextPen(colour)
                 plot.getAxis(side).setPen(colour)
@@ -103,13 +108,14 @@ class Curves(QWidget):
 
         self._view = pg.GraphicsLayoutWidget()
         self._view.setBackground(None)
-        self._view.setMinimumHeight(280)
+        self._view.setMinimumHeight(250)
         self._view.viewport().setAutoFillBackground(False)
-        loss = self._view.addPlot(row=0, col=0)
+        whole = _whole_steps()
+        loss = self._view.addPlot(row=0, col=0, axisItems={"bottom": whole()})
         loss.setLogMode(y=True)
-        loss.setLabel("left", "loss")
-        below = self._view.addPlot(row=1, col=0)
-        below.setLabel("bottom", "step")
+        loss.setTitle("How far from its goal (loss)")
+        below = self._view.addPlot(row=1, col=0, axisItems={"bottom": whole()})
+        below.setLabel("bottom", "steps of training")
         below.setXLink(loss)
         self._view.ci.layout.setRowStretchFactor(0, 3)
         self._view.ci.layout.setRowStretchFactor(1, 2)
@@ -118,6 +124,10 @@ class Curves(QWidget):
             plot.getAxis("left").setWidth(52)  # so that both lie below each other
             plot.setMenuEnabled(False)
         self._plots = [loss, below]
+        self._lines["reference"] = pg.InfiniteLine(
+            angle=0, pen=pg.mkPen(_MARK, width=1.5, style=Qt.PenStyle.DashLine)
+        )
+        below.addItem(self._lines["reference"], ignoreBounds=False)
         self._lines["validation"] = below.plot(
             [], [], pen=pg.mkPen(_MARK, width=2), symbol="o", symbolSize=7,
             symbolBrush=_MARK, symbolPen=None,
@@ -136,7 +146,7 @@ class Curves(QWidget):
             self._lines[f"{phase} raw"] = plot.plot([], [], pen=pg.mkPen(faint, width=1))
             self._lines[phase] = plot.plot([], [], pen=pg.mkPen(colour, width=2.5))
             # not pyqtgraph's legend, which would lie on the curves
-            names = [p for p in self._lines if " " not in p and p != "validation"]
+            names = [p for p in self.history.losses if p in self._lines]
             self._legend.setText(" &nbsp; ".join(_entry(p) for p in names))
         return self._lines[f"{phase} raw"], self._lines[phase]
 
@@ -158,22 +168,34 @@ class Curves(QWidget):
             curve = history.validation[name]
             before = history.offset(history.phase_of[name])
             self._lines["validation"].setData([before + s for s in curve.steps], curve.values)
+            self._compare(name)
         self._chosen.setVisible(bool(history.validation))
         self._plots[1].setVisible(bool(history.validation))
         self.show()
 
+    def _compare(self, name: str) -> None:
+        """Draw what the model reaches that the training has to beat."""
+        level = self.history.reference.get(name)
+        line = self._lines["reference"]
+        line.setVisible(level is not None)
+        title = _FIGURES[name]
+        if level is not None:
+            line.setValue(level)
+            title += f"; dashed: {self.reference or 'the model to beat'}"
+        self._plots[1].setTitle(title, color=self._text)
+
     def _offer_figures(self) -> None:
         known = {self.figure.itemData(i) for i in range(self.figure.count())}
-        fresh = [n for n in self.history.validation if n not in known]
-        if not fresh:
+        told = [n for n in self.history.validation if n in _FIGURES]
+        if known.issuperset(told):
             return
-        names = sorted(self.history.validation, key=_rank)
+        names = sorted(told, key=_rank)
         # the second phase's figures take over when they come, unless something else was chosen
         kept = self.figure.currentData() if not _better(names[0], known) else names[0]
         self.figure.blockSignals(True)
         self.figure.clear()
         for name in names:
-            self.figure.addItem(_FIGURES.get(name, name), name)
+            self.figure.addItem(_FIGURES[name], name)
         self.figure.setCurrentIndex(max(self.figure.findData(kept), 0))
         self.figure.blockSignals(False)
 
@@ -182,9 +204,24 @@ def _entry(phase: str) -> str:
     return f'<span style="color:{_COLOURS.get(phase, _OTHER)}">━</span> {_PHASES.get(phase, phase)}'
 
 
-def _rank(name: str) -> tuple[int, str]:
-    order = list(_FIGURES)
-    return (order.index(name) if name in order else len(order), name)
+def _whole_steps() -> Any:
+    """Return an axis whose ticks are whole numbers: there is no half step."""
+    import pyqtgraph as pg
+
+    class WholeSteps(pg.AxisItem):
+        def __init__(self) -> None:
+            super().__init__("bottom")
+            self.enableAutoSIPrefix(False)
+
+        def tickSpacing(self, low: float, high: float, size: float) -> Any:
+            levels = [(s, o) for s, o in super().tickSpacing(low, high, size) if s >= 1]
+            return levels or [(1, 0)]
+
+    return WholeSteps
+
+
+def _rank(name: str) -> int:
+    return list(_FIGURES).index(name)
 
 
 def _better(name: str, known: set[str]) -> bool:

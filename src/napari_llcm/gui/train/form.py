@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from ...events import duration
 from ...models.config import METHODS
-from ...models.library import list_models
+from ...models.library import DEFAULT_MODEL, list_models
 from ...training.new_run import PRESETS, free_name
 from ..layers.combo import narrow
 from ..settings import preferences, recall, remember
@@ -71,8 +71,8 @@ class TrainForm(QGroupBox):
             self.kind.addItem(_KIND_NAMES.get(kind, kind), kind)
         self.init = QComboBox()
         self.init.setToolTip(
-            "From scratch: the model knows only your pairs. From a model: it starts with what that "
-            "one knows (fine-tuning), which needs fewer pairs."
+            "A model: it goes on from what that one knows (fine-tuning), which takes minutes and a "
+            "pair or two. From nothing: it knows only your pairs, which takes hours and many pairs."
         )
         self.preset = QComboBox()
         for name, text in PRESETS.items():
@@ -116,9 +116,9 @@ class TrainForm(QGroupBox):
         before = self.init.currentData()
         self.init.blockSignals(True)
         self.init.clear()
-        self.init.addItem("scratch", None)
-        for name in list_models():
-            self.init.addItem(f"model {name}", name)
+        for name in sorted(list_models(), key=lambda n: n != DEFAULT_MODEL):
+            self.init.addItem(f"{name} (shipped)" if name == DEFAULT_MODEL else name, name)
+        self.init.addItem("nothing", None)
         self.init.setCurrentIndex(max(self.init.findData(before), 0))
         self.init.blockSignals(False)
 

@@ -235,7 +235,7 @@ class TrainPanel(QWidget):
         if told.get("sentence"):
             self.view.bar.say(told["sentence"])
         if told.get("model"):
-            self._session.add_model(told["model"])
+            self._session.add_model(told["model"], choose=told["better"])
             self.form.name.setText(free_name(run.job.name or run.path.name))
 
     def _ended(self, *_: Any) -> None:

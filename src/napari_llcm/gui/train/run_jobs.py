@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ...events import Failed, Finished, Job, Started
 from ...models.library import keep_model
@@ -28,12 +29,18 @@ def reading(path: Path) -> Job:
 
 
 def settling(path: Path) -> Job:
-    """Keep the model of a run that has just ended among the user's models."""
+    """Keep the model of a run that has just ended among the user's models.
+
+    Its `Finished` has "model", the name it is kept under (empty if there is none), and "better",
+    whether it is at least as good as the model it was compared with and so is to be chosen.
+    """
     yield Started(job="settle")
     run = read_run(path)
-    told = {"settled": str(path), "sentence": _settled(run), "model": ""}
-    if run.state in ("finished", "stopped") and run.can_stain:
-        told["model"] = keep_model(path / "model", run.job.name or path.name).name
+    told: dict[str, Any] = {"settled": str(path), "sentence": "", "model": "", "better": False}
+    if run.state in ("finished", "stopped"):
+        if run.can_stain:
+            told["model"] = keep_model(path / "model", run.job.name or path.name).name
+        told["better"], told["sentence"] = _verdict(run, told["model"])
     yield Finished(result=told, value=run)
 
 
@@ -44,12 +51,29 @@ def discarding(path: Path) -> Job:
     yield Finished(result={"discarded": str(path)})
 
 
-def _settled(run: Run) -> str:
-    name = run.job.name or run.path.name
-    if run.state == "finished":
-        return f"Done: model {name} is chosen in the Stain panel."
-    if run.state == "stopped" and run.can_stain:
-        return f"Stopped: model {name}, as it is now, is chosen in the Stain panel."
-    if run.state == "stopped":
-        return "Stopped in phase 1, before it learned to stain. Press Resume to go on."
-    return ""
+def _verdict(run: Run, model: str) -> tuple[bool, str]:
+    """Return whether the run's model is to be chosen, and what the user is told of it."""
+    done = "Done" if run.state == "finished" else "Stopped"
+    if not model:
+        return False, f"{done} in phase 1, before it learned to stain. Press Resume to go on."
+    ends = [e.result for e in run.events if isinstance(e, Finished)]
+    nuclei = ends[-1].get("nuclei") if ends else None
+    if not nuclei or not nuclei.get("real"):
+        return True, f"{done}: model {model} is chosen in the Stain panel."
+    found, real = int(nuclei["found"]), int(nuclei["real"])
+    where = "held-out volumes" if nuclei["held_out"] else "a volume that it was trained on"
+    finds = f"model {model} finds {found} of {real} nuclei in {where}{_made_up(nuclei)}"
+    other = nuclei.get("reference")
+    if other:
+        finds += f"; {other['name']} finds {int(other['found'])}{_made_up(other)}"
+    if found == 0 or (other and nuclei.get("f1", 0.0) < other.get("f1", 0.0)):
+        return False, (
+            f"⚠ {done}, but {finds}. It is kept, but not chosen in the Stain panel: train it for "
+            "longer, or on more pairs."
+        )
+    return True, f"{done}: {finds}. It is chosen in the Stain panel."
+
+
+def _made_up(nuclei: dict[str, Any]) -> str:
+    count = int(nuclei.get("hallucinated", 0))
+    return f" and makes up {count}" if count else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...events import Event, Preview
+from ...models.library import DEFAULT_MODEL
 from ...training.clock import RunClock
 from ...training.runs import Run
 from ..jobs.job_bar import JobBar
@@ -70,7 +71,8 @@ class RunView(QWidget):
         for part in (self.title, self.bar, self.memory):
             column.addWidget(part)
         column.addLayout(self.buttons)
-        for part in (self.curves, self.preview):
+        # the picture first: it tells more, and must be in sight on a small screen
+        for part in (self.preview, self.curves):
             column.addWidget(part)
 
     def open(self, run: Run) -> None:
@@ -79,6 +81,7 @@ class RunView(QWidget):
         self.set_state(run.path.name, run.state)
         self.bar.clear()
         self.curves.clear()
+        self.curves.reference = Path(run.job.init or DEFAULT_MODEL).name
         self.preview.clear()
         self.memory.clear()
         previews = [e for e in run.events if isinstance(e, Preview)]
