@@ -19,8 +19,10 @@ from napari_llcm.events import result_of
 from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.session import session_of
 from napari_llcm.gui.train.panel import TrainPanel
-from napari_llcm.models.library import list_models
+from napari_llcm.gui.train.run_jobs import settling
+from napari_llcm.models.library import DEFAULT_MODEL, list_models
 from napari_llcm.specimen import Specimen, write_specimens
+from napari_llcm.training import train
 from napari_llcm.training.config import load_job, save_job
 from napari_llcm.training.runs import read_run, run_state, runs_folder
 from tiny import NETWORK
@@ -65,6 +67,7 @@ def _panel(viewer: Any) -> TrainPanel:
     made = TrainPanel(viewer)
     made.outlook.paused = True  # it is looked at in a test of its own
     made.form.device.setCurrentIndex(made.form.device.findData("cpu"))
+    made.form.init.setCurrentIndex(made.form.init.findText("nothing"))
     made.further = dict(TINY)
     viewer.window.add_dock_widget(made, area="right")
     return made
@@ -91,8 +94,11 @@ def test_a_quick_training_ends_as_a_model_in_the_stain_panel(
     panel.start()
     assert not panel.train.isEnabled()
     wait(panel, qtbot)
-    assert "model mine is chosen" in panel.view.bar.said, panel.view.bar.detail_text()
-    assert session_of(viewer).latest_model == "mine"
+    # after two steps it finds nothing: it is kept, but nobody's stack is stained with it unasked
+    assert "model mine finds 0 of" in panel.view.bar.said, panel.view.bar.detail_text()
+    assert f"{DEFAULT_MODEL} finds" in panel.view.bar.said
+    assert "not chosen" in panel.view.bar.said
+    assert session_of(viewer).latest_model == ""
     assert "mine" in list_models()
     assert set(panel.view.curves.history.losses) == {"vae", "consistency"}
     assert panel.view.preview.shown
@@ -107,6 +113,34 @@ def test_a_quick_training_ends_as_a_model_in_the_stain_panel(
     assert "choose another name" in panel.view.bar.said
 
 
+def test_a_training_goes_on_from_the_shipped_model(viewer: Any, own_home: Path) -> None:
+    form = TrainPanel(viewer).form
+    assert form.values()["init"] == DEFAULT_MODEL
+    form.kind.setCurrentIndex(form.kind.findData("regression"))  # takes its autoencoder
+    assert form.values()["init"] == DEFAULT_MODEL
+    form.kind.setCurrentIndex(form.kind.findData("pix2pix"))  # which has none
+    assert form.values()["init"] is None
+    assert form.init.count() == 1
+
+
+def test_the_better_model_is_chosen_and_told(tmp_path: Path, own_home: Path) -> None:
+    folder = tmp_path / "run"
+    result_of(write_specimens(tmp_path / "pairs", 1, (16, 48, 48), 500, "easy"))
+    result_of(train(job_of(tmp_path / "pairs", folder)))
+    events = (folder / "events.jsonl").read_text().splitlines()
+    for f1, better in ((0.9, True), (0.7, False)):
+        counted = {"found": 9, "real": 10, "hallucinated": 2, "f1": f1, "held_out": True}
+        counted["reference"] = {"name": "other", "found": 8, "real": 10, "f1": 0.8}
+        last = {"kind": "finished", "result": {"nuclei": counted}}
+        (folder / "events.jsonl").write_text("\n".join([*events[:-1], json.dumps(last)]) + "\n")
+        told = list(settling(folder))[-1].result
+        assert told["model"] == "run"
+        assert told["better"] is better
+        assert "finds 9 of 10 nuclei in held-out volumes and makes up 2" in told["sentence"]
+        assert "other finds 8" in told["sentence"]
+        assert ("not chosen" in told["sentence"]) is not better
+
+
 @pytest.mark.slow
 def test_stopped_it_is_kept_and_resumed_and_discarded(panel: TrainPanel, qtbot: Any) -> None:
     begin(panel, qtbot, LONG, "consistency.pt")
@@ -114,7 +148,7 @@ def test_stopped_it_is_kept_and_resumed_and_discarded(panel: TrainPanel, qtbot: 
     panel.view.bar.cancel.click()
     wait(panel, qtbot)
     assert not psutil.pid_exists(pid)
-    assert "as it is now" in panel.view.bar.said
+    assert "Stopped: model my-model" in panel.view.bar.said
     assert "my-model" in list_models()
     assert panel.resume.isVisible()
     panel.resume.click()
@@ -144,7 +178,7 @@ def test_a_killed_child_is_told_in_a_sentence_and_resumes(panel: TrainPanel, qtb
     panel._run.job.consistency_phase = steps
     panel.go_on()
     wait(panel, qtbot)
-    assert "model my-model is chosen" in panel.view.bar.said, panel.view.bar.detail_text()
+    assert "model my-model" in panel.view.bar.said, panel.view.bar.detail_text()
 
 
 @pytest.mark.slow
@@ -153,7 +187,7 @@ def test_a_run_left_from_yesterday_is_opened(viewer: Any, panel: TrainPanel, qtb
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
     folder = runs_folder() / "yesterday"
     folder.mkdir(parents=True)
-    job = load_job_of(pairs, folder)
+    job = job_of(pairs, folder)
     save_job(job, folder / "job.yaml")
     lines = [
         {"kind": "started", "job": "train"},
@@ -173,13 +207,13 @@ def test_a_run_left_from_yesterday_is_opened(viewer: Any, panel: TrainPanel, qtb
     assert panel.resume.isVisible()
     panel.resume.click()
     wait(panel, qtbot)
-    assert "model yesterday is chosen" in panel.view.bar.said, panel.view.bar.detail_text()
+    assert "model yesterday" in panel.view.bar.said, panel.view.bar.detail_text()
     panel.open(folder / "pairs")
     wait(panel, qtbot)
     assert "not a run folder" in panel.view.bar.said
 
 
-def load_job_of(pairs: Path, out: Path) -> Any:
+def job_of(pairs: Path, out: Path) -> Any:
     from napari_llcm.training import make_job
 
     return make_job("quick", pairs=[pairs], out=out, device="cpu", **TINY)
@@ -190,8 +224,8 @@ def test_a_run_of_another_program_is_watched(panel: TrainPanel, qtbot: Any) -> N
     pairs = runs_folder().parent / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
     folder = runs_folder() / "elsewhere"
-    job = load_job_of(pairs, folder).model_copy(
-        update={"consistency_phase": load_job_of(pairs, folder).consistency_phase.model_copy(
+    job = job_of(pairs, folder).model_copy(
+        update={"consistency_phase": job_of(pairs, folder).consistency_phase.model_copy(
             update={"steps": 1_000_000})}
     )  # fmt: skip
     path = pairs / "job.yaml"
@@ -237,7 +271,7 @@ def test_closing_asks_and_saves(panel: TrainPanel, viewer: Any, qtbot: Any) -> N
 def test_a_killed_napari_leaves_no_orphan(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
-    job = load_job_of(pairs, tmp_path / "run")
+    job = job_of(pairs, tmp_path / "run")
     job.consistency_phase.steps = 1_000_000
     save_job(job, tmp_path / "job.yaml")
     code = (

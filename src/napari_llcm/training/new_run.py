@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..events import UserError
-from ..models.config import Method
-from ..models.library import list_models
+from ..models.bundle import read_info
+from ..models.config import LATENT_METHODS, Method
+from ..models.library import DEFAULT_MODEL, list_models
 from .config import Preset, TrainJob, make_job
 from .runs import runs_folder
 
@@ -26,6 +27,20 @@ def free_name(wanted: str = "my-model") -> str:
     while name in taken:
         name, number = f"{wanted}-{number}", number + 1
     return name
+
+
+def starts(method: Method) -> list[str]:
+    """Return the names of the models that a method can start from, the shipped one first."""
+    known = list_models()
+    return [n for n in sorted(known, key=lambda n: n != DEFAULT_MODEL) if _fits(known[n], method)]
+
+
+def _fits(model: Path, method: Method) -> bool:
+    try:
+        kind = read_info(model).kind
+    except UserError:
+        return False
+    return kind == method or {kind, method} <= set(LATENT_METHODS)
 
 
 def new_run(

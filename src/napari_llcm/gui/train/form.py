@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 
 from ...events import duration
 from ...models.config import METHODS
-from ...models.library import DEFAULT_MODEL, list_models
-from ...training.new_run import PRESETS, free_name
+from ...models.library import DEFAULT_MODEL
+from ...training.new_run import PRESETS, free_name, starts
 from ..layers.combo import narrow
 from ..settings import preferences, recall, remember
 
@@ -106,20 +106,21 @@ class TrainForm(QGroupBox):
         form.addRow(self.estimate)
         self.fill_models()
         self._recall()
+        self.kind.currentIndexChanged.connect(self.fill_models)
         for box in (self.kind, self.init, self.device):
             box.currentIndexChanged.connect(self._forget_estimate)
         self.preset.currentIndexChanged.connect(self._show_estimate)
         self.minutes.valueChanged.connect(self._show_estimate)
 
     def fill_models(self, *_: Any) -> None:
-        """Offer every model that there is now to start from."""
+        """Offer every model that the method can start from, the shipped one first."""
         before = self.init.currentData()
         self.init.blockSignals(True)
         self.init.clear()
-        for name in sorted(list_models(), key=lambda n: n != DEFAULT_MODEL):
+        for name in starts(self.kind.currentData()):
             self.init.addItem(f"{name} (shipped)" if name == DEFAULT_MODEL else name, name)
         self.init.addItem("nothing", None)
-        self.init.setCurrentIndex(max(self.init.findData(before), 0))
+        self.init.setCurrentIndex(max(self.init.findData(before) if before else 0, 0))
         self.init.blockSignals(False)
 
     def values(self) -> dict[str, Any]:
@@ -170,6 +171,7 @@ class TrainForm(QGroupBox):
     def _recall(self) -> None:
         kept = {"device": preferences().device, "preset": "quick"} | recall(_FORM)
         for name in ("kind", "init", "preset", "device"):
-            box = getattr(self, name)
-            box.setCurrentIndex(max(box.findData(kept.get(name)), 0))
+            if name in kept:
+                box = getattr(self, name)
+                box.setCurrentIndex(max(box.findData(kept[name]), 0))
         self.minutes.setValue(int(kept.get("minutes") or 0))
