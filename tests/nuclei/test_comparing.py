@@ -185,3 +185,21 @@ def test_images_that_cannot_be_compared(change: dict[str, np.ndarray], sentence:
 def test_settings_that_make_no_sense(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         compare(stain([0, 1]), stain([0, 1]), **settings)
+
+
+@pytest.mark.parametrize("silent", ["truth", "stain"])
+def test_the_same_voxels_are_the_same_nuclei_whichever_side_tells_the_spacing(silent: str) -> None:
+    sides = {"truth": stain([0, 1, 2, 3]), "stain": stain([0, 1, 2, 3])}
+    sides[silent] = sides[silent].replace(spacing=None, name="silent")
+    events = list(compare_nuclei(**sides, segmenter="classical"))
+    told = [e.text for e in events if isinstance(e, Notice)]
+    assert "silent does not tell its voxel size" in told[0]
+    result = events[-1].value
+    assert result.counts.f1 == 1
+    assert result.truth_labels.spacing == result.stain_labels.spacing == SPACING
+    assert result.settings["unit"] == "µm"
+
+
+def test_spacings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UserError, match=r"0\.5 × 0\.5 µm.*0\.25 × 0\.25 µm"):
+        compare(stain([0]), stain([0]).replace(spacing=(1.0, 0.25, 0.25)))

@@ -100,3 +100,24 @@ def test_a_folder_without_the_two_folders_says_what_to_make(tmp_path: Path) -> N
     (tmp_path / "qpi").mkdir()
     with pytest.raises(UserError, match="no folder dapi"):
         find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("teller", ["qpi", "dapi", "labels"])
+def test_a_spacing_that_one_file_tells_is_that_of_all(tmp_path: Path, teller: str) -> None:
+    for kind in ("qpi", "dapi", "labels"):
+        told = {"origin": (0.0, 5.0, 5.0)} if kind == teller else {"spacing": None}
+        _save(tmp_path / kind / "a.ome.tif", **told)
+    qpi, dapi, labels = find_pairs(tmp_path)[0].read()
+    assert labels is not None
+    for kind, volume in (("qpi", qpi), ("dapi", dapi), ("labels", labels)):
+        assert volume.spacing == SPACING
+        assert volume.origin == (0.0, 5.0, 5.0)
+        said = [note for note in volume.notes if "does not tell its voxel size" in note]
+        assert len(said) == (kind != teller)
+
+
+def test_positions_that_differ_are_told(tmp_path: Path) -> None:
+    _save(tmp_path / "qpi" / "a.ome.tif", origin=(0.0, 10.0, 10.0))
+    _save(tmp_path / "dapi" / "a.ome.tif", origin=(0.0, 10.0, 90.0))
+    dapi = find_pairs(tmp_path)[0].read()[1]
+    assert "different positions" in dapi.notes[0]

@@ -48,6 +48,7 @@ def nuclei(
 ) -> None:
     """Compare the nuclei of both stacks one by one; without a truth, tell which to trust."""
     from ..nuclei import compare_nuclei, make_segmenter, write_report
+    from ..volumes import on_one_grid
     from ..volumes.reading import read_role
 
     virtual = read_role(stain, reading, "stain")
@@ -56,6 +57,8 @@ def nuclei(
         _trusted(virtual, phase, out, model, segmenter, weights, device, diameter)
         return
     real = read_role(truth, reading, "truth")
+    if phase is not None:
+        real, virtual, phase = on_one_grid(real, virtual, phase)
     finished = run(
         lambda stop: compare_nuclei(
             real,

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from ..events import Event, Finished, Job, ShouldStop, Started, UserError, relay
-from ..volumes import Volume
+from ..volumes import Volume, notices, on_one_grid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,12 +152,9 @@ def assess_stain(
             f"The model {model.info.name} does not know how far to trust its nuclei: calibrate it "
             "on a few pairs that it was not trained on (napari-llcm model calibrate)."
         )
-    if qpi.shape != virtual.shape:
-        raise UserError(
-            f"{qpi.name} has {qpi.shape} voxels and {virtual.name} {virtual.shape}: give the stack "
-            "that was stained."
-        )
     yield Started(job="confidence")
+    qpi, virtual = on_one_grid(qpi, virtual)
+    yield from notices(qpi)
     findings = yield from relay(
         find_nuclei(virtual, segmenter=segmenter, diameter=diameter, should_stop=should_stop)
     )

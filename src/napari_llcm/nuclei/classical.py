@@ -36,7 +36,6 @@ class Classical:
         """
         from scipy import ndimage
         from skimage.filters import threshold_otsu
-        from skimage.morphology import remove_small_objects
         from skimage.segmentation import watershed
 
         pixels = np.array([1 / anisotropy, 1, 1])
@@ -45,8 +44,10 @@ class Classical:
         around = ndimage.gaussian_filter(bright, 1.0 * diameter * pixels)
         inside = (smooth > threshold_otsu(smooth)) & (smooth > around)
         inside = ndimage.binary_fill_holes(inside)
-        speck = int(SPECK * np.pi / 6 * diameter**3 / anisotropy)
-        inside = remove_small_objects(inside, max(speck, 1))
+        parts, _ = ndimage.label(inside)
+        large = np.bincount(parts.ravel()) >= SPECK * np.pi / 6 * diameter**3 / anisotropy
+        large[0] = False
+        inside = large[parts]
         distance = ndimage.distance_transform_edt(inside, sampling=(anisotropy, 1, 1))
         hills = ndimage.gaussian_filter(distance, 0.1 * diameter * pixels)
         reach = np.maximum(0.3 * diameter * pixels, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
-from ..volumes import Volume
+from ..volumes import Volume, on_one_grid
 from .counts import Counts
 from .labelled import labels_of, looks_like_labels
 from .matching import Matches, match_nuclei
@@ -113,13 +113,8 @@ def compare_nuclei(
     UserError
         If the images do not fit each other or cannot be segmented.
     """
-    truth, stain = truth.select(), stain.select()
-    if truth.shape != stain.shape:
-        raise UserError(
-            f"{truth.name} has {truth.shape} voxels and {stain.name} {stain.shape}: compare two "
-            "images of the same field on the same grid."
-        )
     yield Started(job="nuclei", total=_STEPS, settings={"iou": iou})
+    truth, stain = on_one_grid(truth.select(), stain.select())
     yield from warnings_of(truth, stain)
     given = []
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):

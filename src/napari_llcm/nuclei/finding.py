@@ -79,10 +79,10 @@ def find_nuclei(
     UserError
         If the image cannot be segmented.
     """
-    stain = stain.select()
-    given = looks_like_labels(stain) if is_labels is None else is_labels
     yield Started(job="nuclei", total=_STEPS)
+    stain = stain.select()
     yield from warnings_of(stain)
+    given = looks_like_labels(stain) if is_labels is None else is_labels
     meter, pixels = Meter(_STEPS), None
     yield meter.at(0, f"finding the nuclei of {stain.name}")
     if given:

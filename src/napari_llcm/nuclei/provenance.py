@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from ..events import Event, Finished, Job, Notice, noting
-from ..volumes import Volume
+from ..volumes import Volume, notices
 
 _P = ParamSpec("_P")
 
@@ -52,8 +52,9 @@ def warnings_of(*volumes: Volume) -> Generator[Event, None, None]:
     *volumes : Volume
         With what their readers noted, and what was said when they were stained.
     """
+    yield from notices(*volumes)
     for volume in volumes:
-        for text in (*volume.notes, *(volume.metadata.get("notices") or ())):
+        for text in volume.metadata.get("notices") or ():
             yield Notice(text=text)
 
 

@@ -6,23 +6,24 @@ batches that an uninterrupted one would have seen, and no sampler state need be 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from monai.data import CacheDataset, ImageReader, PersistentDataset
+from monai.data import CacheDataset, PersistentDataset
 from monai.transforms import (
     Compose,
     DivisiblePadd,
-    EnsureChannelFirstd,
     EnsureTyped,
-    LoadImaged,
     MapTransform,
     RandGaussianNoised,
     RandScaleIntensityd,
     RandShiftIntensityd,
     SpatialPadd,
+    Transform,
 )
 from monai.utils import convert_to_tensor
 from torch import Tensor
@@ -30,7 +31,15 @@ from torch import Tensor
 from ..events import UserError
 from ..models.blocks import DepthToSpace, SpaceToDepth
 from ..models.normalise import Scaling, dapi_scaling, noise_level, qpi_scaling, stabilise
-from ..volumes import Pair, Spacing, Volume
+from ..volumes import (
+    Pair,
+    Spacing,
+    Volume,
+    check_stack,
+    needs_resampling,
+    on_one_grid,
+    resample,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,35 +54,30 @@ VARIANTS = 8  # flips of y and x, and the transposition of both; z is kept, ligh
 POOL, SERVES = 8, 4
 
 
-class VolumeReader(ImageReader):
-    """Lets MONAI's `LoadImaged` open everything that `napari_llcm.read` opens."""
+class ReadPair(Transform):
+    """Read a pair as arrays on the grid that is trained on.
+
+    Both stacks are opened together, since a file may not tell the voxel size that its partner
+    tells: resampled by itself, each would end up on a grid of its own.
+
+    Parameters
+    ----------
+    spacing : tuple of float, optional
+        Voxel size (z, y, x) in µm; None leaves all as they are.
+    """
 
     def __init__(self, spacing: Spacing | None) -> None:
         self.spacing = spacing
 
-    def verify_suffix(self, filename: Any) -> bool:
-        """Return True: `read` says what is wrong with a file itself."""
-        return True
-
-    def read(self, data: Any, **kwargs: Any) -> Volume:
-        """Return the volume of a path, resampled to the training spacing where that differs."""
-        from ..volumes import check_stack, read, resample
-
-        path = data[0] if isinstance(data, Sequence) and not isinstance(data, str) else data
-        volume = read(path).select()
-        check_stack(volume)
-        if (
-            self.spacing
-            and volume.spacing
-            and not np.allclose(volume.spacing, self.spacing, rtol=0.05)
-        ):
-            volume = resample(volume, self.spacing)
-        return volume
-
-    def get_data(self, img: Volume) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return array and metadata as MONAI wants them."""
-        data = np.asarray(img.numpy(), np.float32)
-        return data, {"spatial_shape": data.shape}
+    def __call__(self, data: Pair) -> dict[str, np.ndarray]:
+        """Return "qpi" and "dapi", float32 of one shape (1, z, y, x)."""
+        qpi, dapi, _ = data.read()
+        for volume in (qpi, dapi):
+            check_stack(volume)
+        if self.spacing is not None and needs_resampling(qpi, self.spacing):
+            qpi, dapi = on_one_grid(*(resample(v, self.spacing) for v in (qpi, dapi)))
+        both = {"qpi": qpi, "dapi": dapi}
+        return {name: np.asarray(v.numpy(), np.float32)[None] for name, v in both.items()}
 
 
 class Standardised(MapTransform):
@@ -112,30 +116,32 @@ def load_pairs(
     """
     import psutil
 
-    load = LoadImaged(["qpi", "dapi"], image_only=True)
-    # registered, it is asked first; given as `reader`, a failure would fall back to MONAI's own
-    load.register(VolumeReader(spacing))
     transform = Compose(
         [
-            load,
-            EnsureChannelFirstd(["qpi", "dapi"], channel_dim="no_channel"),
+            ReadPair(spacing),
             Standardised(["qpi", "dapi"], job.root),
             SpatialPadd(["qpi", "dapi"], job.patch, method="end", mode="edge"),
             DivisiblePadd(["qpi", "dapi"], job.network.multiple, method="end", mode="edge"),
             EnsureTyped(["qpi", "dapi"], dtype=torch.float32, track_meta=False),
         ]
     )
-    files = [{"qpi": str(p.qpi), "dapi": str(p.dapi)} for p in pairs]
     needed = 2 * 4 * voxels  # both as float32; their cached latents take as much again
     try:
         if 2 * needed > 0.4 * psutil.virtual_memory().available:
-            return PersistentDataset(files, transform, cache_dir=cache)
-        return CacheDataset(files, transform, num_workers=1, progress=False)
+            return PersistentDataset(
+                pairs, transform, cache_dir=cache, hash_func=partial(_key, spacing)
+            )
+        return CacheDataset(pairs, transform, num_workers=1, progress=False)
     except RuntimeError as error:  # MONAI wraps what a transform raises
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
         raise cause or error from error
+
+
+def _key(spacing: Spacing | None, pair: Pair) -> bytes:
+    """Return the name under which a pair lies in the cache on disk."""
+    return hashlib.sha256(repr((pair, spacing)).encode()).hexdigest().encode()
 
 
 def variant(x: Tensor, index: int) -> Tensor:

@@ -14,11 +14,12 @@ import torch
 from ..events import Finished, Job, Meter, ShouldStop, Started
 from ..models.device import autocast, memory_in_use, pick_device
 from ..models.stainer import StainerNetworks
-from ..volumes import find_pairs
+from ..volumes import find_pairs, resampled_shape
 from .config import Phase, Preset, TrainJob, make_job
 from .data import SERVES, VARIANTS, Batches, Latents
 from .losses import LossInputs
 from .objectives import make_objective
+from .pairs import common_spacing
 from .start import initial_networks
 from .state import PhaseState
 
@@ -53,11 +54,13 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     phases = job.model_copy(update={"phase": "all"}).phases()
     yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
     pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
-    shapes = [pair.read()[0].shape for pair in pairs]
-    shapes = shapes or [_USUAL]
-    voxels = sum(int(np.prod(shape)) for shape in shapes)
+    opened = [pair.read()[0] for pair in pairs]
     device = pick_device(job.device)
-    networks = initial_networks(job)[0].to(device)
+    networks, info = initial_networks(job)
+    networks.to(device)
+    spacing = info.spacing if info and info.spacing else common_spacing(opened)
+    shapes = [resampled_shape(volume, spacing) for volume in opened] or [_USUAL]
+    voxels = sum(int(np.prod(shape)) for shape in shapes)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     data = [_made_up(job)]
     meter, done = Meter(len(phases) * (_WARM + _TIMED)), 0

@@ -1,18 +1,31 @@
-"""Pairs before a training: do they lie on each other, and how open volumes become files."""
+"""Pairs before a training: one grid, one voxel size, registration; open volumes as files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
-from ..volumes import Volume, check_registration, check_stack, find_pairs, write
+from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
+from ..volumes import (
+    Pair,
+    Spacing,
+    Volume,
+    check_registration,
+    check_stack,
+    find_pairs,
+    needs_resampling,
+    notices,
+    on_one_grid,
+    write,
+)
+from ..volumes.grids import in_words, micron
 
 _CHECKED = 6  # pairs whose registration is looked at
+_NAMED = 5  # pairs that a sentence names
 NamedPair = tuple[str, Volume, Volume]
 
 
@@ -40,11 +53,10 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     if isinstance(source, Path):
         pairs = [(p.name, *p.read()[:2]) for p in find_pairs(source)]
     else:
-        pairs = list(source)
-        for name, qpi, dapi in pairs:
-            _check_grid(name, qpi, dapi)
+        pairs = [(name, *_on_one_grid(name, qpi, dapi)) for name, qpi, dapi in source]
     chosen = looked_at(len(pairs))
     yield Started(job="pairs", total=len(chosen))
+    yield from _few(notices(*(volume for _, *both in pairs for volume in both)))
     meter = Meter(len(chosen))
     checked = []
     for done, index in enumerate(chosen):
@@ -95,7 +107,7 @@ def write_pairs(
     for done, (name, qpi, dapi) in enumerate(pairs):
         if should_stop is not None and should_stop():
             return
-        _check_grid(name, qpi, dapi)
+        qpi, dapi = _on_one_grid(name, qpi, dapi)
         yield meter.at(done, f"saving {name}")
         file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
         for kind, volume in (("qpi", qpi), ("dapi", dapi)):
@@ -104,7 +116,92 @@ def write_pairs(
     yield Finished(result={"pairs": len(pairs), "folder": str(folder)}, value=folder)
 
 
-def _check_grid(name: str, qpi: Volume, dapi: Volume) -> None:
+def common_spacing(volumes: Sequence[Volume]) -> Spacing | None:
+    """Return the median spacing of volumes, in µm; None where none tells it."""
+    known = [v.spacing for v in volumes if v.spacing is not None]
+    if not known:
+        return None
+    z, y, x = np.median(np.array(known), axis=0)
+    return (float(z), float(y), float(x))
+
+
+def spacing_notices(
+    pairs: Sequence[NamedPair], spacing: Spacing | None, start: Spacing | None
+) -> Job:
+    """Tell which voxel size a model gets, and which pairs are resampled to it.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, Volume, Volume)
+        What is trained and validated on, each on one grid.
+    spacing : tuple of float, optional
+        The model's, (z, y, x) in µm.
+    start : tuple of float, optional
+        That of the model that the training starts from.
+    """
+    yield from _few(notices(*(volume for _, *both in pairs for volume in both)))
+    if spacing is None:
+        yield Notice(
+            text="No pair tells its voxel size, so the model knows none: it will stain stacks "
+            "with voxels of another size without a warning. Give the pairs their spacing if you "
+            "know it."
+        )
+        return
+    sizes = [(name, qpi) for name, qpi, _ in pairs]
+    other = [(n, v.spacing) for n, v in sizes if v.spacing and needs_resampling(v, spacing)]
+    source = "the median of the pairs" if start is None else "those of the model it starts from"
+    told = f"The model gets voxels of {micron(spacing)}, {source}. "
+    if other:
+        named = _named([f"{name} ({in_words(size)} µm)" for name, size in other])
+        told += f"Resampled to them: {named}."
+    else:
+        told += "No pair is resampled."
+    yield Notice(text=told)
+    if unknown := [name for name, v in sizes if v.spacing is None]:
+        yield Notice(
+            text=f"Without a voxel size, and taken as they are: {_named(unknown)}. If theirs is "
+            "another one, training on them does harm: give their spacing or leave them out."
+        )
+
+
+def registration_notices(pairs: Sequence[Pair], should_stop: ShouldStop | None) -> Job:
+    """Tell of pairs whose stacks do not lie on each other: nothing can be learned from them."""
+    chosen = looked_at(len(pairs))
+    for i in chosen:
+        if should_stop is not None and should_stop():
+            return
+        qpi, dapi, _ = pairs[i].read()
+        found = check_registration(qpi, dapi)
+        if found.verdict != "registered":
+            yield Notice(text=f"{pairs[i].name}: {found.sentence}")
+    if len(chosen) < len(pairs):
+        yield Notice(
+            text=f"Checked the registration of {len(chosen)} of {len(pairs)} pairs; "
+            "napari-llcm pairs checks all."
+        )
+
+
+def _few(sentences: Iterable[Notice]) -> Job:
+    """Yield the first notices, and how many more there are: a hundred are not read."""
+    every = list(sentences)
+    yield from every[:_NAMED]
+    if len(every) > _NAMED:
+        yield Notice(text=f"{len(every) - _NAMED} more pairs have notices of this kind.")
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _on_one_grid(name: str, qpi: Volume, dapi: Volume) -> tuple[Volume, Volume]:
+    """Return the stacks of a pair on one grid.
+
+    Raises
+    ------
+    UserError
+        If they are no stacks with something in them, or of different grids.
+    """
     for volume in (qpi, dapi):
         if volume.axes != "zyx":
             raise UserError(
@@ -112,8 +209,8 @@ def _check_grid(name: str, qpi: Volume, dapi: Volume) -> None:
                 "training needs 3D stacks."
             )
         check_stack(volume)
-    if qpi.shape != dapi.shape:
-        raise UserError(
-            f"{name}: {qpi.name} has {qpi.shape} voxels and {dapi.name} {dapi.shape}: choose two "
-            "stacks of one field on the same grid."
-        )
+    try:
+        first, second = on_one_grid(qpi, dapi)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    return first, second

@@ -28,12 +28,12 @@ from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, save_bundle
 from ..models.device import autocast, memory_in_use, pick_device
 from ..models.stainer import StainerNetworks
-from ..volumes import Pair, Spacing, Volume, check_registration, find_pairs
+from ..volumes import Pair, find_pairs, resampled_shape
 from .config import Phase, TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
 from .objectives import make_objective
-from .pairs import looked_at
+from .pairs import common_spacing, registration_notices, spacing_notices
 from .run_folder import RunFolder
 from .start import initial_networks
 from .state import PhaseState
@@ -100,11 +100,14 @@ def _run(
     should_stop: ShouldStop | None,
 ) -> Job:
     yield Started(job="train", settings=job.model_dump(mode="json"))
-    opened = [pair.read()[0] for pair in pairs]  # a mismatched pair ends the job here
-    spacing = info.spacing if info and info.spacing else _common_spacing(opened)
-    voxels = sum(int(np.prod(volume.shape)) for volume in opened)
+    opened = [(p.name, *p.read()[:2]) for p in pairs]  # a mismatched pair ends the job here
+    phase_stacks = [qpi for _, qpi, _ in opened]
+    start = info.spacing if info else None
+    spacing = start or common_spacing(phase_stacks)
+    yield from spacing_notices(opened, spacing, start)
+    voxels = sum(int(np.prod(resampled_shape(qpi, spacing))) for qpi in phase_stacks)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
-    yield from _check_registration(pairs, should_stop)
+    yield from registration_notices(pairs, should_stop)
     training, validation = job.split(pairs)
     yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
     if not validation:
@@ -122,7 +125,7 @@ def _run(
         resshift=job.resshift,
         dapi=dapi.model_copy(update={"root": job.root}),
         qpi=qpi,
-        qpi_noise=median_noise(opened),
+        qpi_noise=median_noise(phase_stacks),
         spacing=spacing,
     )
     validator = Validator(networks, held_out, info, amp, device, shown=data, judge=judge)
@@ -239,32 +242,6 @@ class _Trainer:
                 saved = now
         state.save(folder.checkpoint(self.phase))
         yield Checkpoint(path=str(folder.checkpoint(self.phase)))
-
-
-def _check_registration(pairs: list[Pair], should_stop: ShouldStop | None) -> Job:
-    """Tell of pairs whose stacks do not lie on each other: nothing can be learned from them."""
-    chosen = looked_at(len(pairs))
-    for i in chosen:
-        if should_stop is not None and should_stop():
-            return
-        qpi, dapi, _ = pairs[i].read()
-        found = check_registration(qpi, dapi)
-        if found.verdict != "registered":
-            yield Notice(text=f"{pairs[i].name}: {found.sentence}")
-    if len(chosen) < len(pairs):
-        yield Notice(
-            text=f"Checked the registration of {len(chosen)} of {len(pairs)} pairs; "
-            "napari-llcm pairs checks all."
-        )
-
-
-def _common_spacing(volumes: list[Volume]) -> Spacing | None:
-    """Return the median spacing of the volumes, in µm; None where no file tells."""
-    known = [v.spacing for v in volumes if v.spacing is not None]
-    if not known:
-        return None
-    z, y, x = np.median(np.array(known), axis=0)
-    return (float(z), float(y), float(x))
 
 
 def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: _Trainer) -> None:

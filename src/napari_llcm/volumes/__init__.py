@@ -2,12 +2,13 @@
 
 from .atomic import disk_errors
 from .checks import check_stack
+from .grids import on_one_grid
 from .options import CheckReadOptions, ChoiceNeeded, PairReadOptions, ReadOptions, StackChoice
 from .pairs import Pair, find_pairs, find_stacks
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
-from .resampling import resample
-from .volume import Spacing, Volume, planes
+from .resampling import needs_resampling, resample, resampled_shape
+from .volume import Spacing, Volume, notices, planes
 from .writing import write
 from .zarr_writing import ZarrWriter
 
@@ -28,8 +29,12 @@ __all__ = [
     "disk_errors",
     "find_pairs",
     "find_stacks",
+    "needs_resampling",
+    "notices",
+    "on_one_grid",
     "planes",
     "read",
     "resample",
+    "resampled_shape",
     "write",
 ]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..events import UserError
 from .atomic import is_zarr
+from .grids import on_one_grid
 from .options import PairReadOptions
 from .reading import read_role, stem
 from .volume import Volume
@@ -47,50 +45,24 @@ class Pair:
     reading: PairReadOptions = field(default_factory=PairReadOptions)
 
     def read(self) -> tuple[Volume, Volume, Volume | None]:
-        """Open the stacks lazily and check that they lie on one grid.
+        """Open the stacks lazily, on one grid; every job reads a pair in this way.
 
         Returns
         -------
         tuple of Volume
-            QPI, DAPI and labels (None where there are none), each with axes "zyx" and, where
-            any of the files tells it, the same spacing.
+            QPI, DAPI and labels (None where there are none), each with axes "zyx", of one shape
+            and, where any of the files tells it, the same spacing. What had to be assumed for
+            that is in their notes.
 
         Raises
         ------
         UserError
             If a file cannot be read, or shapes or spacings differ.
         """
-        qpi = read_role(self.qpi, self.reading, "qpi")
-        dapi = read_role(self.dapi, self.reading, "dapi")
-        labels = None if self.labels is None else read_role(self.labels, self.reading, "labels")
-        spacing = qpi.spacing or dapi.spacing
-        for other in (dapi, labels):
-            if other is not None:
-                _check_grid(qpi, other, spacing)
-        if labels is not None and labels.dtype.kind not in "biu":
-            raise UserError(f"{self.labels} holds {labels.dtype} values; labels are whole numbers.")
-        return (
-            qpi.replace(spacing=spacing),
-            dapi.replace(spacing=spacing),
-            None if labels is None else labels.replace(spacing=spacing),
-        )
-
-
-def _check_grid(first: Volume, second: Volume, spacing: Any) -> None:
-    if first.shape != second.shape:
-        raise UserError(
-            f"{first.source} has {_figures(first.shape)} voxels, but {second.source} has "
-            f"{_figures(second.shape)}: the volumes of a pair must be of one shape."
-        )
-    if second.spacing is not None and not np.allclose(spacing, second.spacing, rtol=0.01):
-        raise UserError(
-            f"{first.source} has voxels of {_figures(spacing)} µm (z, y, x), but "
-            f"{second.source} of {_figures(second.spacing)} µm: resample one to the other's grid."
-        )
-
-
-def _figures(values: Iterable[float]) -> str:
-    return " × ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+        files = {"qpi": self.qpi, "dapi": self.dapi, "labels": self.labels}
+        opened = [read_role(f, self.reading, role) for role, f in files.items() if f is not None]
+        qpi, dapi, *labels = on_one_grid(*opened)
+        return qpi, dapi, labels[0] if labels else None
 
 
 def find_pairs(source: Path | str, reading: PairReadOptions | None = None) -> list[Pair]:

@@ -10,6 +10,21 @@ from ..events import UserError
 from .axes import checked_spacing
 from .volume import Volume
 
+_CLOSE = 0.05  # relative difference of voxel sizes that resampling would not pay for
+
+
+def needs_resampling(volume: Volume, spacing: Sequence[float]) -> bool:
+    """Tell whether the voxels of a volume are of another size; not where theirs is unknown."""
+    return volume.spacing is not None and not np.allclose(volume.spacing, spacing, rtol=_CLOSE)
+
+
+def resampled_shape(volume: Volume, spacing: Sequence[float] | None) -> tuple[int, ...]:
+    """Return the shape of a z-y-x volume on another grid; its own where a spacing is unknown."""
+    if volume.spacing is None or spacing is None:
+        return volume.shape
+    sizes = zip(volume.shape, volume.spacing, spacing, strict=True)
+    return tuple(max(1, round(n * old / new)) for n, old, new in sizes)
+
 
 def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Volume:
     """Return the volume on a grid of another spacing over the same extent.
@@ -42,7 +57,7 @@ def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Vol
     old, new = volume.spacing, checked_spacing(spacing, volume.name)
     if old == new:
         return volume
-    shape = tuple(max(1, round(n * o / s)) for n, o, s in zip(volume.shape, old, new, strict=True))
+    shape = resampled_shape(volume, new)
     # The outer faces of the volumes coincide, so the middle of the first voxel moves.
     z, y, x = (p + (s - o) / 2 for p, o, s in zip(volume.origin, old, new, strict=True))
     ratio = np.array(new) / old

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..events import UserError
+from ..events import Notice, UserError
 from .options import ChoiceNeeded
 
 Spacing = tuple[float, float, float]
@@ -124,6 +124,12 @@ class Volume:
         if not -size <= number < size:
             raise UserError(f"{self.name} has {what}s 0 to {size - 1}, not {number}.")
         return number % size
+
+
+def notices(*volumes: Volume | None) -> Iterator[Notice]:
+    """Yield what volumes have to say, each sentence once: for the start of a job."""
+    for text in dict.fromkeys(note for v in volumes if v is not None for note in v.notes):
+        yield Notice(text=text)
 
 
 def planes(volume: Volume) -> Iterator[np.ndarray]:

@@ -1,0 +1,94 @@
+"""Volumes of one field lie on one grid: one shape, one voxel size, one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..events import UserError
+from .volume import Spacing, Volume
+
+_SAME = 0.01  # relative difference of voxel sizes that is rounding
+NO_POSITION = (0.0, 0.0, 0.0)
+
+
+def on_one_grid(*volumes: Volume) -> tuple[Volume, ...]:
+    """Return volumes of one field with the voxel size and the position that any of them tells.
+
+    Segmented, resampled or measured with sizes of their own, voxels that belong together would
+    come apart.
+
+    Parameters
+    ----------
+    *volumes : Volume
+        Axes "zyx".
+
+    Returns
+    -------
+    tuple of Volume
+        The same voxels, with one spacing (None where no volume tells it) and one origin. A volume
+        that was given the spacing of another says so in its notes.
+
+    Raises
+    ------
+    UserError
+        If their shapes differ, or two tell different spacings.
+    """
+    first = volumes[0]
+    for other in volumes[1:]:
+        if other.shape != first.shape:
+            a, b = _called(first, other)
+            raise UserError(
+                f"{a} has {in_words(first.shape)} voxels, but {b} has {in_words(other.shape)}: "
+                "choose stacks of the same field and of one shape."
+            )
+    teller = next((v for v in volumes if v.spacing is not None), None)
+    if teller is None or teller.spacing is None:
+        return volumes
+    return tuple(_placed(v, teller, teller.spacing, _origin(volumes)) for v in volumes)
+
+
+def _placed(volume: Volume, teller: Volume, spacing: Spacing, origin: Spacing) -> Volume:
+    """Return a volume on the grid of another one, or refuse it."""
+    a, b = _called(teller, volume)
+    shared = volume.replace(spacing=spacing, origin=origin)
+    if volume.spacing is None:
+        return shared.noted(
+            f"{b} does not tell its voxel size: that of {a} is taken, {micron(spacing)}."
+        )
+    if not np.allclose(spacing, volume.spacing, rtol=_SAME):
+        raise UserError(
+            f"{a} has voxels of {micron(spacing)}, but {b} of {micron(volume.spacing)}: correct "
+            "the one that is wrong, or resample one to the other's grid."
+        )
+    away = np.abs(np.subtract(origin, volume.origin))
+    if volume.origin != NO_POSITION and (away > spacing).any():
+        return shared.noted(
+            f"{a} and {b} tell different positions, {in_words(origin)} and "
+            f"{in_words(volume.origin)} µm (z, y, x): they are compared voxel by voxel, as if they "
+            "lay on each other."
+        )
+    return shared
+
+
+def _origin(volumes: Sequence[Volume]) -> Spacing:
+    """Return the position that the first volume which has one tells."""
+    return next((v.origin for v in volumes if v.origin != NO_POSITION), NO_POSITION)
+
+
+def _called(first: Volume, second: Volume) -> tuple[str, str]:
+    """Return what to call two volumes: their files, or their names where these tell no more."""
+    if first.source is None or second.source is None or first.source == second.source:
+        return first.name, second.name
+    return first.source, second.source
+
+
+def in_words(values: Iterable[float]) -> str:
+    """Return sizes such as "4 × 8 × 8"."""
+    return " × ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def micron(spacing: Spacing) -> str:
+    """Return a voxel size with its unit and the order of its axes."""
+    return f"{in_words(float(s) for s in spacing)} µm (z, y, x)"
