@@ -87,7 +87,7 @@ def test_64_bit_labels_fit_ome_tiff_or_say_so(tmp_path: Path) -> None:
 
 
 def test_tiff_turns_big_where_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_llcm.volumes.tiff._CLASSIC_LIMIT", 1000)
+    monkeypatch.setattr("napari_llcm.volumes.tiff_writing._CLASSIC_LIMIT", 1000)
     with tifffile.TiffFile(write(tmp_path / "a.ome.tif", Volume(_noise()))) as tif:
         assert tif.is_bigtiff
 

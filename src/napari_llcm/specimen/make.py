@@ -8,7 +8,7 @@ import numpy as np
 
 from ..events import UserError
 from ..volumes import Spacing, Volume
-from ..volumes.axes import checked_spacing
+from ..volumes.units import checked_spacing
 from .cells import WITH_DNA, Body, Tissue, add_bodies, empty_tissue, pack
 from .difficulty import DifficultyName, find_difficulty
 from .fluorescence import BACKGROUND, expected_photons, exposure

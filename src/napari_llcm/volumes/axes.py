@@ -1,54 +1,11 @@
-"""Axes in one order and lengths in one unit, whatever the file uses."""
+"""Axes in one order, whatever the file uses."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from ..events import UserError
-from .volume import Spacing, Volume
+from .volume import Volume
 
 ORDER = "tczyx"
-
-# Length of each unit in µm. "pixel" and its like are left out: they say nothing about size.
-_MICRONS = {
-    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0),
-    **dict.fromkeys(("\\u00b5m", "\\u00b5", "µ"), 1.0),  # ImageJ's escaped micro sign
-    **dict.fromkeys(("å", "angstrom"), 1e-4),
-    **dict.fromkeys(("pm", "picometer"), 1e-6),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
-    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
-    **dict.fromkeys(("m", "meter", "metre"), 1e6),
-    **dict.fromkeys(("in", "inch"), 25400.0),
-}
-
-
-def to_micron(unit: str | None) -> float | None:
-    """Return the length of `unit` in µm; None for a unit that is no length."""
-    return _MICRONS.get((unit or "").strip().lower())
-
-
-def checked_spacing(spacing: Sequence[float], name: str) -> Spacing:
-    """Return `spacing` (z, y, x) in µm if a microscope can have it.
-
-    Raises
-    ------
-    UserError
-        If it is not three numbers above 0 and up to 1000 µm.
-    """
-    values = tuple(float(s) for s in spacing)
-    if len(values) != 3:
-        raise UserError(
-            f"The spacing of {name} needs three numbers (z, y, x) in µm, not {len(values)}."
-        )
-    if not all(math.isfinite(s) and 0 < s <= 1000 for s in values):
-        figures = ", ".join(f"{s:g}" for s in values)
-        raise UserError(
-            f"{name} cannot have a voxel size (z, y, x) of {figures} µm: "
-            "give the true one as spacing."
-        )
-    return values
 
 
 def arranged(volume: Volume, axes: str | None = None) -> Volume:
@@ -68,6 +25,9 @@ def arranged(volume: Volume, axes: str | None = None) -> Volume:
         If the letters do not fit the array, or an axis is of unknown meaning.
     """
     letters = _named(volume) if axes is None else _checked(axes.lower(), volume)
+    if axes is not None and volume.file_grid is not None:
+        grid = volume.file_grid.renamed(volume.axes.lower(), letters)
+        volume = volume.replace(file_grid=grid)
     keep = [i for i, a in enumerate(letters) if a in "zyx" or volume.shape[i] > 1]
     data = volume.data[tuple(slice(None) if i in keep else 0 for i in range(len(letters)))]
     kept = "".join(letters[i] for i in keep)

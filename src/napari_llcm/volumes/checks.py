@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..events import UserError
+from .read_errors import read_errors
 from .volume import Volume, planes
 
 
@@ -49,7 +49,7 @@ def check_stack(
     first, read = 0, volume
     if part is not None:
         first, read = part[0][0], volume.replace(data=_lazy(volume.data)[_slices(part)])
-    try:
+    with read_errors(name):
         for z, plane in enumerate(planes(read), start=first):
             smallest, largest = float(plane.min()), float(plane.max())
             if not np.isfinite([smallest, largest]).all():  # min and max pass NaN on
@@ -58,8 +58,6 @@ def check_stack(
                     "replace them first."
                 )
             low, high = min(low, smallest), max(high, largest)
-    except (OSError, ValueError, RuntimeError, zlib.error) as error:
-        raise UserError(f"{name} cannot be read to its end: the file is damaged.") from error
     if low == high and part is None:
         raise UserError(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")
 

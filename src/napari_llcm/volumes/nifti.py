@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..events import UserError
 from .atomic import whole_or_nothing
-from .axes import to_micron
+from .read_errors import lazy, read_errors
+from .units import FileGrid
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -22,46 +22,80 @@ _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
 def read_nifti(path: Path) -> Volume:
     """Return a NIfTI image, lazily where it is not compressed, with axes "xyz", "xyzt" or "xyztc".
 
+    The voxels keep their order and the affine goes into origin and orientation, so that a result
+    written as NIfTI again lies voxel by voxel on its input.
+
     Raises
     ------
     UserError
-        If the file is no NIfTI image, or cut short.
+        If the file is no NIfTI image, or cut short or damaged.
     """
-    import dask.array as da
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
 
-    try:
+    with read_errors(path, "is not a NIfTI image, or is cut short or damaged"):
         image = cast("nibabel.Nifti1Image", nibabel.load(path))
-        last = tuple(n - 1 for n in image.shape)
-        dtype = np.asarray(image.dataobj[last]).dtype  # reads the last voxel: the file is whole
-        # A gzip stream has no random access: each tile would unpack the whole file again.
-        data = (
-            np.asarray(image.dataobj)
-            if path.suffix == ".gz"
-            else da.from_array(
-                image.dataobj,
-                chunks=(*image.shape[:2], 1, *image.shape[3:]),
-                name=False,
-                meta=np.empty((0,) * len(image.shape), dtype),
-            )
-        )
-    except (ImageFileError, OSError, ValueError, EOFError, IndexError, zlib.error) as error:
-        raise UserError(f"{path} is not a NIfTI image, or is cut short.") from error
-    axes = "xyztc"[: len(image.shape)]
-    if len(axes) != len(image.shape):
-        raise UserError(f"{path} has {len(image.shape)} axes; at most 5 can be read.")
-    unit = image.header.get_xyzt_units()[0]
-    scale = to_micron(_UNITS.get(unit))
-    if scale is None or len(image.shape) < 3:
-        return Volume(data, axes=axes)
+        axes = "xyztc"[: len(image.shape)]
+        if len(axes) != len(image.shape):
+            raise UserError(f"{path} has {len(image.shape)} axes; at most 5 can be read.")
+        data = _unpacked(image, path) if path.suffix.lower() == ".gz" else _lazily(image, path)
+        return Volume(data, axes=axes, file_grid=_grid(image))
+
+
+def _unpacked(image: nibabel.Nifti1Image, path: Path) -> np.ndarray:
+    """Return the voxels of a compressed file; its checksum, at its end, is read too.
+
+    A gzip stream has no random access: each tile would unpack the whole file again.
+    """
+    import gzip
+
+    from nibabel.arrayproxy import ArrayProxy
+
+    proxy: Any = image.dataobj
+    with gzip.open(path) as stream:
+        spec = (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter)
+        data = np.asarray(ArrayProxy(stream, spec))
+        while stream.read(2**20):
+            pass
+    return data
+
+
+def _lazily(image: nibabel.Nifti1Image, path: Path) -> Any:
+    last = np.asarray(image.dataobj[tuple(n - 1 for n in image.shape)])  # so the file is whole
+    typed = _Typed(image.dataobj, last.dtype)
+    return lazy(typed, path, (*image.shape[:2], *[1] * (len(image.shape) > 2), *image.shape[3:]))
+
+
+class _Typed:
+    """Voxels whose dtype is that after scaling; nibabel's own `dtype` is that in the file."""
+
+    def __init__(self, proxy: Any, dtype: np.dtype) -> None:
+        self._proxy, self.shape, self.dtype = proxy, proxy.shape, dtype
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self._proxy[index])
+
+
+def _grid(image: nibabel.Nifti1Image) -> FileGrid:
+    header = image.header
+    unit = _UNITS.get(header.get_xyzt_units()[0])
     # By way of text: the header's float32 0.36 is 0.36, not 0.36000001430511475.
-    x, y, z = (float(str(s)) * scale for s in image.header.get_zooms()[:3])
-    affine = image.affine
-    # An offset is a position in this grid only where the grid is not turned.
-    upright = np.allclose(affine[:3, :3], np.diag(np.abs(np.diag(affine)[:3])))
-    ox, oy, oz = (affine[:3, 3] * scale).tolist() if upright else (0.0, 0.0, 0.0)
-    return Volume(data, spacing=(z, y, x), axes=axes, origin=(oz, oy, ox))
+    zooms = [float(str(s)) for s in header.get_zooms()[:3]]
+    if not (int(header["sform_code"]) or int(header["qform_code"])):
+        # nibabel would make up a position and a mirrored x for a file that tells neither
+        return FileGrid({a: (s, unit) for a, s in zip("xyz", zooms, strict=False)})
+    steps = np.asarray(image.affine, float)[:3, :3].T  # a row (x, y, z) for each axis
+    sizes = np.linalg.norm(steps, axis=1)
+    zooms += [1.0] * (3 - len(zooms))
+    directions = steps / np.where(sizes, sizes, 1.0)[:, None]
+    sizes = np.where(np.isclose(sizes, zooms, rtol=1e-5), zooms, sizes)
+    upright = np.allclose(directions, np.eye(3), atol=1e-6)
+    turned: list[Any] = [tuple(row) for row in directions[::-1, ::-1].tolist()]
+    place = [float(str(np.float32(p))) for p in image.affine[:3, 3]]
+    return FileGrid(
+        {a: (float(s), unit) for a, s in zip("xyz", sizes, strict=True)},
+        {a: (p, unit) for a, p in zip("xyz", place, strict=True)},
+        None if upright else (turned[0], turned[1], turned[2]),
+    )
 
 
 def write_nifti(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
@@ -76,8 +110,8 @@ def write_nifti(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
 
     if volume.axes != "zyx":
         raise UserError(f"NIfTI is written for single z-y-x volumes; {volume.name} is not one.")
-    z, y, x = volume.spacing or (1.0, 1.0, 1.0)
-    affine = np.diag([x, y, z, 1.0])
+    affine = np.eye(4)
+    affine[:3, :3] = volume.steps[::-1, ::-1].T
     affine[:3, 3] = volume.origin[::-1]
     data = volume.numpy().transpose(2, 1, 0)
     image = nibabel.Nifti1Image(data, affine, dtype=data.dtype)

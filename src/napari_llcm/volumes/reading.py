@@ -8,12 +8,14 @@ from pathlib import Path
 
 from ..events import UserError
 from .atomic import is_zarr
-from .axes import arranged, checked_spacing
+from .axes import arranged
 from .nifti import read_nifti
 from .options import ChoiceNeeded, ReadOptions, options_from
+from .read_errors import read_errors
 from .slices import PICTURES, read_folder, read_picture
 from .tiff import read_tiff
-from .volume import Spacing, Volume
+from .units import FileGrid, calibrated
+from .volume import Volume
 from .zarr_reading import read_zarr
 
 _COLOURS = ("red", "green", "blue", "alpha")
@@ -71,18 +73,13 @@ def read(
         raise UserError(f"There is no file or folder {path}.")
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path} is an empty file.")
-    try:
+    with read_errors(path):
         found = _reader(path)(path)
-    except PermissionError as error:
-        raise UserError(f"{path} cannot be read: permission denied.") from error
     found = found.replace(name=stem(path), source=str(path))
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
     colour = axes is None and "s" in found.axes and found.shape[found.axes.index("s")] > 1
-    volume = arranged(found, axes)
-    spacing = found.spacing if spacing is None else spacing
-    if spacing is not None:
-        volume = volume.replace(spacing=checked_spacing(spacing, found.name))
+    volume = calibrated(arranged(found, axes), spacing)
     if colour:
         if channel is None:
             raise UserError(
@@ -147,27 +144,21 @@ def _read_bioio(path: Path) -> Volume:
     """
     try:
         from bioio import BioImage
-        from bioio_base.exceptions import UnsupportedFileFormatError
     except ImportError as error:
         raise UserError(
             f"{path} is not a TIFF, OME-Zarr or NIfTI; to read a microscope's own format "
             '(CZI, ND2, LIF), run: pip install "napari-llcm[formats]"'
         ) from error
-    try:
+    with read_errors(path, "is not an image that bioio can read"):
         image = BioImage(path)
         data = image.dask_data
-    except (UnsupportedFileFormatError, OSError, ValueError) as error:
-        raise UserError(f"{path} is not an image that bioio can read.") from error
-    size = image.physical_pixel_sizes
-    spacing: Spacing | None = None
-    if size.Z and size.Y and size.X:
-        spacing = (float(size.Z), float(size.Y), float(size.X))
-    return Volume(
-        data,
-        spacing=spacing,
-        axes=image.dims.order.lower(),
-        channels=tuple(str(name) for name in image.channel_names or ()),
-    )
+        size = image.physical_pixel_sizes  # in µm
+        return Volume(
+            data,
+            axes=image.dims.order.lower(),
+            channels=tuple(str(name) for name in image.channel_names or ()),
+            file_grid=FileGrid({a: (getattr(size, a.upper()), "µm") for a in "zyx"}),
+        )
 
 
 def _channels(volume: Volume, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..events import UserError
-from .axes import checked_spacing
+from .units import checked_spacing
 from .volume import Volume
 
 _CLOSE = 0.05  # relative difference of voxel sizes that resampling would not pay for

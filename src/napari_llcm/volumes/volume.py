@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..events import Notice, UserError
 from .options import ChoiceNeeded
 
+if TYPE_CHECKING:
+    from .units import FileGrid
+
 Spacing = tuple[float, float, float]
+Orientation = tuple[Spacing, Spacing, Spacing]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,14 @@ class Volume:
     name : str
         Name for layers, reports and file names.
     origin : tuple of float
-        Position (z, y, x) of the first voxel in µm.
+        Position (z, y, x) of the first voxel in µm; in the unit of `scale` where the spacing is
+        not known.
+    scale : tuple of float
+        Voxel size (z, y, x) as the file has it, where `spacing` is None because the file names no
+        unit of length.
+    orientation : tuple of tuple, optional
+        Directions (z, y, x), of length 1, in which the axes z, y and x of the array run; None
+        where each runs along its own. (-1, 0, 0) as the first is a z axis that runs backwards.
     channels : tuple of str
         Channel names, one for each entry of axis "c".
     source : str, optional
@@ -39,6 +50,8 @@ class Volume:
     notes : tuple of str
         Sentences that a user must read before trusting the volume: what a reader left out, chose
         among several, or could not tell. A job that takes the volume yields each as a `Notice`.
+    file_grid : FileGrid, optional
+        What the file says of its grid; only until `read` has made spacing and origin of it.
     """
 
     data: Any
@@ -46,10 +59,28 @@ class Volume:
     axes: str = "zyx"
     name: str = "volume"
     origin: Spacing = (0.0, 0.0, 0.0)
+    scale: Spacing = (1.0, 1.0, 1.0)
+    orientation: Orientation | None = None
     channels: tuple[str, ...] = ()
     source: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    file_grid: FileGrid | None = None
+
+    @property
+    def step(self) -> Spacing:
+        """Voxel size (z, y, x) in µm, or without a unit where the spacing is not known."""
+        return self.spacing or self.scale
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Where one voxel further along z, y and x lies: a row (z, y, x) for each, as `step`."""
+        turned = np.eye(3) if self.orientation is None else np.asarray(self.orientation)
+        return turned * np.asarray(self.step)[:, None]
+
+    def place(self, index: Any) -> np.ndarray:
+        """Return the position (…, 3) of voxels (…, 3), both z, y, x, in the unit of `step`."""
+        return np.asarray(index, float) @ self.steps + self.origin
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..events import UserError
 from .nifti import write_nifti
-from .tiff import write_tiff
+from .tiff_writing import write_tiff
 from .volume import Volume
 from .zarr_writing import write_zarr
 

@@ -1,54 +1,60 @@
-"""Read OME-Zarr 0.4 and 0.5."""
+"""Read OME-Zarr 0.1 to 0.5."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..events import UserError
-from .axes import to_micron
-from .volume import Spacing, Volume
+from .read_errors import lazy, read_errors
+from .units import FileGrid
+from .volume import Orientation, Volume
+from .zarr_chunks import missing_chunks
+from .zarr_plates import check_is_image
 
 if TYPE_CHECKING:
     import zarr
 
+_OF_TYPE = {"time": "t", "channel": "c"}
+
 
 def read_zarr(path: Path) -> Volume:
-    """Return level 0 of the first image of an OME-Zarr 0.4 or 0.5 store, lazily.
+    """Return level 0 of the first image of an OME-Zarr store, lazily.
+
+    Chunks that are not there, and so are read as empty, are noted.
 
     Raises
     ------
     UserError
-        If the store has no OME metadata, or an array is missing.
+        If the store has no OME metadata, is a plate or a well, or an array is missing.
     """
-    import dask.array as da
     import zarr
 
-    try:
+    with read_errors(path, "is a Zarr without the OME metadata (0.1 to 0.5) of an image"):
         group: Any = zarr.open_group(path, mode="r")
         attributes = ome_attributes(group)
+        check_is_image(group, attributes, path)
         if "bioformats2raw.layout" in attributes and "multiscales" not in attributes:
             group = group["0"]  # the first image of a converted microscope file
             attributes = ome_attributes(group)
         image = attributes["multiscales"][0]
-        array = group[image["datasets"][0]["path"]]
-        names = "".join(axis["name"] for axis in image["axes"])
-    except (KeyError, TypeError, IndexError, FileNotFoundError, ValueError) as error:
-        raise UserError(
-            f"{path} is a Zarr without the OME metadata (0.4 or 0.5) of an image."
-        ) from error
-    scale, origin = _transform(image, names)
+        level = image["datasets"][0]
+    with read_errors(path, f"names the array {level['path']!r}, which is not there or damaged"):
+        array = group[level["path"]]
+        data = lazy(array, path, array.chunks)
+    letters = _letters(image, len(array.shape), path)
     channels = tuple(c.get("label", "") for c in attributes.get("omero", {}).get("channels", ()))
-    return Volume(
-        da.from_zarr(array),
-        spacing=scale,
-        origin=origin or (0.0, 0.0, 0.0),
-        axes=names,
+    volume = Volume(
+        data,
+        axes=letters,
         channels=channels if all(channels) else (),
         metadata=dict(group.attrs.get("napari_llcm", {})),
+        file_grid=_grid(image, letters, group, path.name),
     )
+    return volume.noted(*missing_chunks(array, path))
 
 
 def ome_attributes(group: zarr.Group) -> dict[str, Any]:
@@ -57,21 +63,69 @@ def ome_attributes(group: zarr.Group) -> dict[str, Any]:
     return cast("dict[str, Any]", group.attrs.asdict().get("ome", group.attrs.asdict()))
 
 
-def _transform(image: dict[str, Any], names: str) -> tuple[Spacing | None, Spacing | None]:
-    """Return spacing and origin (z, y, x) in µm; None where the store gives no unit."""
-    scale, origin = np.ones(len(names)), np.zeros(len(names))
-    first = image["datasets"][0].get("coordinateTransformations", [])
-    for step in [*first, *image.get("coordinateTransformations", [])]:
-        if step["type"] == "scale":
-            factor = np.asarray(step["scale"], float)
-            scale, origin = scale * factor, origin * factor
-        elif step["type"] == "translation":
-            origin = origin + np.asarray(step["translation"], float)
-    units = {axis["name"]: to_micron(axis.get("unit")) for axis in image["axes"]}
-    if any(units.get(a) is None for a in "zyx"):
-        return None, None
-    at = [names.index(a) for a in "zyx"]
-    microns = np.array([units[a] for a in "zyx"], float)
-    z, y, x = (scale[at] * microns).tolist()
-    oz, oy, ox = (origin[at] * microns).tolist()
-    return (z, y, x), (oz, oy, ox)
+def _letters(image: Mapping[str, Any], count: int, path: Path) -> str:
+    """Return a letter for each axis: 0.4 has names and types, 0.3 names, older ones "tczyx"."""
+    axes = image.get("axes") or list("tczyx")
+    letters = ""
+    for axis in axes:
+        axis = {"name": axis} if isinstance(axis, str) else axis
+        name = str(axis.get("name", "")).lower()
+        letters += _OF_TYPE.get(axis.get("type", ""), name if len(name) == 1 else "?")
+    if len(letters) != count:
+        raise UserError(
+            f"{path} names {len(letters)} axes, but its array has {count}: its OME metadata are "
+            "wrong."
+        )
+    return letters
+
+
+def _grid(image: Mapping[str, Any], letters: str, group: Any, name: str) -> FileGrid:
+    """Return voxel size and position after all transformations of level 0 and of the image."""
+    scale, place = np.ones(len(letters)), np.zeros(len(letters))
+    first = image["datasets"][0].get("coordinateTransformations") or []
+    for step in [*first, *(image.get("coordinateTransformations") or [])]:
+        kind = step.get("type") if isinstance(step, dict) else None
+        if kind == "identity":
+            continue
+        values = _values(step, kind, group) if kind in ("scale", "translation") else None
+        if values is None or values.shape != scale.shape or not np.isfinite(values).all():
+            return FileGrid(
+                notes=(
+                    f"{name} has a {kind or 'transformation'} that does not fit its {len(letters)} "
+                    "axes, or is of a kind that cannot be read: voxel size and position are not "
+                    "known, and not kept.",
+                )
+            )
+        if kind == "scale":
+            scale, place = scale * values, place * values
+        else:
+            place = place + values
+    axes = image.get("axes") or []
+    units = {
+        letter: axis.get("unit") for letter, axis in zip(letters, axes, strict=False)
+        if isinstance(axis, dict)
+    }  # fmt: skip
+    at = {a: i for i, a in enumerate(letters) if a in "zyx"}
+    return FileGrid(
+        {a: (abs(float(scale[i])), units.get(a)) for a, i in at.items()},
+        {a: (float(place[i]), units.get(a)) for a, i in at.items()},
+        _orientation({a: float(scale[i]) for a, i in at.items()}),
+    )
+
+
+def _values(step: Mapping[str, Any], kind: str, group: Any) -> np.ndarray | None:
+    """Return the numbers of a transformation, which may lie in an array of their own."""
+    try:
+        if kind in step:
+            return np.asarray(step[kind], float)
+        return np.asarray(group[step["path"]][:], float).ravel()
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _orientation(scale: Mapping[str, float]) -> Orientation | None:
+    """Return which axes run backwards: those of negative scale."""
+    if not any(s < 0 for s in scale.values()):
+        return None
+    z, y, x = np.diag([float(np.sign(scale.get(a, 1.0)) or 1.0) for a in "zyx"]).tolist()
+    return tuple(z), tuple(y), tuple(x)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...events import UserError
 from ...volumes import Spacing, Volume
-from ...volumes.axes import arranged, to_micron
+from ...volumes.axes import arranged
+from ...volumes.units import to_micron
 
 LayerKind = Literal["image", "labels"]
 LayerData = tuple[Any, dict[str, Any], LayerKind]
