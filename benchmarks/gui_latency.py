@@ -90,7 +90,7 @@ def staining() -> dict[str, Any]:
 
     from napari_llcm.events import Tile
     from napari_llcm.gui.layers.conversion import as_layers
-    from napari_llcm.gui.load.jobs import dressed
+    from napari_llcm.gui.layers.look import dressed
     from napari_llcm.specimen import make_specimen
 
     made = make_specimen(SIZE, SEED, "medium")

@@ -136,7 +136,7 @@ def spacing() -> None:
 
 def stain() -> None:
     """Show a stain half done, done, and with its confidence."""
-    from napari_llcm.gui.load.jobs import dressed
+    from napari_llcm.gui.layers.look import dressed
 
     window = Window()
     window.add(dressed(specimen().qpi))
@@ -160,7 +160,7 @@ def region() -> None:
     """Show a drawn region and its stain."""
     import numpy as np
 
-    from napari_llcm.gui.load.jobs import dressed
+    from napari_llcm.gui.layers.look import dressed
     from napari_llcm.gui.stain.region import SHAPES
 
     window = Window()

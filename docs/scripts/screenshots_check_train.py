@@ -28,8 +28,8 @@ TINY = {
     },
     "patch": (16, 32, 32),
     "crops": 2,
-    "vae_phase": {"steps": 400},
-    "consistency_phase": {"steps": 500},
+    "vae_phase": {"steps": 60},
+    "consistency_phase": {"steps": 120},
     "validations": 4,
     "tensorboard": False,
 }
@@ -39,7 +39,7 @@ def check() -> None:
     """Show a comparison in 2D and 3D, and the nuclei of a stain without a real one."""
     from napari_llcm import Stainer
     from napari_llcm.gui.layers.conversion import as_layers
-    from napari_llcm.gui.load.jobs import dressed
+    from napari_llcm.gui.layers.look import dressed
 
     window = Window()
     made = specimen()
@@ -81,7 +81,7 @@ def train() -> None:
     """Show the form with its estimate, a training that goes on, and one that is done."""
     from napari_llcm.events import result_of
     from napari_llcm.gui.layers.conversion import as_layers
-    from napari_llcm.gui.load.jobs import dressed
+    from napari_llcm.gui.layers.look import dressed
     from napari_llcm.specimen import write_specimens
 
     window = Window()

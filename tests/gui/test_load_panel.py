@@ -107,7 +107,7 @@ def test_channels_and_time_points_open_as_wanted(
     assert names(panel) == ["series phase", "series DAPI"]
     phase, dapi = panel._viewer.layers
     assert phase.data.shape == (3, 6, 40, 50)
-    assert (phase.colormap.name, dapi.colormap.name) == ("gray", "bop blue")
+    assert (phase.colormap.name, dapi.colormap.name) == ("gray", "bop orange")
     assert panel.form.layer.layer is phase
     panel._viewer.layers.clear()
     panel.form.times.setCurrentIndex(1)

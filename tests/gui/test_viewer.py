@@ -50,6 +50,22 @@ def test_a_file_opens_at_its_place_in_micrometres(
     np.testing.assert_array_equal(np.asarray(layer.data), _stack().numpy())
 
 
+def test_a_dropped_file_looks_as_the_load_panel_opens_it(
+    viewer: ViewerModel, specimen: Specimen, tmp_path: Path
+) -> None:
+    both = np.stack([specimen.qpi.numpy(), specimen.dapi.numpy()]).astype(np.float32)
+    pair = specimen.qpi.replace(data=both, axes="czyx", channels=("phase", "DAPI"))
+    phase, real = viewer.open(str(write(tmp_path / "a.ome.tif", pair)), plugin="napari-llcm")
+    record = {"made_by": "napari-llcm", "model": "small"}
+    made = specimen.dapi.replace(metadata=record)
+    (virtual,) = viewer.open(str(write(tmp_path / "b.ome.tif", made)), plugin="napari-llcm")
+    assert phase.colormap.name == "gray"
+    low, high = phase.contrast_limits  # as far below as above the background
+    assert low < np.median(specimen.qpi.numpy()) < high
+    assert len({phase.colormap.name, real.colormap.name, virtual.colormap.name}) == 3
+    assert real.blending == virtual.blending == "additive"
+
+
 def test_an_unknown_spacing_stays_unknown(viewer: ViewerModel, tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", _stack(spacing=None))
     (layer,) = viewer.open(str(path), plugin="napari-llcm")

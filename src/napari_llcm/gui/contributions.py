@@ -18,7 +18,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 
 def read_layers(path: str) -> list[LayerData]:
-    """Return the layers of a file, lazily, with their scale, units, axes and names.
+    """Return the layers of a file, lazily, as the Load panel opens them.
 
     Raises
     ------
@@ -27,10 +27,10 @@ def read_layers(path: str) -> list[LayerData]:
     """
     from ..nuclei.labelled import looks_like_labels
     from ..volumes import read
-    from .layers.conversion import as_layers
+    from .layers.look import dressed
 
     volume = read(path)
-    return as_layers(volume, "labels" if looks_like_labels(volume) else "image")
+    return dressed(volume, "labels" if looks_like_labels(volume) else "image")
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -67,10 +67,11 @@ def simulated_pair() -> list[LayerData]:
     """Return a simulated specimen: phase stack, its DAPI, and the true nuclei."""
     from ..specimen import make_specimen
     from .layers.conversion import as_layers
+    from .layers.look import dressed
 
     made = make_specimen(SAMPLE_SIZE, SAMPLE_SEED, "medium")
     return [
-        *as_layers(made.qpi, colormap="gray"),
-        *as_layers(made.dapi, colormap="bop blue", blending="additive"),
+        *dressed(made.qpi, dye=False),
+        *dressed(made.dapi, dye=True),
         *as_layers(made.labels, "labels", visible=False),
     ]

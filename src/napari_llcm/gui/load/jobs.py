@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ...events import Finished, Job, Notice, ShouldStop, Started
-from ...models.normalise import dapi_scaling, qpi_scaling
 from ...volumes import (
     Pair,
     Registration,
@@ -20,9 +19,8 @@ from ...volumes import (
     read,
 )
 from ..jobs.runner import MakeJob
-from ..layers.conversion import LayerData, LayerKind, as_layers
-
-_DAPI = ("dapi", "hoechst", "nuclei", "nucleus", "draq", "405")
+from ..layers.conversion import LayerKind, as_layers
+from ..layers.look import contrast, dressed
 
 
 def opening(path: Path, axes: str, time: int | None, spacing: Sequence[float] | None) -> MakeJob:
@@ -127,55 +125,6 @@ def measuring(data: Any) -> MakeJob:
         yield Finished(value=contrast(data, dye=False))
 
     return make_job
-
-
-def dressed(volume: Volume, kind: LayerKind = "image", dye: bool | None = None) -> list[LayerData]:
-    """Return a volume as layers, each with a contrast that suits it.
-
-    Parameters
-    ----------
-    volume : Volume
-        Axes within "tczyx".
-    kind : {"image", "labels"}
-        What its voxels are.
-    dye : bool, optional
-        Whether it shows a dye rather than phase; told from its name if not given.
-    """
-    layers = []
-    for data, attributes, made in as_layers(volume, kind):
-        look: dict[str, Any] = {}
-        if made == "image":
-            name = str(attributes["name"]).lower()
-            # a file's one channel is called after the file, which may be called anything
-            looks_dyed = "c" in volume.axes and any(word in name for word in _DAPI)
-            look = contrast(data, looks_dyed if dye is None else dye)
-        layers.append((data, {**attributes, **look}, made))
-    return layers
-
-
-def contrast(data: Any, dye: bool) -> dict[str, Any]:
-    """Return colours and limits for a phase image, or for a dye; reads a few planes.
-
-    Phase has no natural zero: the limits lie as far below as above its median. Outliers, such as
-    dust, take no part.
-
-    Parameters
-    ----------
-    data : array-like
-        (…, y, x).
-    dye : bool
-        Whether it shows a dye.
-    """
-    stack = data[(data.shape[0] // 2,)] if data.ndim == 4 else data
-    stack = stack[None] if stack.ndim == 2 else stack
-    if dye:
-        scaling = dapi_scaling(stack)
-        look = {"colormap": "bop blue", "blending": "additive", "gamma": 0.8}
-        limits = (scaling.low, scaling.high)
-    else:
-        scaling = qpi_scaling(stack)
-        look, limits = {"colormap": "gray"}, (scaling.undo(-3.0), scaling.undo(3.0))
-    return {**look, "contrast_limits": limits} if limits[0] < limits[1] else look
 
 
 def _png(registration: Registration) -> bytes:

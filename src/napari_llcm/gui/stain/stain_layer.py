@@ -12,6 +12,7 @@ from ...models.bundle import ModelInfo
 from ...models.normalise import subsample
 from ...staining import Canvas, picture
 from ..layers.conversion import KEY
+from ..layers.look import VIRTUAL
 from ..layers.stack import LayerStack
 from ..layers.viewport import undisturbed
 
@@ -88,7 +89,7 @@ class Painting:
         data = data if self.stack.volume.axes == "tzyx" else data[0]
         shown, attributes = self.stack.on_layer(data)
         bright = model.dapi.high
-        look = {"colormap": "bop blue", "blending": "additive", "gamma": 0.8}
+        look = VIRTUAL
         limits = (model.dapi.low, bright)
         if name == SPREAD:
             look, limits = {"colormap": "inferno", "blending": "additive"}, (0.0, bright / 3)
