@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 from . import benchmark, demo, evaluate, model, nuclei, pairs, specimen, stain, train
-from .console import explain, stderr, stdout
+from .console import explain, outcome, stderr, stdout
+
+_INTERRUPTED = 130  # exit code that shells know for Ctrl-C
+
+
+class _Verbs(TyperGroup):
+    """Ends every verb alike, whatever it was doing: its options, its reading, its job."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb; its failure is its last event, and Ctrl-C has an exit code of its own."""
+        words = [*ctx._protected_args, *ctx.args]
+        outcome.begin(as_json=any(w == "--events" or w.startswith("--events=") for w in words))
+        try:
+            result = super().invoke(ctx)
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt:
+            outcome.fail("It was broken off by Ctrl-C.")
+            raise typer.Exit(_INTERRUPTED) from None
+        except Exception as error:
+            sentence, _ = explain(error)
+            outcome.fail(sentence)
+            if outcome.interrupted:
+                stderr.print(f"napari-llcm: {sentence}", soft_wrap=True)
+                raise typer.Exit(_INTERRUPTED) from error
+            raise
+        if outcome.interrupted:
+            raise typer.Exit(_INTERRUPTED)
+        return result
+
 
 app = typer.Typer(
+    cls=_Verbs,
     name="napari-llcm",
     help="Virtual DAPI from label-free 3D stacks in one network step.",
     no_args_is_help=True,
@@ -43,8 +74,8 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except Exception as error:
         sentence, code = explain(error)
-        stderr.print(f"napari-llcm: {sentence}", markup=False, soft_wrap=True)
+        stderr.print(f"napari-llcm: {sentence}", soft_wrap=True)
         sys.exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -17,9 +18,9 @@ from ..events import Event, Failed, Finished, Job, Notice, Step, UserError, dura
 from ..events import Progress as Done
 from .json_lines import Lines, watch_input
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
-
+# names of files and layers are printed as they are: "[/x]" is no markup in them
+stdout = Console(highlight=False, markup=False, emoji=False)
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 HEADLINE = (
     "recall",
@@ -31,6 +32,38 @@ HEADLINE = (
     "missed",
     "hallucinated",
 )
+
+
+class _Outcome:
+    """What the program that listens has been told of how a verb ended, and why it ended.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = self._as_json = self._told = False
+
+    def begin(self, as_json: bool) -> None:
+        """Start anew; where events are printed, nothing else is."""
+        self._as_json, self._told, self.interrupted = as_json, False, False
+        stdout.quiet = as_json
+
+    def hear(self, event: Event) -> None:
+        """Note an event that was told."""
+        self._told = self._told or isinstance(event, (Finished, Failed))
+
+    def fail(self, sentence: str) -> None:
+        """Tell of a failure, unless the end was told already; called where it is handled."""
+        if self._as_json and not self._told:
+            self._told = True
+            with Lines(lambda: None) as lines:
+                lines.show(Failed(sentence=sentence, detail=traceback.format_exc()))
+
+
+outcome = _Outcome()
 
 
 class StopOnInterrupt:
@@ -63,7 +96,7 @@ class StopOnInterrupt:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked = outcome.interrupted = True
         stderr.print("Stopping; what is done is kept. Press Ctrl-C again to break off.")
 
 
@@ -75,8 +108,8 @@ def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Fi
     make_job : callable
         Given the stop hook, returns the job.
     as_json : bool
-        Print each event as one line of JSON instead, `Failed` too, and stop when the program
-        that reads them says so or is gone.
+        Print each event as one line of JSON instead, and stop when the program that reads them
+        says so or is gone. A failure is told where all verbs end, in `app`.
 
     Raises
     ------
@@ -89,16 +122,11 @@ def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Fi
         if as_json:
             watch_input(stop.ask)
         with listener:
-            try:
-                for event in make_job(stop):
-                    listener.show(event)
-                    if isinstance(event, Finished):
-                        finished = event
-            except Exception as error:
-                if as_json:
-                    sentence = explain(error)[0]
-                    listener.show(Failed(sentence=sentence, detail=traceback.format_exc()))
-                raise
+            for event in make_job(stop):
+                listener.show(event)
+                outcome.hear(event)
+                if isinstance(event, Finished):
+                    finished = event
     return finished
 
 
@@ -107,10 +135,10 @@ class _Bar:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[left]}", markup=False),
             console=stderr,
             transient=True,
             disable=not stderr.is_terminal,
@@ -127,7 +155,7 @@ class _Bar:
 
     def show(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self._progress.console.print(event.text)
+            self._progress.console.print(event.text, soft_wrap=True)
         elif isinstance(event, Step):
             shown = {k: v for k, v in event.values.items() if k == "loss" or k.startswith("val_")}
             self._losses = "  ".join(f"{k} {v:.4g}" for k, v in shown.items())
@@ -171,6 +199,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 
     if isinstance(error, UserError):
         return str(error), 2
+    if hasattr(error, "format_message"):  # an option that typer does not know or take
+        return f"{error.format_message()} See --help.", 2
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "There is no space left on the disk: free some and start again.", 2
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
@@ -180,15 +210,29 @@ def explain(error: BaseException) -> tuple[str, int]:
         ), 2
     if isinstance(error, MemoryError):
         return "There is not enough memory: close other programs or use a smaller volume.", 2
-    from platformdirs import user_log_path
-
-    folder = user_log_path("napari-llcm", appauthor=False, ensure_exists=True)
-    log = folder / "last-error.txt"
-    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    log = _keep("".join(traceback.format_exception(error)))
+    told = f" with the file {log}" if log else ", with what was printed above"
     return (
         f"Something went wrong that napari-llcm did not expect ({type(error).__name__}: {error}). "
-        f"Please report it with the file {log}."
+        f"Please report it{told}."
     ), 1
+
+
+def _keep(details: str) -> Path | None:
+    """Write the details of an error to a file; print them where there is no place for one."""
+    import tempfile
+
+    from platformdirs import user_log_path
+
+    from ..volumes.atomic import write_text
+
+    for folder in (user_log_path("napari-llcm", appauthor=False), Path(tempfile.gettempdir())):
+        log = folder / "napari-llcm-last-error.txt"
+        with suppress(UserError, OSError):
+            write_text(log, details)
+            return log
+    stderr.print(details, soft_wrap=True)
+    return None
 
 
 def print_report(title: str, report: dict[str, object], out: Path) -> None:
