@@ -14,29 +14,11 @@ import psutil
 import pytest
 import tifffile
 
-from napari_llcm.cli import main
 from napari_llcm.events import Finished, Step, parse_event
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.volumes import Volume, apply_shift, read, write
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs the program and gives exit code, output and error output."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["napari-llcm", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import typer
 
 from .console import print_table, run, stdout
 from .from_models import numbers, options_from_models
-from .options import Device, Out, PairReading, Segmenter, Weights
+from .options import Device, Events, Out, PairReading, Segmenter, Weights, as_json
 
 if TYPE_CHECKING:
     from ..models.config import Method
@@ -47,6 +47,7 @@ def quality(
     segmenter: Segmenter = "cellpose",
     weights: Weights = None,
     device: Device = "auto",
+    events: Events = None,
     *,
     reading: PairReading,
 ) -> None:
@@ -75,7 +76,8 @@ def quality(
     finished = run(
         lambda stop: benchmark_quality(
             benchmark, segmenter=make_segmenter(segmenter, weights, device), should_stop=stop
-        )
+        ),
+        as_json(events),
     )
     if finished.result.get("stopped"):
         stdout.print("Stopped. What is done is kept: the same command goes on from there.")

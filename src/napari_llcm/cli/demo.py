@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .console import print_report, run
 from .options import (
     Device,
+    Events,
     Model,
     Segmenter,
+    as_json,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def demo(
@@ -29,6 +28,7 @@ def demo(
     model: Model = None,
     segmenter: Segmenter = "cellpose",
     device: Device = "auto",
+    events: Events = None,
 ) -> None:
     """Stain a specimen that no model has seen, and compare its nuclei: two minutes."""
     from ..evaluation import demo
@@ -41,10 +41,11 @@ def demo(
             segmenter=make_segmenter(segmenter, None, device),
             device=device,
             should_stop=stop,
-        )
+        ),
+        as_json(events),
     )
     print_report("Demo: virtual against real DAPI", finished.result, out)
-    if view:
+    if view and not as_json(events):
         from ..gui.viewer import has_screen, show_demo
 
         if has_screen():

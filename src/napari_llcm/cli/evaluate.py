@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,16 +11,15 @@ from .console import print_report, run
 from .from_models import options_from_models
 from .options import (
     Device,
+    Events,
     Model,
     Out,
     PairReading,
     Seed,
     Segmenter,
     Weights,
+    as_json,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @options_from_models
@@ -32,6 +31,7 @@ def evaluate(
     weights: Weights = None,
     device: Device = "auto",
     seed: Seed = 0,
+    events: Events = None,
     *,
     reading: PairReading,
 ) -> None:
@@ -49,6 +49,7 @@ def evaluate(
             device=device,
             seed=seed,
             should_stop=stop,
-        )
+        ),
+        as_json(events),
     )
     print_report("Evaluation", finished.result, out)

@@ -10,7 +10,7 @@ import typer
 from ..events import UserError
 from .console import print_figures, print_table, run, stdout
 from .from_models import options_from_models
-from .options import Device, PairReading, Segmenter, Weights
+from .options import Device, Events, PairReading, Segmenter, Weights, as_json
 
 app = typer.Typer(help="List, describe, import and export models.", no_args_is_help=True)
 
@@ -94,42 +94,32 @@ def calibrate(
             "--diagram", help="Draw said confidence against the share that is real: .png."
         ),
     ] = None,
+    events: Events = None,
     *,
     reading: PairReading,
 ) -> None:
     """Learn how far to trust the model's nuclei, and keep that in the model."""
-    from ..evaluation.calibration import calibrate
-    from ..evaluation.reliability import draw_reliability
-    from ..models import find_model, load_bundle
-    from ..models.bundle import write_info
+    from ..evaluation.calibration import calibrate_model
     from ..nuclei import make_segmenter
-    from ..volumes import disk_errors, find_pairs
+    from ..volumes import find_pairs
 
-    folder = find_model(model)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is a .zip: import it first, then calibrate it by its name.")
-    bundle = load_bundle(folder)
     finished = run(
-        lambda stop: calibrate(
-            bundle,
+        lambda stop: calibrate_model(
+            model,
             find_pairs(pairs, reading),
             segmenter=make_segmenter(segmenter, weights, device),
+            diagram=diagram,
             device=device,
             should_stop=stop,
-        )
+        ),
+        as_json(events),
     )
-    if finished.value is None:
-        raise UserError("Stopped before all pairs were measured: the model is as it was.")
-    with disk_errors(folder):
-        write_info(folder, bundle.info.model_copy(update={"confidence": finished.value}))
     names = ["estimator", "ECE", "log loss", "Brier score"]
     rows = [
-        [f"{name} (chosen)" if name == finished.value.estimator else name]
+        [f"{name} (chosen)" if name == finished.result["estimator"] else name]
         + [f"{figures[k]:.3f}" for k in ("ece", "log_loss", "brier")]
-        for name, figures in finished.value.compared.items()
+        for name, figures in finished.result["compared"].items()
     ]
     print_table(names, rows)
     if diagram is not None:
-        with disk_errors(diagram):
-            draw_reliability(diagram, finished.value.reliability)
         stdout.print(f"Drawn to {diagram}")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .console import print_table
+from ..events import UserError
+from .console import print_table, run
 from .from_models import options_from_models
-from .options import PairReading
-
-if TYPE_CHECKING:
-    pass
+from .options import Events, PairReading, as_json
 
 
 @options_from_models
@@ -27,29 +26,28 @@ def pairs(
             "--apply", help="Write the pairs here, DAPI (and labels) moved where they are shifted."
         ),
     ] = None,
+    events: Events = None,
     *,
     reading: PairReading,
 ) -> None:
     """Check pairs: shape, spacing, and whether phase and DAPI lie on each other."""
-    from ..volumes import apply_shift, check_registration, find_pairs, write
+    from ..volumes.pair_check import check_pairs
 
-    rows = []
-    for pair in find_pairs(source, reading):
-        qpi, dapi, labels = pair.read()
-        registration = check_registration(qpi, dapi)
-        shift = ", ".join(f"{s:+.2f}" for s in registration.shift)
-        rows.append([pair.name, registration.verdict, shift, registration.sentence])
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            registration.figure().savefig(out / f"{pair.name}.png", dpi=110)
-        if apply is not None:
-            shifted = registration.verdict == "shifted"
-            for kind, volume in (("qpi", qpi), ("dapi", dapi), ("labels", labels)):
-                if volume is None:
-                    continue
-                if shifted and kind != "qpi":
-                    order = 0 if kind == "labels" else 1
-                    volume = apply_shift(volume, registration.shift, order=order)
-                target = apply / kind / f"{pair.name}.ome.tif"
-                write(target, volume, labels=kind == "labels")
+    told = run(
+        lambda stop: check_pairs(source, out=out, apply=apply, reading=reading, should_stop=stop),
+        as_json(events),
+    ).result
+    rows = [
+        [row["name"], row["verdict"], _in_words(row["shift"]), row["sentence"]]
+        for row in told["pairs"]
+    ]
     print_table(["pair", "verdict", "shift (z, y, x) in voxels", ""], rows)
+    if told["failed"]:
+        raise UserError(
+            f"{len(told['failed'])} of {len(rows)} pairs could not be checked: "
+            f"{', '.join(told['failed'])}."
+        )
+
+
+def _in_words(shift: Sequence[float] | None) -> str:
+    return "" if shift is None else ", ".join(f"{s:+.2f}" for s in shift)

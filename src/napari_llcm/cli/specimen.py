@@ -10,7 +10,7 @@ import typer
 from ..events import UserError
 from .console import run, stdout
 from .from_models import numbers, options_from_models
-from .options import Overwrite, Seed, SpecimenReading
+from .options import Events, Overwrite, Seed, SpecimenReading, as_json
 
 if TYPE_CHECKING:
     from ..specimen.difficulty import DifficultyName
@@ -31,6 +31,7 @@ def specimen(
         Path | None, typer.Option(help="Labels of these nuclei; found by a threshold if none.")
     ] = None,
     overwrite: Overwrite = False,
+    events: Events = None,
     *,
     reading: SpecimenReading,
 ) -> None:
@@ -53,6 +54,7 @@ def specimen(
             labels=read_role(labels, reading, "labels") if labels else None,
             overwrite=overwrite,
             should_stop=stop,
-        )
+        ),
+        as_json(events),
     )
     stdout.print(f"Made {finished.result['specimens']} specimens in {out}")

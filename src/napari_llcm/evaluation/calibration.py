@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
+from ..models.bundle import load_bundle, write_info
 from ..models.confidence_model import Calibrator, ConfidenceModel, ReliabilityBin
+from ..models.library import find_model
 from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
 from ..volumes import Pair, Volume
-from .reliability import reliability, scores
+from ..volumes.apart import check_apart
+from ..volumes.sole_writer import sole_writer
+from .reliability import draw_reliability, reliability, scores
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
@@ -106,6 +112,57 @@ def calibrate(
         result={"estimator": confidence.estimator, "compared": confidence.compared},
         value=confidence,
     )
+
+
+def calibrate_model(
+    model: Path,
+    pairs: Sequence[Pair],
+    *,
+    segmenter: Segmenter,
+    diagram: Path | None = None,
+    device: str = "auto",
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Load a model of the user's, calibrate it, and keep the outcome in it.
+
+    Parameters
+    ----------
+    model : Path
+        Its name, folder or run folder.
+    pairs, segmenter, device, should_stop
+        As for `calibrate`.
+    diagram : Path, optional
+        Where to draw said confidence against the share that is real.
+
+    Yields
+    ------
+    Event
+        As `calibrate`.
+
+    Raises
+    ------
+    UserError
+        If the model is packed or cannot be written, or the job was stopped.
+    """
+    folder = find_model(model)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a .zip: import it first, then calibrate it by its name.")
+    with sole_writer(folder, folder=True), ExitStack() as stack:
+        if diagram is not None:
+            check_apart(diagram, [p for pair in pairs for p in (pair.qpi, pair.dapi)])
+            stack.enter_context(sole_writer(diagram))
+        bundle = load_bundle(folder)
+        job = calibrate(bundle, pairs, segmenter=segmenter, device=device, should_stop=should_stop)
+        for event in job:
+            if isinstance(event, Finished):
+                if event.value is None:
+                    raise UserError(
+                        "Stopped before all pairs were measured: the model is as it was."
+                    )
+                write_info(folder, bundle.info.model_copy(update={"confidence": event.value}))
+                if diagram is not None:
+                    draw_reliability(diagram, event.value.reliability)
+            yield event
 
 
 def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceModel:

@@ -1,0 +1,132 @@
+"""How every verb ends: one sentence, one last event, one exit code."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_llcm.events import Failed, Finished, parse_event
+from napari_llcm.specimen import Specimen
+from napari_llcm.volumes import Volume, write
+
+Run = Callable[..., tuple[int, str, str]]
+
+# what each verb is told so that it fails, though every option is there
+FAILING = {
+    "stain": ("stain", "missing.tif", "out.ome.tif"),
+    "nuclei": ("nuclei", "--stain", "missing.tif", "--truth", "missing.tif", "--out", "n"),
+    "nuclei --qpi": ("nuclei", "--stain", "missing.tif", "--qpi", "missing.tif", "--out", "n"),
+    "train": ("train", "--pairs", "missing", "--out", "run"),
+    "train job": ("train", "missing.yaml"),
+    "evaluate": ("evaluate", "--pairs", "missing", "--out", "e"),
+    "specimen": ("specimen", "s", "--from-dapi", "missing.tif"),
+    "pairs": ("pairs", "missing"),
+    "demo": ("demo", "--out", "d", "--model", "missing"),
+    "benchmark": ("benchmark", "quality", "--out", "b", "--data", "missing"),
+    "calibrate": ("model", "calibrate", "missing", "--pairs", "missing"),
+    "option": ("stain", "missing.tif", "out.ome.tif", "--no-such-option"),
+    "argument": ("stain", "missing.tif"),
+}
+
+
+@pytest.mark.parametrize("verb", FAILING)
+def test_a_failure_is_the_last_line(
+    cli: Run, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cli(*FAILING[verb], "--events", "-")
+    events = [parse_event(line) for line in out.splitlines()]
+    assert code == 2, err
+    assert [type(e) for e in events if isinstance(e, Finished | Failed)] == [Failed]
+    assert isinstance(events[-1], Failed)
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_nothing_but_events_is_printed(cli: Run, specimen: Specimen, tmp_path: Path) -> None:
+    for kind in ("qpi", "dapi"):
+        write(tmp_path / "p" / kind / "a.ome.tif", getattr(specimen, kind))
+    labels = write(tmp_path / "labels.ome.tif", specimen.labels)
+    check = ("nuclei", "--truth", labels, "--stain", labels, "--out", tmp_path / "n")
+    made = ("specimen", tmp_path / "s", "--size", "8,32,32")
+    for arguments in (check, ("pairs", tmp_path / "p"), made):
+        code, out, err = cli(*arguments, "--events", "-")
+        assert code == 0, err
+        events = [parse_event(line) for line in out.splitlines()]
+        assert isinstance(events[-1], Finished)
+
+
+def test_names_are_no_markup(cli: Run, specimen: Specimen, tmp_path: Path) -> None:
+    for kind in ("qpi", "dapi"):
+        for name in ("[red]a", "[x]", ":smile:"):
+            write(tmp_path / "p" / kind / f"{name}.ome.tif", getattr(specimen, kind))
+    code, out, err = cli("pairs", tmp_path / "p")
+    assert code == 0, err
+    for name in ("[red]a", "[x]", ":smile:"):
+        assert name in out
+    code, _, err = cli("stain", tmp_path / "[/x].tif", tmp_path / "o.ome.tif")
+    assert code == 2
+    assert "[/x].tif" in err
+
+
+def test_one_bad_pair_does_not_keep_the_others_from_being_checked(
+    cli: Run, specimen: Specimen, tmp_path: Path
+) -> None:
+    for kind in ("qpi", "dapi"):
+        for name in "ac":
+            write(tmp_path / "p" / kind / f"{name}.ome.tif", getattr(specimen, kind))
+        shape = (4, 8, 8) if kind == "qpi" else (4, 8, 9)
+        write(tmp_path / "p" / kind / "b.ome.tif", Volume(np.ones(shape, np.float32)))
+    code, out, err = cli("pairs", tmp_path / "p", "--out", tmp_path / "f")
+    assert code == 2
+    assert len(re.findall(r"│ [abc] +│", out)) == 3
+    assert "1 of 3 pairs could not be checked: b" in err
+    assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["a.png", "c.png"]
+
+
+def _interrupted(arguments: Sequence[object], when: str, presses: int = 1) -> tuple[int, str]:
+    """Run the program, press Ctrl-C once it prints `when`; return exit code and all it printed."""
+    command = [sys.executable, "-m", "napari_llcm", *map(str, arguments), "--events", "-"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as child:
+        assert child.stdout is not None
+        said = ""
+        for line in child.stdout:
+            said += line
+            if when in line:
+                for _ in range(presses):
+                    child.send_signal(signal.SIGINT)
+                when = "\0"
+        return child.wait(60), said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one child alone")
+def test_what_was_broken_off_and_kept_ends_in_130(tmp_path: Path) -> None:
+    arguments = ("specimen", tmp_path / "s", "--n", 500, "--size", "8,32,32")
+    code, said = _interrupted(arguments, '"progress"')
+    assert code == 130, said
+    assert "what is done is kept" in said
+    assert '"finished"' in said
+    assert list((tmp_path / "s" / "qpi").iterdir())
+
+
+def test_an_error_log_that_cannot_be_written_is_no_second_error(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for name in ("HOME", "XDG_STATE_HOME", "TMPDIR", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "file" / "home"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "file"))
+    monkeypatch.setattr("napari_llcm.volumes.pair_check.find_pairs", lambda *_: 1 / 0)
+    code, _, err = cli("pairs", tmp_path)
+    assert code == 1
+    assert err.strip().splitlines()[-1].startswith("napari-llcm: Something went wrong")
+    assert "ZeroDivisionError" in err
