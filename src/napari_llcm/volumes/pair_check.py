@@ -14,7 +14,7 @@ from .options import PairReadOptions
 from .pairs import Pair, find_pairs
 from .registration import Registration, apply_shift, check_registration
 from .sole_writer import sole_writer
-from .volume import Volume
+from .volume import Volume, notices
 from .writing import write
 
 _KINDS = ("qpi", "dapi", "labels")
@@ -95,8 +95,7 @@ def _checked(
     qpi, dapi = stacks["qpi"], stacks["dapi"]
     assert qpi is not None
     assert dapi is not None
-    for note in dict.fromkeys(n for v in stacks.values() if v is not None for n in v.notes):
-        yield Notice(text=f"{pair.name}: {note}")
+    yield from notices(*stacks.values())
     registration = check_registration(qpi, dapi)
     if out is not None:
         save_figure(out / f"{pair.name}.png", registration.figure(), dpi=110)
