@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..events import UserError
 from .atomic import is_zarr
 from .axes import arranged
+from .bioio_reading import bioio_images
+from .images import StoredImage, pick_image
 from .nifti import read_nifti
 from .options import ChoiceNeeded, ReadOptions, options_from
 from .read_errors import read_errors
 from .slices import PICTURES, read_folder, read_picture
-from .tiff import read_tiff
-from .units import FileGrid, calibrated
+from .tiff import tiff_images
+from .units import calibrated
 from .volume import Volume
-from .zarr_reading import read_zarr
+from .zarr_reading import zarr_images
 
 _COLOURS = ("red", "green", "blue", "alpha")
 
@@ -39,7 +41,7 @@ def read(
     path : Path or str
         TIFF, ImageJ TIFF, OME-TIFF, a folder of numbered planes, OME-Zarr 0.4 or 0.5, NIfTI, or
         a microscope's own format where bioio can read it. Of a file with several images the
-        first is read.
+        first stack is read, and a note says so.
     options : ReadOptions, optional
         The choices below as one value; those given by themselves overrule it.
     axes : str, optional
@@ -74,8 +76,8 @@ def read(
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path} is an empty file.")
     with read_errors(path):
-        found = _reader(path)(path)
-    found = found.replace(name=stem(path), source=str(path))
+        found = pick_image(path, stored_images(path), chosen.image)
+    found = found.replace(name=" ".join([stem(path), found.name]).rstrip(), source=str(path))
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
     colour = axes is None and "s" in found.axes and found.shape[found.axes.index("s")] > 1
@@ -121,44 +123,26 @@ def stem(path: Path) -> str:
     return re.sub(r"(\.(ome|nii))?\.[a-z]\w*$", "", path.name, flags=re.IGNORECASE)
 
 
-def _reader(path: Path) -> Callable[[Path], Volume]:
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return read_zarr if is_zarr(path) or suffix == ".zarr" else read_folder
-    if suffix in (".tif", ".tiff"):
-        return read_tiff
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return read_nifti
-    if suffix in PICTURES:
-        return read_picture
-    return _read_bioio
-
-
-def _read_bioio(path: Path) -> Volume:
-    """Return the first scene of a microscope's own format.
+def stored_images(path: Path) -> list[StoredImage]:
+    """Return the images that a file or folder holds, not opened yet.
 
     Raises
     ------
     UserError
-        If bioio is not installed, or cannot read the file.
+        If it cannot be read.
     """
-    try:
-        from bioio import BioImage
-    except ImportError as error:
-        raise UserError(
-            f"{path} is not a TIFF, OME-Zarr or NIfTI; to read a microscope's own format "
-            '(CZI, ND2, LIF), run: pip install "napari-llcm[formats]"'
-        ) from error
-    with read_errors(path, "is not an image that bioio can read"):
-        image = BioImage(path)
-        data = image.dask_data
-        size = image.physical_pixel_sizes  # in µm
-        return Volume(
-            data,
-            axes=image.dims.order.lower(),
-            channels=tuple(str(name) for name in image.channel_names or ()),
-            file_grid=FileGrid({a: (getattr(size, a.upper()), "µm") for a in "zyx"}),
-        )
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        if is_zarr(path) or suffix == ".zarr":
+            return zarr_images(path)
+        return [StoredImage.of(read_folder(path))]
+    if suffix in (".tif", ".tiff"):
+        return tiff_images(path)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return [StoredImage.of(read_nifti(path))]
+    if suffix in PICTURES:
+        return [StoredImage.of(read_picture(path))]
+    return bioio_images(path)
 
 
 def _channels(volume: Volume, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -3,46 +3,66 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .imagej import imagej_grid, plain_grid
+from .images import StoredImage
 from .ome_xml import companion_name, with_ome
 from .read_errors import lazy, read_errors
 from .tiff_planes import check_whole, no_lost_tags, with_planes_there
 from .volume import Volume
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPageSeries
 
+_DAMAGED = "is not a TIFF file, or is cut short or damaged: copy or export it again"
 _AT_ONCE = 2**22  # bytes that are read together
 
 
-def read_tiff(path: Path) -> Volume:
-    """Return the first image series of a TIFF file, lazily, with the file's own axes.
+def tiff_images(path: Path) -> list[StoredImage]:
+    """Return the image series of a TIFF file, each lazily, with the file's own axes.
 
-    Planes or files that an OME-TIFF promises and that are not there are noted.
+    The levels of a pyramid are one series. Planes or files that an OME-TIFF promises and that are
+    not there are noted.
 
     Raises
     ------
     UserError
-        If the file is no TIFF, or cut short.
+        If the file is no TIFF; of a series that is cut short, when it is opened.
     """
+    with ExitStack() as on_error, read_errors(path, _DAMAGED), no_lost_tags():
+        tif, notes = _opened(path, on_error)
+        found = [
+            StoredImage(
+                series.name, partial(_look, series), partial(_open, path, tif, series, number)
+            )
+            for number, series in enumerate(tif.series)
+        ]
+        if not found:
+            raise ValueError("it holds no image")
+        on_error.pop_all()  # the lazy arrays keep the file open
+    return [replace(image, notes=notes) for image in found]
+
+
+def _look(series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    return series.axes.lower(), tuple(int(n) for n in series.shape)
+
+
+def _open(path: Path, tif: TiffFile, series: TiffPageSeries, number: int) -> Volume:
     import zarr
 
-    sentence = "is not a TIFF file, or is cut short or damaged: copy or export it again"
-    with ExitStack() as on_error, read_errors(path, sentence):
+    with read_errors(path, _DAMAGED):
         with no_lost_tags():
-            tif, notes = _opened(path, on_error)
-            series = tif.series[0]
             check_whole(tif, series)
         array = zarr.open_array(series.aszarr(level=0), mode="r")
-        on_error.pop_all()  # the lazy array keeps the file open
-        volume = Volume(lazy(array, path, _blocks(array)), axes=series.axes.lower(), notes=notes)
+        volume = Volume(lazy(array, path, _blocks(array)), axes=series.axes.lower())
         if series.kind == "ome":
-            volume = with_ome(volume, tif.ome_metadata or "")
+            volume = with_ome(volume, tif.ome_metadata or "", number)
             return with_planes_there(volume, tif, series, path)
         return volume.replace(file_grid=imagej_grid(tif) if tif.is_imagej else plain_grid(tif))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..events import UserError
+from .images import StoredImage
 from .read_errors import lazy, read_errors
 from .units import FileGrid
 from .volume import Orientation, Volume
@@ -18,13 +20,15 @@ from .zarr_plates import check_is_image
 if TYPE_CHECKING:
     import zarr
 
+_NO_IMAGE = "is a Zarr without the OME metadata (0.1 to 0.5) of an image"
 _OF_TYPE = {"time": "t", "channel": "c"}
 
 
-def read_zarr(path: Path) -> Volume:
-    """Return level 0 of the first image of an OME-Zarr store, lazily.
+def zarr_images(path: Path) -> list[StoredImage]:
+    """Return the images of an OME-Zarr store, level 0 of each, lazily.
 
-    Chunks that are not there, and so are read as empty, are noted.
+    A converted microscope file (bioformats2raw) has one in each of its groups 0, 1, …. Chunks that
+    are not there, and so are read as empty, are noted.
 
     Raises
     ------
@@ -33,14 +37,37 @@ def read_zarr(path: Path) -> Volume:
     """
     import zarr
 
-    with read_errors(path, "is a Zarr without the OME metadata (0.1 to 0.5) of an image"):
+    with read_errors(path, _NO_IMAGE):
         group: Any = zarr.open_group(path, mode="r")
         attributes = ome_attributes(group)
         check_is_image(group, attributes, path)
+        groups = [group]
         if "bioformats2raw.layout" in attributes and "multiscales" not in attributes:
-            group = group["0"]  # the first image of a converted microscope file
-            attributes = ome_attributes(group)
-        image = attributes["multiscales"][0]
+            names = sorted((name for name, _ in group.groups() if name.isdigit()), key=int)
+            groups = [group[name] for name in names]
+        found = [
+            StoredImage(
+                str(image.get("name") or one.basename),
+                partial(_look, path, one, image),
+                partial(_open, path, one, image),
+            )
+            for one in groups
+            for image in ome_attributes(one)["multiscales"]
+        ]
+        if not found:
+            raise ValueError("it holds no image")
+    return found
+
+
+def _look(path: Path, group: Any, image: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+    with read_errors(path):
+        shape = group[image["datasets"][0]["path"]].shape
+    return _letters(image, len(shape), path), tuple(int(n) for n in shape)
+
+
+def _open(path: Path, group: Any, image: Mapping[str, Any]) -> Volume:
+    with read_errors(path, _NO_IMAGE):
+        attributes = ome_attributes(group)
         level = image["datasets"][0]
     with read_errors(path, f"names the array {level['path']!r}, which is not there or damaged"):
         array = group[level["path"]]

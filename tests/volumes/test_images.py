@@ -1,0 +1,105 @@
+"""Files that hold several images: a note tells which was taken, any can be chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_llcm.events import UserError
+from napari_llcm.volumes import Volume, read, write
+
+LEFT = np.arange(4 * 6 * 8, dtype="f4").reshape(4, 6, 8)
+MIDDLE = LEFT[:3, :5] + 1
+THUMB = LEFT[0, ::2, ::2]
+
+
+def _ome(path: Path, **images: np.ndarray) -> Path:
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for number, (name, data) in enumerate(images.items()):
+            metadata: dict[str, Any] = {"axes": "ZYX"[-data.ndim :], "Name": name}
+            for axis in "ZYX":
+                metadata |= {f"PhysicalSize{axis}": number + 0.5, f"PhysicalSize{axis}Unit": "µm"}
+            writer.write(data, metadata=metadata)
+    return path
+
+
+def _pages(path: Path, **images: np.ndarray) -> Path:
+    """Plain TIFF: pages of another size are another image."""
+    with tifffile.TiffWriter(path) as writer:
+        for data in images.values():
+            for plane in data.reshape(-1, *data.shape[-2:]):
+                writer.write(plane, metadata=None)
+    return path
+
+
+def _converted(path: Path, **images: np.ndarray) -> Path:
+    """As bioformats2raw lays several images out."""
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    group.attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    for number, (name, data) in enumerate(images.items()):
+        inner = write(path.parent / f"{name}.ome.zarr", Volume(data, name=name))
+        inner.rename(path / str(number))
+    return path
+
+
+MAKERS = {"a.ome.tif": _ome, "a.tif": _pages, "a.zarr": _converted}
+
+
+@pytest.mark.parametrize("file", MAKERS)
+def test_several_images_are_told_and_any_can_be_chosen(tmp_path: Path, file: str) -> None:
+    path = MAKERS[file](tmp_path / file, left=LEFT, middle=MIDDLE)
+    first = read(path)
+    np.testing.assert_array_equal(first.numpy(), LEFT)
+    (note,) = first.notes
+    for words in ("holds 2 images", "4 × 6 × 8", "3 × 5 × 8", "Image 0"):
+        assert words in note
+    second = read(path, image=1)
+    np.testing.assert_array_equal(second.numpy(), MIDDLE)
+    assert second.notes == ()
+    with pytest.raises(UserError, match=r"has no image 'top'.*0 .*1 "):
+        read(path, image="top")
+    with pytest.raises(UserError, match="has no image 2"):
+        read(path, image=2)
+
+
+@pytest.mark.parametrize("file", ["a.ome.tif", "a.zarr"])
+def test_images_are_chosen_by_name(tmp_path: Path, file: str) -> None:
+    path = MAKERS[file](tmp_path / file, left=LEFT, middle=MIDDLE)
+    assert "left" in read(path).notes[0]
+    assert read(path, image="Middle").shape == MIDDLE.shape
+    assert read(path, image="middle").name == "a middle"
+
+
+def test_the_spacing_is_that_of_the_image(tmp_path: Path) -> None:
+    path = _ome(tmp_path / "a.ome.tif", left=LEFT, middle=MIDDLE)
+    assert read(path).spacing == (0.5, 0.5, 0.5)
+    assert read(path, image=1).spacing == (1.5, 1.5, 1.5)
+
+
+@pytest.mark.parametrize("file", ["a.ome.tif", "a.tif"])
+def test_a_thumbnail_first_does_not_hide_the_stack(tmp_path: Path, file: str) -> None:
+    path = MAKERS[file](tmp_path / file, thumb=THUMB, stack=LEFT)
+    volume = read(path).select()
+    np.testing.assert_array_equal(volume.numpy(), LEFT)
+    assert "Image 1" in volume.notes[0]
+
+
+def test_levels_of_a_pyramid_are_not_several_images(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        writer.write(np.tile(LEFT, (1, 8, 8)), subifds=1, metadata={"axes": "ZYX"})
+        writer.write(np.tile(LEFT, (1, 4, 4)), subfiletype=1)
+    store = write(tmp_path / "b.ome.zarr", Volume(np.ones((2, 600, 600), "u1"), (1, 1, 1)))
+    for path in (tmp_path / "a.ome.tif", store):
+        assert read(path).notes == ()
+
+
+def test_a_single_image_takes_its_own_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ome.tif", Volume(LEFT))
+    assert read(path, image=0).name == "a"
+    with pytest.raises(UserError, match="has no image 1"):
+        read(path, image=1)
