@@ -27,7 +27,7 @@ from napari_llcm.models.consistency import refine
 from napari_llcm.models.device import autocast, pick_device, precision
 from napari_llcm.models.normalise import Scaling
 from napari_llcm.models.stainer import StainerNetworks
-from napari_llcm.staining import Tiling, stain
+from napari_llcm.staining import StainOptions, Tiling, stain
 from napari_llcm.volumes import Volume
 
 BARE = (48, 192, 192)  # voxels of the tile that the bare networks run on
@@ -58,7 +58,7 @@ def main() -> None:
 
         def job() -> None:
             result_of(
-                stain(volume, model, device=str(device), tiling=tiling),  # noqa: B023
+                stain(volume, model, StainOptions(device=str(device), tiling=tiling)),  # noqa: B023
                 lambda e: results.append(e.result) if e.kind == "finished" else None,  # noqa: B023
             )
 
@@ -87,7 +87,8 @@ def _rivals(device: torch.device, repeats: int) -> Table:
     models = {method: _untrained(method, device) for method, _ in methods}
 
     def work(method: Method, steps: int | None) -> Callable[[], None]:
-        return lambda: result_of(stain(volume, models[method], device=str(device), steps=steps))
+        options = StainOptions(device=str(device), steps=steps)
+        return lambda: result_of(stain(volume, models[method], options))
 
     seconds = _in_turns([work(*chosen) for chosen in methods], repeats, device)
     table = Table("method", "steps", "s / megavoxel", "of one LLCM step")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from napari_llcm.events import Finished, Job
+from napari_llcm.events import Finished, Job, ShouldStop
 from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
 from napari_llcm.models.normalise import Scaling
 from napari_llcm.models.stainer import StainerNetworks
-from napari_llcm.staining import stain
+from napari_llcm.staining import Canvas, Focus, StainOptions, stain
 from napari_llcm.volumes import Volume
 
 SMALL = NetworkConfig(
@@ -51,8 +52,28 @@ def run(job: Job) -> tuple[Finished, list[Any]]:
     return events[-1], events
 
 
+EVERYTHING = Focus()
+
+
+def staining(
+    volume: Volume,
+    model: ModelBundle,
+    *,
+    out: Path | Canvas | None = None,
+    focus: Focus = EVERYTHING,
+    scaling: Scaling | None = None,
+    should_stop: ShouldStop | None = None,
+    **options: Any,
+) -> Job:
+    """Return the job of `stain` on the processor, with these options."""
+    chosen = StainOptions(device="cpu", **options)
+    return stain(
+        volume, model, chosen, out=out, focus=focus, scaling=scaling, should_stop=should_stop
+    )
+
+
 def stained(volume: Volume, model: ModelBundle, **options: Any) -> np.ndarray:
-    return run(stain(volume, model, device="cpu", **options))[0].value.numpy()
+    return run(staining(volume, model, **options))[0].value.numpy()
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from napari_llcm.nuclei import make_segmenter, segment
 from napari_llcm.nuclei.confidence import assess
 from napari_llcm.nuclei.features import PHASE, SPREAD, STAIN, faint_places, measure
 from napari_llcm.specimen import make_specimen, write_specimens
+from napari_llcm.staining import StainOptions
 from napari_llcm.staining.views import stain_views
 from napari_llcm.volumes import find_pairs, write
 
@@ -71,7 +72,7 @@ def test_features_tell_bright_from_faint_and_faint_places_lie_outside_of_nuclei(
 
 def test_flipped_views_of_a_field_differ_little_where_the_model_is_sure() -> None:
     specimen = make_specimen((16, 64, 64), 3, "easy")
-    job = stain_views(specimen.qpi, load_model(None), device="cpu")
+    job = stain_views(specimen.qpi, load_model(None), StainOptions(device="cpu"))
     value = None
     while True:
         try:

@@ -14,17 +14,26 @@ from napari_llcm.events import Notice, Progress, Tile, UserError
 from napari_llcm.models import ModelBundle
 from napari_llcm.models.normalise import Scaling, qpi_scaling
 from napari_llcm.specimen import Specimen
-from napari_llcm.staining import Canvas, Tiling, picture, stain, stain_files, stain_times
+from napari_llcm.staining import (
+    Canvas,
+    Focus,
+    StainOptions,
+    Tiling,
+    picture,
+    stain_files,
+    stain_times,
+)
 from napari_llcm.staining import memory as memory_module
 from napari_llcm.volumes import Volume, read, write
-from stains import SMALL, difference, make_model, make_volume, run, stained
+from stains import SMALL, difference, make_model, make_volume, run, stained, staining
 
+CPU = StainOptions(device="cpu")
 TILING = Tiling((8, 16, 16), (8, 32, 32))
 
 
 def paint(volume: Volume, model: ModelBundle, canvas: Canvas, **options: Any) -> list[Any]:
     options = {"tiling": TILING, **options}
-    return run(stain(volume, model, device="cpu", canvas=canvas, **options))[1]
+    return run(staining(volume, model, out=canvas, **options))[1]
 
 
 def tiles(events: list[Any]) -> list[Any]:
@@ -35,7 +44,7 @@ def test_a_region_is_stained_as_in_the_whole_and_nothing_else_is(model: ModelBun
     volume = make_volume((16, 64, 80))
     whole, canvas = stained(volume, model), Canvas(picture(volume.shape))
     box = ((9, 10), (20, 40), (50, 60))
-    events = paint(volume, model, canvas, region=lambda: box)
+    events = paint(volume, model, canvas, focus=Focus(region=lambda: box))
     assert len(tiles(events)) == 2
     done = canvas.array[8:10, 20:40, 48:60]  # as far as whole latent sites reach
     assert difference(done, whole[8:10, 20:40, 48:60]) < 1e-4
@@ -50,7 +59,7 @@ def test_a_region_is_stained_as_in_the_whole_and_nothing_else_is(model: ModelBun
 def test_a_canvas_is_gone_on_with_until_it_is_complete(model: ModelBundle) -> None:
     volume = make_volume((16, 64, 80))
     canvas = Canvas(picture(volume.shape))
-    begun = stain(volume, model, device="cpu", canvas=canvas, tiling=TILING)
+    begun = staining(volume, model, out=canvas, tiling=TILING)
     for _ in range(7):
         while not isinstance(next(begun), Tile):
             pass
@@ -66,9 +75,7 @@ def test_a_canvas_is_gone_on_with_until_it_is_complete(model: ModelBundle) -> No
 def test_stopping_leaves_the_canvas_as_it_is(model: ModelBundle) -> None:
     volume = make_volume((16, 64, 80))
     canvas, seen = Canvas(picture(volume.shape)), list[Any]()
-    job = stain(
-        volume, model, device="cpu", canvas=canvas, tiling=TILING, should_stop=lambda: len(seen) > 2
-    )
+    job = staining(volume, model, out=canvas, tiling=TILING, should_stop=lambda: len(seen) > 2)
     for event in job:
         seen += [event] if isinstance(event, Tile) else []
     assert event.result["stopped"]
@@ -90,13 +97,11 @@ def test_following_stains_what_is_looked_at_and_then_waits(model: ModelBundle) -
     def follow() -> Any:
         return view
 
-    job = stain(
+    job = staining(
         volume,
         model,
-        device="cpu",
-        canvas=canvas,
-        region=follow,
-        follow=True,
+        out=canvas,
+        focus=Focus(region=follow, follow=True),
         scaling=qpi_scaling(volume.data),
         tiling=TILING,
         should_stop=stop,
@@ -139,7 +144,7 @@ def test_no_more_is_read_than_the_region_needs(model: ModelBundle) -> None:
         volume.replace(data=lazy),
         model,
         canvas,
-        region=lambda: ((0, 2), (0, 8), (0, 8)),
+        focus=Focus(region=lambda: ((0, 2), (0, 8), (0, 8))),
         scaling=scaling,
         tiling=Tiling((8, 8, 8), (8, 8, 8)),
     )
@@ -177,11 +182,11 @@ def test_networks_that_are_not_local_stain_the_whole_and_cannot_follow() -> None
     volume = make_volume((8, 32, 32))
     canvas = Canvas(picture(volume.shape))
     region = lambda: ((0, 2), (0, 8), (0, 8))  # noqa: E731
-    events = paint(volume, model, canvas, region=region)
+    events = paint(volume, model, canvas, focus=Focus(region=region))
     assert any("whole volume at once" in e.text for e in events if isinstance(e, Notice))
     assert canvas.complete
     with pytest.raises(UserError, match="cannot follow"):
-        paint(volume, model, canvas, region=region, follow=True)
+        paint(volume, model, canvas, focus=Focus(region=region, follow=True))
 
 
 def test_time_points_are_stained_nearest_to_the_one_looked_at_first(model: ModelBundle) -> None:
@@ -190,7 +195,7 @@ def test_time_points_are_stained_nearest_to_the_one_looked_at_first(model: Model
     shown = np.zeros(series.shape, np.float32)
     order = list[str]()
     canvases = {t: Canvas(shown[t]) for t in range(3)}
-    for event in stain_times(series, model, canvases, now=lambda: 2, device="cpu"):
+    for event in stain_times(series, model, canvases, CPU, now=lambda: 2):
         if isinstance(event, Progress):
             order += [event.text] if event.text not in order else []
             last = event
@@ -209,7 +214,7 @@ def test_a_folder_is_stained_file_by_file(model: ModelBundle, tmp_path: Path) ->
     write(source / "b.ome.tif", stack.replace(data=np.zeros((8, 32, 32), np.float32)))
     series = stack.replace(data=np.stack([stack.numpy()] * 2), axes="tzyx")
     write(source / "c.ome.tif", series)
-    first = list(stain_files([source], out, model, device="cpu"))
+    first = list(stain_files([source], out, model, CPU))
     assert [Path(p).name for p in first[-1].result["written"]] == [
         "a virtual DAPI.ome.zarr",
         "c t0 virtual DAPI.ome.zarr",
@@ -219,7 +224,7 @@ def test_a_folder_is_stained_file_by_file(model: ModelBundle, tmp_path: Path) ->
     np.testing.assert_allclose(
         read(out / "a virtual DAPI.ome.zarr").numpy(), stained(stack, model), atol=0.1
     )
-    again = list(stain_files([source], out, model, device="cpu"))
+    again = list(stain_files([source], out, model, CPU))
     assert again[-1].result["written"] == []
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -15,10 +15,10 @@ from napari_llcm.models.consistency import sample, step_sigmas
 from napari_llcm.models.networks import Decoder, Encoder, LatentUNet
 from napari_llcm.models.noise import noise_field
 from napari_llcm.models.normalise import qpi_scaling, unstabilise
-from napari_llcm.staining import Stainer, Tiling, stain
+from napari_llcm.staining import Focus, Stainer, Tiling
 from napari_llcm.staining import tiled as tiled_module
 from napari_llcm.volumes import Volume, read
-from stains import SMALL, difference, make_model, make_volume, run, stained
+from stains import SMALL, difference, make_model, make_volume, run, stained, staining
 
 
 def direct(volume: Volume, model: ModelBundle) -> np.ndarray:
@@ -126,7 +126,7 @@ def test_resampled_in_tiles_with_several_steps_and_samples_has_no_seam(model: Mo
 @pytest.mark.parametrize("shape", [(5, 70, 333), (2, 17, 1), (3, 64, 65)])
 def test_any_size_comes_back_on_its_own_grid(model: ModelBundle, shape: Any) -> None:
     volume = make_volume(shape, spacing=(0.5, 0.25, 0.25)).replace(origin=(1.0, 2.0, 3.0))
-    result = run(stain(volume, model, device="cpu"))[0].value
+    result = run(staining(volume, model))[0].value
     assert result.shape == shape
     assert result.dtype == np.float32
     assert (result.spacing, result.origin) == (volume.spacing, volume.origin)
@@ -143,7 +143,7 @@ def test_the_seed_alone_changes_the_result(model: ModelBundle) -> None:
 
 def test_samples_are_the_mean_and_the_spread_of_their_seeds(model: ModelBundle) -> None:
     volume = make_volume((8, 32, 32))
-    result = run(stain(volume, model, device="cpu", seed=5, samples=3))[0].value
+    result = run(staining(volume, model, seed=5, samples=3))[0].value
     each = np.stack([stained(volume, model, seed=s) for s in (5, 6, 7)])
     assert result.channels == ("dapi", "spread")
     np.testing.assert_allclose(result.select("dapi").numpy(), each.mean(0), rtol=1e-4)
@@ -156,7 +156,7 @@ def test_events_tell_where_and_how_far(model: ModelBundle) -> None:
     volume = make_volume((8, 64, 64))
     asked = lambda: (0.0, 0.0, 63.0)  # noqa: E731
     finished, events = run(
-        stain(volume, model, device="cpu", tiling=Tiling((8, 16, 16), (8, 16, 16)), centre=asked)
+        staining(volume, model, tiling=Tiling((8, 16, 16), (8, 16, 16)), focus=Focus(asked))
     )
     assert isinstance(events[0], Started)
     tiles = [e for e in events if isinstance(e, Tile)]
@@ -191,7 +191,7 @@ def test_a_smooth_stack_on_another_grid_looks_the_same_after_its_way_back(
 
 def test_spacing_is_minded(model: ModelBundle) -> None:
     def notices(spacing: Any) -> list[str]:
-        job = stain(make_volume((6, 20, 20), spacing), model, device="cpu")
+        job = staining(make_volume((6, 20, 20), spacing), model)
         return [e.text for e in run(job)[1] if isinstance(e, Notice)]
 
     assert not notices((0.51, 0.25, 0.25))
@@ -207,9 +207,9 @@ def test_a_stack_with_nothing_in_it_is_refused(model: ModelBundle) -> None:
     speck = np.zeros(volume.shape, np.uint8)
     speck[3, 3, 3] = 200
     with pytest.raises(UserError, match="same value"):
-        run(stain(volume.replace(data=speck), model, device="cpu"))
+        run(staining(volume.replace(data=speck), model))
     with pytest.raises(UserError, match="2D"):
-        run(stain(volume.replace(data=speck[0], axes="yx"), model, device="cpu"))
+        run(staining(volume.replace(data=speck[0], axes="yx"), model))
 
 
 def test_other_contrast_is_noticed_where_it_can_be_compared(model: ModelBundle) -> None:
@@ -218,7 +218,7 @@ def test_other_contrast_is_noticed_where_it_can_be_compared(model: ModelBundle) 
     def said(factor: float, kind: Any = np.float32) -> list[str]:
         data = volume.numpy()
         data = ((data - data.min()) * factor).astype(kind)
-        events = run(stain(volume.replace(data=data), model, device="cpu"))[1]
+        events = run(staining(volume.replace(data=data), model))[1]
         return [e.text for e in events if isinstance(e, Notice)]
 
     assert any("contrast" in text for text in said(1000))
@@ -231,7 +231,7 @@ def test_what_was_said_stands_in_the_result_and_in_its_file(
     model: ModelBundle, tmp_path: Path, name: str
 ) -> None:
     volume = make_volume((6, 20, 20), None).noted("Plane 3 was missing.")
-    finished, events = run(stain(volume, model, device="cpu", out=tmp_path / name))
+    finished, events = run(staining(volume, model, out=tmp_path / name))
     said = [e.text for e in events if isinstance(e, Notice)]
     assert said[0] == "Plane 3 was missing."
     assert "is assumed" in said[1]
@@ -241,7 +241,7 @@ def test_what_was_said_stands_in_the_result_and_in_its_file(
 
 
 def stain_in_memory(volume: Volume, model: ModelBundle) -> Volume:
-    result: Volume = result_of(stain(volume, model, device="cpu"))
+    result: Volume = result_of(staining(volume, model))
     return result
 
 
@@ -251,14 +251,14 @@ def test_a_killed_job_goes_on_where_it_was(model: ModelBundle, tmp_path: Path, n
     tiling = Tiling((8, 16, 16), (8, 32, 32))
     whole = stained(volume, model)
     out = tmp_path / name
-    job = stain(volume, model, device="cpu", out=out, tiling=tiling)
+    job = staining(volume, model, out=out, tiling=tiling)
     for _ in range(7):
         while not isinstance(next(job), Tile):
             pass
     job.close()  # as good as killed: nothing after this line has run
     assert not out.exists()
 
-    finished, events = run(stain(volume, model, device="cpu", out=out))
+    finished, events = run(staining(volume, model, out=out))
     assert any("Going on" in e.text for e in events if isinstance(e, Notice))
     assert finished.result["tiles"] == 20 - 7
     assert difference(read(out).numpy(), whole) < 1e-4
@@ -269,11 +269,11 @@ def test_a_killed_job_goes_on_where_it_was(model: ModelBundle, tmp_path: Path, n
 def test_a_job_with_other_settings_starts_anew(model: ModelBundle, tmp_path: Path) -> None:
     volume, out = make_volume((8, 32, 32)), tmp_path / "out.zarr"
     tiling = Tiling((8, 16, 16), (8, 32, 32))
-    job = stain(volume, model, device="cpu", out=out, tiling=tiling)
+    job = staining(volume, model, out=out, tiling=tiling)
     while not isinstance(next(job), Tile):
         pass
     job.close()
-    finished, events = run(stain(volume, model, device="cpu", out=out, tiling=tiling, seed=3))
+    finished, events = run(staining(volume, model, out=out, tiling=tiling, seed=3))
     assert any("anew" in e.text for e in events if isinstance(e, Notice))
     assert finished.result["tiles"] == 4
     assert difference(finished.value.numpy(), stained(volume, model, seed=3)) < 1e-4
@@ -290,16 +290,14 @@ def test_stopping_takes_effect_at_once_and_keeps_what_is_done(
         calls += 1
         return calls > 400
 
-    finished, events = run(
-        stain(volume, model, device="cpu", out=out, tiling=tiling, should_stop=stop)
-    )
+    finished, events = run(staining(volume, model, out=out, tiling=tiling, should_stop=stop))
     assert calls == 401  # the first True was the last question
     assert finished.result["stopped"]
     assert finished.value is None
     assert not out.exists()
     done = sum(isinstance(e, Tile) for e in events)
     assert 0 < done < 16
-    finished, _ = run(stain(volume, model, device="cpu", out=out))
+    finished, _ = run(staining(volume, model, out=out))
     assert finished.result["tiles"] == 16 - done
 
 
@@ -321,12 +319,12 @@ def test_out_of_memory_makes_tiles_smaller(
 
     for method in ("encode", "denoise", "decode"):
         monkeypatch.setattr(tiled_module.LocalPipeline, method, starved(300, method))
-    finished, events = run(stain(volume, model, device="cpu"))
+    finished, events = run(staining(volume, model))
     assert sum("Memory ran out" in e.text for e in events if isinstance(e, Notice)) == 6
     assert difference(finished.value.numpy(), whole) < 1e-4
     monkeypatch.setattr(tiled_module.LocalPipeline, "decode", starved(0, "decode"))
     with pytest.raises(UserError, match="not enough memory"):
-        run(stain(volume, model, device="cpu"))
+        run(staining(volume, model))
 
 
 def test_little_memory_means_scratch_files_and_small_tiles(
@@ -335,7 +333,7 @@ def test_little_memory_means_scratch_files_and_small_tiles(
     volume = make_volume((12, 120, 120))
     whole = stained(volume, model)
     monkeypatch.setattr(tiled_module, "working_memory", lambda *_: 1_500_000)
-    finished, _ = run(stain(volume, model, device="cpu"))
+    finished, _ = run(staining(volume, model))
     assert finished.result["tiles"] > 10
     assert difference(finished.value.numpy(), whole) < 1e-4
 
@@ -349,7 +347,7 @@ def test_networks_that_are_not_local_are_blended(monkeypatch: pytest.MonkeyPatch
     whole = stained(volume, model)
     assert difference(whole, direct(volume, model)) < 1e-4
     monkeypatch.setattr(blended, "blended_window", lambda *_: (12, 32, 32))
-    finished, events = run(stain(volume, model, device="cpu"))
+    finished, events = run(staining(volume, model))
     assert any("blended" in e.text for e in events if isinstance(e, Notice))
     assert np.corrcoef(finished.value.numpy().ravel(), whole.ravel())[0, 1] > 0.3
 
@@ -365,7 +363,7 @@ def test_the_plain_api(model: ModelBundle, tmp_path: Path) -> None:
         stainer.stain(volume, out=tmp_path / "out.png")
     with pytest.raises(UserError, match="not a device"):
         Stainer(model, device="tpu")
-    assert result_of(stain(volume, model, device="cpu")).name == "cells virtual DAPI"
+    assert result_of(staining(volume, model)).name == "cells virtual DAPI"
 
 
 def test_many_workers_give_what_one_gives(model: ModelBundle, tmp_path: Path) -> None:
@@ -377,12 +375,12 @@ def test_many_workers_give_what_one_gives(model: ModelBundle, tmp_path: Path) ->
         n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
     ) as cluster:
         options: dict[str, Any] = {"out": out, "scheduler": cluster.scheduler_address}
-        job = stain(volume, model, device="cpu", tiling=tiling, **options)
+        job = staining(volume, model, tiling=tiling, **options)
         while not isinstance(next(job), Tile):
             pass
         job.close()
-        finished, _ = run(stain(volume, model, device="cpu", **options))
+        finished, _ = run(staining(volume, model, **options))
         with pytest.raises(UserError, match="one step"):
-            run(stain(volume, model, device="cpu", steps=2, scheduler=cluster.scheduler_address))
+            run(staining(volume, model, steps=2, scheduler=cluster.scheduler_address))
     assert finished.result["tiles"] == 20 - 1
     assert difference(read(out).numpy(), stained(volume, model)) < 1e-4

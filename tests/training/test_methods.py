@@ -20,9 +20,10 @@ from napari_llcm.models.diffusion import (
 from napari_llcm.models.pix2pix import adversarial_losses, make_discriminator
 from napari_llcm.models.resshift import ResShiftSampler, shifts
 from napari_llcm.specimen import write_specimens
-from napari_llcm.staining import Stainer, Tiling, stain
+from napari_llcm.staining import Stainer, Tiling
 from napari_llcm.training import TrainJob, train
 from napari_llcm.volumes import find_pairs
+from stains import staining
 from tiny import NETWORK
 from tiny import job as tiny_job
 
@@ -70,8 +71,8 @@ def test_tiles_of_every_latent_method_make_the_whole(
     result_of(train(job(pairs, tmp_path / "run", method=method)))
     bundle = load_bundle(tmp_path / "run" / "model")
     qpi = find_pairs(pairs)[0].read()[0]
-    whole = result_of(stain(qpi, bundle, device="cpu", tiling=Tiling((64, 64, 64), (64, 64, 64))))
-    tiled = result_of(stain(qpi, bundle, device="cpu", tiling=Tiling((8, 16, 16), (8, 16, 24))))
+    whole = result_of(staining(qpi, bundle, tiling=Tiling((64, 64, 64), (64, 64, 64))))
+    tiled = result_of(staining(qpi, bundle, tiling=Tiling((8, 16, 16), (8, 16, 24))))
     limit = 0.02 * float(np.ptp(whole.numpy()))  # bfloat16 rounds differently in other shapes
     np.testing.assert_allclose(tiled.numpy(), whole.numpy(), atol=limit)
 
@@ -102,7 +103,7 @@ def test_a_method_refuses_phases_and_steps_that_it_has_not(pairs: Path, tmp_path
     result_of(train(job(pairs, tmp_path / "r", method="regression")))
     qpi = find_pairs(pairs)[0].read()[0]
     with pytest.raises(UserError, match="always takes 1 step"):
-        result_of(stain(qpi, load_bundle(tmp_path / "r" / "model"), device="cpu", steps=3))
+        result_of(staining(qpi, load_bundle(tmp_path / "r" / "model"), steps=3))
 
 
 def test_an_autoencoder_learns_with_adversary_and_gradients(pairs: Path, tmp_path: Path) -> None:

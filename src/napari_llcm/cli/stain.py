@@ -45,7 +45,7 @@ def stain(
     """Stain a label-free stack: write the DAPI volume that you would have seen."""
     from ..models import load_model
     from ..models.device import pick_device
-    from ..staining import stain
+    from ..staining import StainOptions, stain
     from ..volumes import read
 
     volume = read(source, reading).select()
@@ -55,13 +55,15 @@ def stain(
         lambda stop: stain(
             volume,
             bundle,
+            StainOptions(
+                device=device,
+                seed=seed,
+                samples=samples,
+                steps=steps,
+                scheduler=scheduler,
+                overwrite=overwrite,
+            ),
             out=out,
-            device=device,
-            seed=seed,
-            samples=samples,
-            steps=steps,
-            scheduler=scheduler,
-            overwrite=overwrite,
             should_stop=stop,
         ),
         lines,

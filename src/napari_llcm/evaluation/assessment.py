@@ -93,6 +93,7 @@ def spread_of(
     Event
         Of the staining.
     """
+    from ..staining import StainOptions
     from ..staining.views import FLIPS, stain_views
 
     confidence = model.info.confidence
@@ -101,7 +102,7 @@ def spread_of(
     flipped = any(name.startswith("view ") for name in confidence.nuclei.features)
     flips = FLIPS if flipped else ((),) * confidence.views
     done = yield from stain_views(
-        qpi, model, flips=flips, device=device, text=text, should_stop=should_stop
+        qpi, model, StainOptions(device=device), flips=flips, text=text, should_stop=should_stop
     )
     return None if done is None else done[1]
 

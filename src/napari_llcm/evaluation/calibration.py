@@ -227,13 +227,15 @@ def _measure_field(
     should_stop: ShouldStop | None,
 ) -> Generator[Event, None, tuple[Measured, Measured] | None]:
     from ..nuclei import compare_nuclei
+    from ..staining import StainOptions
     from ..staining.views import FLIPS, stain_views
 
     spreads: dict[str, np.ndarray] = {}
     stained: Volume | None = None
     for kind, flips in (("seed", ((),) * 4), ("view", FLIPS)) if views else (("", ((),)),):
+        options = StainOptions(device=device)
         done = yield from stain_views(
-            qpi, model, flips=flips, device=device, text=f"{name}:", should_stop=should_stop
+            qpi, model, options, flips=flips, text=f"{name}:", should_stop=should_stop
         )
         if done is None:
             return None

@@ -76,11 +76,12 @@ def evaluate_pair(
         Progress and notices.
     """
     from ..nuclei import compare_nuclei
-    from ..staining import stain
+    from ..staining import StainOptions, stain
 
     began = time.perf_counter()
     virtual: Volume | None = yield from relay(
-        stain(qpi, model, device=device, seed=seed, should_stop=should_stop), f"{name}: staining"
+        stain(qpi, model, StainOptions(device=device, seed=seed), should_stop=should_stop),
+        f"{name}: staining",
     )
     seconds = time.perf_counter() - began
     if virtual is None:

@@ -160,11 +160,16 @@ def judge_all(
         elif variant == ROUND_TRIP:
             stained, seconds = round_trip(models[method], dapi), None
         else:
-            from ..staining import stain
+            from ..staining import StainOptions, stain
 
             began = time.perf_counter()
             stained = yield from relay(
-                stain(qpi, models[method], device=device, steps=steps, should_stop=should_stop),
+                stain(
+                    qpi,
+                    models[method],
+                    StainOptions(device=device, steps=steps),
+                    should_stop=should_stop,
+                ),
                 text,
             )
             if stained is None:

@@ -1,17 +1,22 @@
 """Staining: tiles of a volume of any size, in bounded memory, without seams."""
 
+from .job import Focus
 from .memory import Tiling, picture
+from .options import StainOptions, stain_options
 from .output import Canvas
 from .series import in_turn, stain_files, stain_times
 from .stainer import Stainer, stain
 
 __all__ = [
     "Canvas",
+    "Focus",
+    "StainOptions",
     "Stainer",
     "Tiling",
     "in_turn",
     "picture",
     "stain",
     "stain_files",
+    "stain_options",
     "stain_times",
 ]

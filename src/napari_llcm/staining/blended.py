@@ -28,15 +28,17 @@ def run_blended(job: StainJob) -> Job:
     whole = tuple((0, n) for n in grid.padded)
     qpi = torch.from_numpy(job.scaling.apply(grid.read(whole)).astype(np.float32))[None, None]
     itemsize = precision(job.device).itemsize
-    roi = blended_window(config, grid.padded, itemsize, working_memory(job.device))
+    roi = blended_window(
+        config, grid.padded, itemsize, working_memory(job.device, job.options.memory_share)
+    )
     if roi != grid.padded:
         yield Notice(
             text="This model's networks are not local and the volume is too large for one piece: "
             "overlapping windows are blended, which is slower and less exact."
         )
     inside = tuple((0, n) for n in grid.shape)
-    meter, dapi = Meter(len(job.seeds)), []
-    for k, seed in enumerate(job.seeds):
+    meter, dapi = Meter(job.options.samples), []
+    for k, seed in enumerate(job.options.seeds):
         stabilised = _sample(job, qpi, roi, seed)
         cut = stabilised[tuple(slice(n) for n in grid.shape)]
         dapi.append(grid.back(inside, unstabilise(cut, job.model.info.dapi), inside))

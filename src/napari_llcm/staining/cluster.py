@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from ..events import Job, Meter, Notice, ShouldStop, UserError
+from ..events import Job, Meter, Notice, UserError
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device
 from ..models.normalise import Scaling
+from ..volumes import Volume
 from .grid import NetworkGrid
 from .job import StainJob, Stopped
-from .output import MemoryOutput
+from .options import StainOptions
 from .tiled import TiledRun, make_pipeline, pending_tiles, tile_sizes
 from .tiling import Box, halves, shared, size
 
@@ -30,7 +31,7 @@ _PATIENCE = 0.1  # seconds between two looks at the workers
 _FOR_EACH_WORKER = 2  # regions, so that a fast worker helps a slow one
 
 
-class CollectedTiles(MemoryOutput):
+class CollectedTiles:
     """The tiles of a region, to be sent back.
 
     Parameters
@@ -41,8 +42,11 @@ class CollectedTiles(MemoryOutput):
         Input voxels of the tiles that are not done yet.
     """
 
+    notice: str | None = None
+    watched = False
+
     def __init__(self, tile: Sequence[int], wanted: set[Box]) -> None:
-        self.tile: tuple[int, ...] = tuple(tile)
+        self.tile: tuple[int, ...] | None = tuple(tile)
         self.wanted = wanted
         self.parts: list[tuple[Box, np.ndarray]] = []
 
@@ -50,12 +54,19 @@ class CollectedTiles(MemoryOutput):
         """Return whether a tile is not wanted."""
         return box not in self.wanted
 
-    def put(self, box: Box, data: np.ndarray) -> None:
+    def start(self, tile: Sequence[int]) -> None:
+        """Do nothing: the tile size is given."""
+
+    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Keep the voxels of a box to be sent back."""
         self.parts.append((box, data))
 
+    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
+        """Return None: the result is put together where the job was started."""
+        return None
 
-def run_distributed(job: StainJob, scheduler: str, should_stop: ShouldStop | None) -> Job:
+
+def run_distributed(job: StainJob, scheduler: str) -> Job:
     """Stain on the workers of a dask scheduler.
 
     Parameters
@@ -64,8 +75,6 @@ def run_distributed(job: StainJob, scheduler: str, should_stop: ShouldStop | Non
         With local networks and one step.
     scheduler : str
         Address, such as "tcp://host:8786".
-    should_stop : callable, optional
-        Asked ten times a second.
 
     Raises
     ------
@@ -96,7 +105,7 @@ def run_distributed(job: StainJob, scheduler: str, should_stop: ShouldStop | Non
         yield Notice(
             text=f"Workers at {scheduler}: {workers}; parts of the volume: {len(regions)}."
         )
-        work = partial(_stain_region, scaling=job.scaling, seeds=job.seeds, tile=tile)
+        work = partial(_stain_region, scaling=job.scaling, options=job.options, tile=tile)
         model = client.scatter(job.model, broadcast=True)
         pipeline = make_pipeline(job)
         waiting, running = list(regions), dict[Any, Box]()
@@ -108,7 +117,7 @@ def run_distributed(job: StainJob, scheduler: str, should_stop: ShouldStop | Non
                 part = job.grid.cut(pipeline.qpi_window(sites))
                 boxes = {job.outputs(t) for t in pending if shared(t, region)}
                 running[client.submit(work, model, part, region, boxes, pure=False)] = region
-            if should_stop is not None and should_stop():
+            if job.should_stop is not None and job.should_stop():
                 client.cancel(list(running))
                 raise Stopped
             time.sleep(_PATIENCE)
@@ -143,7 +152,7 @@ def _stain_region(
     wanted: set[Box],
     *,
     scaling: Scaling,
-    seeds: list[int],
+    options: StainOptions,
     tile: Sequence[int],
 ) -> list[tuple[Box, np.ndarray]]:
     """Return the boxes and voxels of a region's tiles; runs on a worker."""
@@ -151,7 +160,7 @@ def _stain_region(
     model.networks.to(device)
     output = CollectedTiles(tile, wanted)
     with tempfile.TemporaryDirectory() as folder:
-        job = StainJob(model, device, grid, scaling, seeds, 1, output, Path(folder))
+        job = StainJob(model, device, grid, scaling, options, 1, output, Path(folder))
         for _ in TiledRun(job, region).events():
             pass
     return output.parts

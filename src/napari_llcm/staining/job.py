@@ -14,20 +14,35 @@ from ..events import Event, ShouldStop, Tile
 from ..models.bundle import ModelBundle
 from ..models.normalise import Scaling
 from .grid import NetworkGrid
-from .memory import Tiling
-from .output import Canvas, MemoryOutput, StoredOutput
+from .options import StainOptions
+from .output import Output
 from .tiling import Box, scaled, size
 
 if TYPE_CHECKING:
     import torch
 
-Centre = Callable[[], Sequence[float]]
-Region = Callable[[], Box]
-Output = MemoryOutput | StoredOutput | Canvas
-
 
 class Stopped(Exception):
     """The user asked to stop while a network was running."""
+
+
+@dataclass(frozen=True)
+class Focus:
+    """Which part of a volume is stained, and what of it first; by default all of it.
+
+    Parameters
+    ----------
+    centre : callable, optional
+        Returns the voxel (z, y, x) around which to start; asked again for each tile.
+    region : callable, optional
+        Returns the box of voxels that is wanted; the tiles that share none of it are left out.
+    follow : bool
+        Go on staining whatever `region` returns, until stopped.
+    """
+
+    centre: Callable[[], Sequence[float]] | None = None
+    region: Callable[[], Box] | None = None
+    follow: bool = False
 
 
 @dataclass
@@ -44,26 +59,18 @@ class StainJob:
         The input on the networks' grid.
     scaling : Scaling
         Of the input's intensities, from the whole volume.
-    seeds : list of int
-        One for each sample.
+    options : StainOptions
+        Seeds, memory, tile sizes.
     steps : int
-        Steps of the sampler.
-    output : MemoryOutput, StoredOutput or Canvas
+        Steps of the sampler: those of the options, or the method's own.
+    output : Output
         Where tiles go.
     folder : Path
         For scratch files.
-    tiling : Tiling, optional
-        Tile sizes that the user asks for.
-    centre : callable, optional
-        Returns the input voxel (z, y, x) around which to start.
-    region : callable, optional
-        Returns the input voxels (a box) that are wanted.
-    follow : bool
-        Go on for ever with what `region` returns.
+    focus : Focus
+        What is stained first, or alone.
     should_stop : callable, optional
         Asked while there is nothing to follow.
-    memory_share : float, optional
-        Share of the free memory to take.
     tiles, voxels : int
         How many tiles, and input voxels, this job has put so far.
     """
@@ -72,16 +79,12 @@ class StainJob:
     device: torch.device
     grid: NetworkGrid
     scaling: Scaling
-    seeds: list[int]
+    options: StainOptions
     steps: int
     output: Output
     folder: Path
-    tiling: Tiling | None = None
-    centre: Centre | None = None
-    region: Region | None = None
-    follow: bool = False
+    focus: Focus = Focus()
     should_stop: ShouldStop | None = None
-    memory_share: float | None = None
     tiles: int = 0
     voxels: int = 0
 
@@ -103,17 +106,14 @@ class StainJob:
             Whether the box is no more than a part of a tile.
         """
         data = dapi[0]
-        if len(self.seeds) > 1:
+        if self.options.samples > 1:
             data = np.stack([dapi.mean(0), dapi.std(0, ddof=1)])
             box = ((0, 2), *box)
         return self.keep(box, data, part)
 
     def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:
         """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
-        if isinstance(self.output, Canvas):
-            self.output.put(box, data, part)
-        else:
-            self.output.put(box, data)
+        self.output.put(box, data, part)
         self.tiles += 1
         self.voxels += size(box[-3:])
         return Tile(slices=box, data=data)

@@ -1,23 +1,69 @@
-"""Where stained tiles go: memory, or a store on disk that a killed job leaves to be resumed."""
+"""Where stained tiles go: memory, or an array that somebody looks at. On disk: see `stored`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..events import UserError
-from ..models.bundle import ModelBundle
-from ..volumes import Volume, ZarrWriter, disk_errors, read, write
-from ..volumes.atomic import check_target
+from ..volumes import Volume
 from .memory import free_memory
 from .tiling import Box, covered, slices
 
-_FORMATS = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz")
+
+class Output(Protocol):
+    """What takes the tiles of a staining job.
+
+    Attributes
+    ----------
+    notice : str or None
+        What the user should know before the start.
+    tile : tuple of int or None
+        Tile size in latent sites of an earlier job that is gone on with.
+    watched : bool
+        Whether somebody looks at the tiles as they come: they are smaller, and parts are shown.
+    """
+
+    notice: str | None
+    tile: tuple[int, ...] | None
+    watched: bool
+
+    def is_done(self, box: Box) -> bool:
+        """Return whether all voxels of a box (z, y, x) are there."""
+
+    def start(self, tile: Sequence[int]) -> None:
+        """Note the tile size, by which a later job goes on."""
+
+    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
+        """Keep the voxels of a box (one span for each axis of the result).
+
+        Parameters
+        ----------
+        box : Box
+            Voxels of the result.
+        data : numpy.ndarray
+            Their values.
+        part : bool
+            Whether the box is no more than a part of a tile.
+        """
+
+    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
+        """Return the result; None where the job was stopped and there is none to be shown.
+
+        Parameters
+        ----------
+        stopped : bool
+            Whether the user asked to stop.
+        metadata : dict
+            What the result is to remember beside the settings of its making.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
 
 
 class MemoryOutput:
@@ -37,7 +83,7 @@ class MemoryOutput:
     """
 
     notice: str | None = None
-    tile: tuple[int, ...] | None = None
+    watched = False
 
     def __init__(self, volume: Volume, shape: Sequence[int]) -> None:
         if 4 * np.prod(shape, dtype=float) > 0.7 * free_memory():
@@ -45,6 +91,7 @@ class MemoryOutput:
                 f"The stain of {volume.name} does not fit into memory: give an output (.ome.zarr)."
             )
         self.volume, self.array = volume, np.zeros(tuple(shape), np.float32)
+        self.tile: tuple[int, ...] | None = None
 
     def is_done(self, box: Box) -> bool:
         """Return False: nothing was done before."""
@@ -53,13 +100,13 @@ class MemoryOutput:
     def start(self, tile: Sequence[int]) -> None:
         """Note the tile size; nothing to keep here."""
 
-    def put(self, box: Box, data: np.ndarray) -> None:
+    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Keep the voxels of a box (one span for each axis of the result)."""
         self.array[slices(box)] = data
 
-    def finish(self) -> Volume:
-        """Return the result."""
-        return self.volume.replace(data=self.array)
+    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
+        """Return the result, or None where the job was stopped."""
+        return None if stopped else remembering(self.volume, metadata).replace(data=self.array)
 
 
 class Canvas:
@@ -80,6 +127,7 @@ class Canvas:
     """
 
     notice: str | None = None
+    watched = True
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -126,149 +174,12 @@ class Canvas:
         if not part:
             self._done.add(box[-3:])
 
-    def finish(self) -> Volume:
-        """Return the result."""
+    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
+        """Return what is there, be it all of the result or a part."""
+        self.volume = remembering(self.volume, metadata)
         return self.volume.replace(data=self.array)
 
 
-class StoredOutput:
-    """The result as a file, filled through a chunked store beside it.
-
-    The tiles that are done are noted, one line each, beside the store, with a fingerprint of
-    everything that the result depends on: a later job with the same fingerprint goes on.
-
-    Parameters
-    ----------
-    path : Path
-        The result: .ome.zarr, .ome.tif or .nii.gz.
-    volume : Volume
-        What the result is, but for its data.
-    shape : sequence of int
-        Its shape.
-    fingerprint : str
-        Of input, model and settings.
-    overwrite : bool
-        Whether a result at `path` may be replaced.
-
-    Attributes
-    ----------
-    tile : tuple of int or None
-        The tile size of the job that is resumed.
-    notice : str or None
-        What the user should know about resuming.
-
-    Raises
-    ------
-    UserError
-        If the format is unknown, the result exists, or the disk is full.
-    """
-
-    def __init__(
-        self, path: Path, volume: Volume, shape: Sequence[int], fingerprint: str, overwrite: bool
-    ) -> None:
-        if not path.name.lower().endswith(_FORMATS):
-            raise UserError(f"{path} must end with .ome.zarr, .ome.tif or .nii.gz.")
-        check_target(path, overwrite)
-        self.path, self.volume, self.overwrite = path, volume, overwrite
-        self._fingerprint = fingerprint
-        self._is_zarr = path.name.lower().endswith(".zarr")
-        store = path if self._is_zarr else path.with_name(f".{path.name}.zarr")
-        self._record = path.with_name(f".{path.name}.staining.jsonl")
-        self._done: list[Box] = []
-        self.tile: tuple[int, ...] | None = None
-        self.notice: str | None = None
-        known = self._read_record()
-        self._writer = ZarrWriter(
-            store,
-            shape,
-            np.float32,
-            axes=volume.axes,
-            spacing=volume.spacing,
-            origin=volume.origin,
-            name=volume.name,
-            channels=volume.channels,
-            resume=known,
-            overwrite=overwrite,
-        )
-        if known and self._writer.resumed:
-            self.notice = f"Going on with {path}: {len(self._done)} tiles are done already."
-        else:
-            self._done, self.tile = [], None
-
-    def is_done(self, box: Box) -> bool:
-        """Return whether an earlier job has put all voxels of a box (z, y, x)."""
-        return covered(box, self._done)
-
-    def start(self, tile: Sequence[int]) -> None:
-        """Note the tile size, by which a later job goes on."""
-        if self.tile is None:
-            self.tile = tuple(tile)
-            header = {"fingerprint": self._fingerprint, "tile": self.tile}
-            with disk_errors(self.path):
-                self._record.write_text(json.dumps(header) + "\n", encoding="utf-8")
-
-    def put(self, box: Box, data: np.ndarray) -> None:
-        """Write the voxels of a box (one span for each axis of the result), then note it."""
-        with disk_errors(self.path):
-            self._writer.array[slices(box)] = data
-            with self._record.open("a", encoding="utf-8") as record:
-                record.write(json.dumps(box[-3:]) + "\n")
-
-    def finish(self) -> Volume:
-        """Put the result in place and return it, read lazily.
-
-        Raises
-        ------
-        UserError
-            If the disk is full; the store is left to be resumed.
-        """
-        if self._is_zarr:
-            self._writer.finish(self.volume.metadata)
-        else:
-            import dask.array as da
-
-            data = da.from_zarr(self._writer.array)
-            write(self.path, self.volume.replace(data=data), overwrite=self.overwrite)
-            self._writer.discard()
-        self._record.unlink(missing_ok=True)
-        return read(self.path).replace(metadata=self.volume.metadata)
-
-    def _read_record(self) -> bool:
-        """Return whether a record of the same job is there, and take over what it says."""
-        if not self._record.exists():
-            return False
-        lines = self._record.read_text(encoding="utf-8").splitlines()
-        try:
-            header: dict[str, Any] = json.loads(lines[0])
-            same = header["fingerprint"] == self._fingerprint
-            tile = tuple(header["tile"])
-        except (ValueError, KeyError, IndexError):
-            same = False
-        if not same:
-            self.notice = f"{self.path} was begun with another input, model or settings: anew."
-            self._record.unlink()
-            return False
-        self.tile = tile
-        for line in lines[1:]:
-            if line.endswith("]]"):  # a job killed while it wrote leaves half a line
-                self._done.append(tuple((a, b) for a, b in json.loads(line)))
-        return True
-
-
-def fingerprint(qpi: Volume, model: ModelBundle, settings: dict[str, Any]) -> str:
-    """Return a hash of everything that a stain depends on, but for the tile size.
-
-    Of the input's voxels the middle plane stands for all, beside the percentiles in `settings`.
-    """
-    known = {
-        "shape": qpi.shape,
-        "dtype": str(qpi.dtype),
-        "spacing": qpi.spacing,
-        "model": model.info.model_dump(mode="json"),
-        **settings,
-    }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(qpi.data[qpi.shape[0] // 2]).tobytes())
-    for weights in model.networks.state_dict().values():
-        digest.update(weights.float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def remembering(volume: Volume, metadata: dict[str, Any]) -> Volume:
+    """Return the volume with more metadata."""
+    return volume.replace(metadata={**volume.metadata, **metadata})

@@ -21,6 +21,8 @@ from ..events import (
 )
 from ..models.bundle import ModelBundle
 from ..volumes import Volume, find_stacks, read
+from .job import Focus
+from .options import StainOptions
 from .output import Canvas
 from .stainer import stain
 
@@ -29,10 +31,11 @@ def stain_times(
     volume: Volume,
     model: ModelBundle,
     canvases: Mapping[int, Canvas],
+    options: StainOptions = StainOptions(),
     *,
+    focus: Focus = Focus(),
     now: Callable[[], int] | None = None,
     should_stop: ShouldStop | None = None,
-    **options: Any,
 ) -> Job:
     """Stain time points of a series, nearest to the one that is looked at first.
 
@@ -44,12 +47,14 @@ def stain_times(
         The stainer.
     canvases : mapping
         Time point to the canvas that takes its stain; 0 for a single stack.
+    options : StainOptions
+        How each is stained.
+    focus : Focus
+        What is stained first, or alone, of each.
     now : callable, optional
         Returns the time point that is looked at; asked again for each.
     should_stop : callable, optional
         Asked before every layer of the networks.
-    **options
-        As for `stain`.
 
     Yields
     ------
@@ -69,7 +74,9 @@ def stain_times(
         left.remove(point)
         stack = volume.select(time=point) if "t" in volume.axes else volume
         text = f"time point {point} ({count - len(left)} of {count})" if count > 1 else ""
-        job = stain(stack, model, canvas=canvases[point], should_stop=should_stop, **options)
+        job = stain(
+            stack, model, options, out=canvases[point], focus=focus, should_stop=should_stop
+        )
         yield from total.part(job, text)
     yield total.finished()
 
@@ -78,10 +85,10 @@ def stain_files(
     sources: Iterable[Path],
     out: Path,
     model: ModelBundle,
+    options: StainOptions = StainOptions(),
     *,
     spacing: Sequence[float] | None = None,
     should_stop: ShouldStop | None = None,
-    **options: Any,
 ) -> Job:
     """Stain files one after another, each into an OME-Zarr of its name.
 
@@ -96,12 +103,12 @@ def stain_files(
         Folder for the results; made if it does not exist.
     model : ModelBundle
         The stainer.
+    options : StainOptions
+        How each is stained.
     spacing : sequence of float, optional
         Voxel size (z, y, x) in µm for files that do not tell theirs.
     should_stop : callable, optional
         Asked before every layer of the networks.
-    **options
-        As for `stain`.
 
     Yields
     ------
@@ -132,7 +139,7 @@ def stain_files(
                 if target.exists():
                     yield Notice(text=f"{target.name} is there already and stays as it is.")
                     continue
-                job = stain(stack, model, out=target, should_stop=should_stop, **options)
+                job = stain(stack, model, options, out=target, should_stop=should_stop)
                 yield from total.part(job, f"{path.name} ({number} of {len(paths)})")
                 written += [] if total.stopped else [str(target)]
         except UserError as error:

@@ -14,8 +14,8 @@ from ..events import UserError
 from ..models.bundle import ModelBundle
 from ..models.normalise import Scaling, qpi_scaling
 from ..volumes import Volume, disk_errors
-from .job import Output
-from .output import Canvas, MemoryOutput, StoredOutput, fingerprint
+from .output import Canvas, MemoryOutput, Output
+from .stored import StoredOutput, fingerprint
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from ..models.library import load_model
 from ..models.normalise import Scaling
 from ..volumes import Volume, check_stack
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
-from .job import Centre, Region, StainJob, Stopped, interruptible
-from .memory import Tiling
+from .job import Focus, StainJob, Stopped, interruptible
+from .options import StainOptions, stain_options
 from .output import Canvas
 from .setup import contrast, make_output, scratch_folder
 
@@ -24,22 +24,11 @@ from .setup import contrast, make_output, scratch_folder
 def stain(
     qpi: Volume,
     model: ModelBundle,
+    options: StainOptions = StainOptions(),
     *,
-    out: Path | None = None,
-    device: str = "auto",
-    seed: int = 0,
-    samples: int = 1,
-    steps: int | None = None,
-    tiling: Tiling | None = None,
-    canvas: Canvas | None = None,
-    centre: Centre | None = None,
-    region: Region | None = None,
-    follow: bool = False,
+    out: Path | Canvas | None = None,
+    focus: Focus = Focus(),
     scaling: Scaling | None = None,
-    memory_share: float | None = None,
-    scratch: Path | None = None,
-    scheduler: str | None = None,
-    overwrite: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Stain a label-free volume of any size, tile by tile; the result has no seams.
@@ -49,41 +38,18 @@ def stain(
     qpi : Volume
         Axes "zyx"; lazily read.
     model : ModelBundle
-        The stainer; its networks are moved to `device`.
-    out : Path, optional
-        .ome.zarr, .ome.tif or .nii.gz; by default the result stays in memory. A job that was
-        killed is resumed by the same call.
-    device : str
-        "auto", "cpu", "cuda", "cuda:N" or "mps".
-    seed : int
-        Which noise field.
-    samples : int
-        Seeds to average. With more than one the result has two channels, "dapi" (the mean) and
-        "spread" (the standard deviation over samples).
-    steps : int, optional
-        Steps of the sampler; by default what the method is for, one for an LLCM.
-    tiling : Tiling, optional
-        Tile sizes; by default planned from the free memory. The result does not depend on it.
-    canvas : Canvas, optional
-        An array that somebody looks at, to be filled in small tiles; what an earlier job has
-        put there stays.
-    centre : callable, optional
-        Returns the voxel (z, y, x) around which to start; asked again for each tile.
-    region : callable, optional
-        Returns the box of voxels that is wanted; the tiles that share none of it are left out.
-    follow : bool
-        Go on staining whatever `region` returns, until stopped.
+        The stainer; its networks are moved to the device.
+    options : StainOptions
+        Device, seed, samples, steps, memory.
+    out : Path or Canvas, optional
+        .ome.zarr, .ome.tif or .nii.gz, which a killed job leaves to be resumed by the same call;
+        or an array that somebody looks at, to be filled in small tiles, where what an earlier job
+        has put stays. By default the result is an array in memory.
+    focus : Focus
+        What is stained first, or alone.
     scaling : Scaling, optional
         `qpi_scaling` of the input, where it is known already: the input is not read once more
         to measure and to check it.
-    memory_share : float, optional
-        Share of the free memory to take; planned if not given.
-    scratch : Path, optional
-        Folder for temporary files.
-    scheduler : str, optional
-        Address of a dask scheduler whose workers shall stain, each on its own fastest device.
-    overwrite : bool
-        Whether a result at `out` may be replaced.
     should_stop : callable, optional
         Asked before every layer; once True, the job ends and what is done is kept.
 
@@ -92,7 +58,7 @@ def stain(
     Event
         Started, Notice, Progress (but not where it follows), Tile for each finished part
         (float32, in the units of the training DAPI), and Finished. Its value is the Volume on the
-        input's grid, or None where the job was stopped (`result["stopped"]`) and has no canvas.
+        input's grid, or None where the job was stopped (`result["stopped"]`) and has no `Canvas`.
         What the notices said stands in `result["notices"]` and in the volume's metadata.
 
     Raises
@@ -100,33 +66,31 @@ def stain(
     UserError
         If the input is no stack that can be stained, or the output cannot be written.
     """
-    if samples < 1:
-        raise UserError("Staining takes at least one sample.")
-    steps = model.info.steps(steps)
+    steps = model.info.steps(options.steps)
     began = time.monotonic()
     if scaling is None:
-        check_stack(qpi, part=None if region is None else region())
-    where = pick_device(device)
-    model.networks.to(where).eval()
+        check_stack(qpi, part=None if focus.region is None else focus.region())
+    device = pick_device(options.device)
+    model.networks.to(device).eval()
     ratio, further = spacing_ratio(qpi, model.info)
     scaling = scaling or contrast(qpi)
     warned = [*qpi.notes, *further, *contrast_notices(qpi, scaling, model.info)]
     settings: dict[str, Any] = {
         "model": model.info.name,
-        "precision": str(precision(where)).removeprefix("torch."),
-        "seed": seed,
-        "samples": samples,
+        "precision": str(precision(device)).removeprefix("torch."),
+        "seed": options.seed,
+        "samples": options.samples,
         "steps": steps,
         "resampled_by": ratio,
     }
-    if region is not None and not model.info.network.local:
-        if follow:
+    if focus.region is not None and not model.info.network.local:
+        if focus.follow:
             raise UserError(
                 f"Model {model.info.name} needs the whole volume at once and cannot follow you: "
                 "stain the whole volume, or choose another model."
             )
         warned.append(f"Model {model.info.name} needs the whole volume at once: all is stained.")
-    output = make_output(qpi, model, settings, scaling, canvas or out, overwrite)
+    output = make_output(qpi, model, settings, scaling, out, options.overwrite)
     began_with = {**settings, "qpi": scaling.model_dump()}
     yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
     if output.notice:
@@ -135,38 +99,22 @@ def stain(
     yield from noting((Notice(text=text) for text in warned), notices)
 
     stopped = False
-    with scratch_folder(out, scratch) as folder:
+    path = out if isinstance(out, Path) else None
+    with scratch_folder(path, options.scratch) as folder:
+        grid = NetworkGrid(qpi.data, ratio, model.info.network.multiple)
         job = StainJob(
-            model,
-            where,
-            NetworkGrid(qpi.data, ratio, model.info.network.multiple),
-            scaling,
-            seeds=[seed + k for k in range(samples)],
-            steps=steps,
-            output=output,
-            folder=folder,
-            tiling=tiling,
-            centre=centre,
-            region=region,
-            follow=follow,
-            should_stop=should_stop,
-            memory_share=memory_share,
+            model, device, grid, scaling, options, steps, output, folder, focus, should_stop
         )
         try:
-            yield from noting(_run(job, scheduler, should_stop), notices)
+            yield from noting(_run(job), notices)
         except Stopped:
             stopped = True
-    output.volume = output.volume.replace(metadata={**output.volume.metadata, "notices": notices})
-    value = None
-    if isinstance(output, Canvas):
-        value = output.volume.replace(data=output.array)
-    elif not stopped:
-        value = output.finish()
+    value = output.finish(stopped, {"notices": notices})
     seconds = time.monotonic() - began
     result = {
         **settings,
-        "device": str(where),
-        "out": None if out is None else str(out),
+        "device": str(device),
+        "out": None if path is None else str(path),
         "stopped": stopped,
         "tiles": job.tiles,
         "voxels": job.voxels,
@@ -202,24 +150,17 @@ class Stainer:
         self.device = str(pick_device(device))
         self.model = model if isinstance(model, ModelBundle) else load_model(model, self.device)
 
-    def stain(
-        self,
-        qpi: Volume,
-        *,
-        out: Path | str | None = None,
-        seed: int = 0,
-        samples: int = 1,
-        steps: int | None = None,
-        overwrite: bool = False,
-    ) -> Volume:
+    def stain(self, qpi: Volume, *, out: Path | str | None = None, **options: Any) -> Volume:
         """Return the virtual DAPI of a label-free volume, on its grid.
 
         Parameters
         ----------
         qpi : Volume
             Axes "zyx".
-        out, seed, samples, steps, overwrite
+        out : Path or str, optional
             As in `stain`.
+        **options
+            Fields of `StainOptions`, such as seed, samples or overwrite.
 
         Returns
         -------
@@ -231,27 +172,20 @@ class Stainer:
         UserError
             If the input is no stack that can be stained, or the output cannot be written.
         """
-        job = stain(
-            qpi,
-            self.model,
-            out=None if out is None else Path(out),
-            device=self.device,
-            seed=seed,
-            samples=samples,
-            steps=steps,
-            overwrite=overwrite,
+        chosen = stain_options(**{"device": self.device, **options})
+        stained: Volume = result_of(
+            stain(qpi, self.model, chosen, out=None if out is None else Path(out))
         )
-        stained: Volume = result_of(job)
         return stained
 
 
-def _run(job: StainJob, scheduler: str | None, should_stop: ShouldStop | None) -> Job:
-    if scheduler is not None:
+def _run(job: StainJob) -> Job:
+    if job.options.scheduler is not None:
         from .cluster import run_distributed
 
-        yield from run_distributed(job, scheduler, should_stop)
+        yield from run_distributed(job, job.options.scheduler)
         return
-    with interruptible(job.model.networks, should_stop):
+    with interruptible(job.model.networks, job.should_stop):
         if job.model.info.local:
             from .tiled import TiledRun
 

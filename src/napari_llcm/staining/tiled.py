@@ -19,7 +19,6 @@ from ..events import Event, Job, Meter, Notice, UserError
 from ..models.device import precision
 from .job import StainJob, Stopped
 from .memory import is_out_of_memory, plan, unet_stride, working_memory
-from .output import Canvas
 from .pipeline import LocalPipeline
 from .tiling import Box, common, distance, halves, shared, size, tiles
 
@@ -46,7 +45,8 @@ class TiledRun:
     def __init__(self, job: StainJob, region: Box | None = None) -> None:
         self.job = job
         self.pipeline = make_pipeline(job)
-        self.pipeline.allocate(job.folder, working_memory(job.device, job.memory_share) // 4)
+        memory = working_memory(job.device, job.options.memory_share)
+        self.pipeline.allocate(job.folder, memory // 4)
         latent, stride = self.pipeline.latent, self.pipeline.stride
         tile, block, encode = tile_sizes(job)
         job.output.start(tile)
@@ -54,12 +54,12 @@ class TiledRun:
         self.limit: dict[str, int] = {}
         self.parts: set[Box] = set()  # those of the pending tiles that are not whole
         self.pending = pending_tiles(job, tile)
-        if job.follow:
+        if job.focus.follow:
             block = tuple(min(b, f) for b, f in zip(block, _FOLLOWED, strict=True))
-        elif job.region is not None:
-            wanted = job.region()
+        elif job.focus.region is not None:
+            wanted = job.focus.region()
             self.pending = [t for t in self.pending if shared(job.outputs(t), wanted)]
-            if isinstance(job.output, Canvas):  # the user sees where the region ends
+            if job.output.watched:  # the user sees where the region ends
                 sites = self._sites_of(wanted)
                 parts = [common(t, sites) for t in self.pending if shared(t, sites)]
                 self.parts = set(parts) - set(self.pending)
@@ -76,7 +76,7 @@ class TiledRun:
         self.unread = [t for t in tiles(latent, encode) if any(shared(t, w) for w in windows)]
         if region is not None:  # the input may be there for this region alone
             self.unread = [common(t, w) for t in self.unread for w in windows]
-        samples = len(job.seeds)
+        samples = job.options.samples
         self._weight = {
             "encode": _SHARES["encode"],
             "denoise": _SHARES["denoise"] * samples,
@@ -116,8 +116,8 @@ class TiledRun:
             If the user has asked for it while there was nothing to do.
         """
         tiles_left = list(self.pending)
-        while self.job.follow and self.job.region is not None:
-            wanted = self.job.region()
+        while self.job.focus.follow and self.job.focus.region is not None:
+            wanted = self.job.focus.region()
             tiles_left = [t for t in self.pending if shared(self.job.outputs(t), wanted)]
             if tiles_left:
                 break
@@ -154,8 +154,8 @@ class TiledRun:
 
     def _take(self, boxes: list[Box]) -> Box:
         """Remove and return the box nearest to the centre."""
-        grid, factor = self.job.grid, self.pipeline.factor
-        point = self.job.centre() if self.job.centre else [n / 2 for n in grid.input_shape]
+        grid, factor, centre = self.job.grid, self.pipeline.factor, self.job.focus.centre
+        point = centre() if centre else [n / 2 for n in grid.input_shape]
         sites = [p / r / f for p, r, f in zip(point, grid.ratio, factor, strict=True)]
         return boxes.pop(min(range(len(boxes)), key=lambda i: distance(boxes[i], sites)))
 
@@ -191,7 +191,7 @@ class TiledRun:
                 if event is not None:
                     yield event
                 self._done += self._weight[stage] * size(part)
-                if not self.job.follow:  # which has no end
+                if not self.job.focus.follow:  # which has no end
                     yield self._meter.at(_TOTAL * self._done / self._total)
                 continue
             # outside the handler, so that what the failed attempt held is let go
@@ -211,20 +211,20 @@ class TiledRun:
 
 def make_pipeline(job: StainJob) -> LocalPipeline:
     """Return the pipeline of a job, without its arrays."""
-    return LocalPipeline(job.model, job.grid, job.scaling, job.seeds, job.steps)
+    return LocalPipeline(job.model, job.grid, job.scaling, job.options.seeds, job.steps)
 
 
 def tile_sizes(job: StainJob) -> tuple[Sites, Sites, Sites]:
     """Return the sizes of tiles, of blocks and of the encoder's tiles, in latent sites."""
     config, networks = job.model.info.network, job.model.networks
-    tiling = job.tiling or plan(
+    tiling = job.options.tiling or plan(
         config,
         [n // f for n, f in zip(job.grid.padded, config.factor, strict=True)],
         (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore
         precision(job.device).itemsize,
-        working_memory(job.device, job.memory_share),
+        working_memory(job.device, job.options.memory_share),
         job.device.type,
-        watched=isinstance(job.output, Canvas),
+        watched=job.output.watched,
     )
     tile = job.output.tile or _sites(tiling.tile, config.factor, (1, 1, 1))
     encode = _sites(tiling.encode or tiling.tile, config.factor, (1, 1, 1))

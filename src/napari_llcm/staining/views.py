@@ -10,6 +10,7 @@ import numpy as np
 from ..events import Event, Finished, ShouldStop, relay
 from ..models.bundle import ModelBundle
 from ..volumes import Volume
+from .options import StainOptions
 from .stainer import stain
 
 # the axes that each view is flipped along; z is kept, light comes along it
@@ -19,10 +20,10 @@ FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
 def stain_views(
     qpi: Volume,
     model: ModelBundle,
+    options: StainOptions = StainOptions(),
     *,
     flips: Sequence[tuple[int, ...]] = FLIPS,
     seeds: Sequence[int] | None = None,
-    device: str = "auto",
     text: str = "",
     should_stop: ShouldStop | None = None,
 ) -> Generator[Event, None, tuple[Volume, np.ndarray] | None]:
@@ -34,12 +35,12 @@ def stain_views(
         Axes "zyx".
     model : ModelBundle
         The stainer.
+    options : StainOptions
+        How it is stained, but for the seed.
     flips : sequence of tuple
         Axes that each view is flipped along; the first should be none.
     seeds : sequence of int, optional
         Noise field of each view; 0, 1, 2 … by default.
-    device : str
-        Where to stain.
     text : str
         Put before the text of the progress.
     should_stop : callable, optional
@@ -68,7 +69,7 @@ def stain_views(
         result: Any = yield from relay(
             (
                 e
-                for e in stain(turned, model, device=device, seed=seed, should_stop=should_stop)
+                for e in stain(turned, model, options.changed(seed=seed), should_stop=should_stop)
                 if isinstance(e, Finished) or number == 0 or e.kind == "progress"
             ),
             f"{text} view {number + 1} of {len(flips)}".strip(),

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...events import Job, ShouldStop
 from ...models import find_model
-from ...staining import in_turn, stain, stain_files, stain_times
+from ...staining import Focus, StainOptions, in_turn, stain, stain_files, stain_times
 from ..jobs.runner import MakeJob
 from ..layers.stack import Box
 from ..layers.viewport import View
@@ -78,22 +78,20 @@ class LoadedModel:
             torch.cuda.empty_cache()
 
 
-def options_of(preferences: Preferences, device: str) -> dict[str, Any]:
+def options_of(preferences: Preferences, device: str, samples: int) -> StainOptions:
     """Return what every staining job is told."""
     usual = Preferences().memory_share
     share = preferences.memory_share
-    return {
-        "device": device,
-        "memory_share": None if share == usual else share,
-        "scratch": Path(preferences.cache_folder) if preferences.cache_folder else None,
-    }
+    return StainOptions(
+        device=device,
+        samples=samples,
+        memory_share=None if share == usual else share,
+        scratch=Path(preferences.cache_folder) if preferences.cache_folder else None,
+    )
 
 
 def paint(
-    loaded: LoadedModel,
-    model: Path,
-    parts: Sequence[Part],
-    **options: Any,
+    loaded: LoadedModel, model: Path, parts: Sequence[Part], options: StainOptions
 ) -> MakeJob:
     """Return a maker of the job that fills paintings, one after another.
 
@@ -105,8 +103,8 @@ def paint(
         The model.
     parts : sequence of Part
         What is painted.
-    **options
-        As for `stain`.
+    options : StainOptions
+        How it is stained.
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
@@ -116,7 +114,7 @@ def paint(
         def jobs() -> Iterable[tuple[str, Job]]:
             """Yield the job of each part, with the name that its progress is told by."""
             for part in parts:
-                more = {} if part.box is None else {"region": partial(_same, part.box)}
+                region = None if part.box is None else partial(_same, part.box)
                 stack = part.painting.stack
                 yield (
                     stack.layer.name if len(parts) > 1 else "",
@@ -124,11 +122,10 @@ def paint(
                         stack.volume,
                         bundle,
                         {t: part.painting.canvases[t] for t in part.times},
+                        options,
+                        focus=Focus(part.view.centre, region),
                         now=part.view.now,
-                        centre=part.view.centre,
                         should_stop=should_stop,
-                        **more,
-                        **options,
                     ),
                 )
 
@@ -138,7 +135,7 @@ def paint(
 
 
 def follow(
-    loaded: LoadedModel, model: Path, painting: Painting, view: View, **options: Any
+    loaded: LoadedModel, model: Path, painting: Painting, view: View, options: StainOptions
 ) -> MakeJob:
     """Return a maker of the job that stains what is looked at, until it is stopped.
 
@@ -152,8 +149,8 @@ def follow(
         Where it appears.
     view : View
         Where the user looks.
-    **options
-        As for `stain`.
+    options : StainOptions
+        How it is stained.
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
@@ -162,19 +159,22 @@ def follow(
         yield from stain(
             volume.select(time=point) if painting.stack.times > 1 else volume,
             loaded.get(model),
-            canvas=painting.canvases[point if painting.stack.times > 1 else 0],
-            centre=view.centre,
-            region=view.region,
-            follow=True,
+            options,
+            out=painting.canvases[point if painting.stack.times > 1 else 0],
+            focus=Focus(view.centre, view.region, follow=True),
             should_stop=should_stop,
-            **options,
         )
 
     return make_job
 
 
 def files(
-    loaded: LoadedModel, model: Path, sources: Sequence[Path], out: Path, **options: Any
+    loaded: LoadedModel,
+    model: Path,
+    sources: Sequence[Path],
+    out: Path,
+    options: StainOptions,
+    spacing: Sequence[float] | None = None,
 ) -> MakeJob:
     """Return a maker of the job that stains files into a folder.
 
@@ -188,13 +188,18 @@ def files(
         Files, or one folder of them.
     out : Path
         The folder for the results.
-    **options
-        As for `stain`.
+    options : StainOptions
+        How it is stained.
+    spacing : sequence of float, optional
+        Voxel size (z, y, x) in µm for files that do not tell theirs.
     """
 
     def make_job(should_stop: ShouldStop) -> Job:
         """Load the model, then stain file by file."""
-        yield from stain_files(sources, out, loaded.get(model), should_stop=should_stop, **options)
+        bundle = loaded.get(model)
+        yield from stain_files(
+            sources, out, bundle, options, spacing=spacing, should_stop=should_stop
+        )
 
     return make_job
 

@@ -24,6 +24,8 @@ from .stain_layer import Painting
 if TYPE_CHECKING:
     import napari
 
+    from ...staining import StainOptions
+
 _LOOK = 60  # ms between two looks at where the user is
 
 
@@ -95,7 +97,7 @@ class StainPanel(QWidget):
             self.bar.fail(str(error))
             return
         self._active = [(part.painting, part.view) for part in parts]
-        job = stain_jobs.paint(self._loaded, model, parts, **self._options())
+        job = stain_jobs.paint(self._loaded, model, parts, self._options())
         self.runner.start(job, f"staining of {', '.join(layer.name for layer in layers)}")
 
     def stain_folder(self, source: str, out: str) -> None:
@@ -104,8 +106,10 @@ class StainPanel(QWidget):
             return
         try:
             folder, target = checked_folders(source, out)
-            options = {"spacing": self._given_spacing(), **self._options()}
-            job = stain_jobs.files(self._loaded, self.form.model.path, [folder], target, **options)
+            model, options = self.form.model.path, self._options()
+            job = stain_jobs.files(
+                self._loaded, model, [folder], target, options, self._given_spacing()
+            )
         except UserError as error:
             self.bar.fail(str(error))
             return
@@ -119,11 +123,11 @@ class StainPanel(QWidget):
         options = self._options()
         key = (
             id(layer), id(layer.data), tuple(layer.scale), tuple(layer.translate),
-            str(self.form.model.path), options["samples"],
+            str(self.form.model.path), options.samples,
         )  # fmt: skip
         found = self._paintings.get(key)
         if found is None or not found.shown:
-            found = Painting(self._viewer, stack, info, options["samples"], options["scratch"])
+            found = Painting(self._viewer, stack, info, options.samples, options.scratch)
             for other in self._paintings.values():
                 if other.stack.layer is layer:
                     other.hide()  # one added to the other would be neither
@@ -136,7 +140,7 @@ class StainPanel(QWidget):
             stack = stack_of(layer)
         return stack
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> StainOptions:
         samples = self.form.samples.value() if self.form.uncertain.isChecked() else 1
         values = {"device": self.form.device.currentText(), "samples": self.form.samples.value()}
         remember(
@@ -145,10 +149,7 @@ class StainPanel(QWidget):
             uncertain=samples > 1,
             model=self.form.model.combo.currentData() or "",
         )
-        return {
-            **stain_jobs.options_of(preferences(), values["device"]),
-            "samples": samples,
-        }
+        return stain_jobs.options_of(preferences(), values["device"], samples)
 
     def _given_spacing(self) -> list[float] | None:
         known = recall("spacing").get("last")
@@ -177,7 +178,7 @@ class StainPanel(QWidget):
                 raise UserError("There is no stack: open one in the Load panel.")
             painting, view = self._painting(self.form.stack.layer)
             job = stain_jobs.follow(
-                self._loaded, self.form.model.path, painting, view, **self._options()
+                self._loaded, self.form.model.path, painting, view, self._options()
             )
         except UserError as error:
             self.form.live.setChecked(False)

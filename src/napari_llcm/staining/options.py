@@ -1,0 +1,81 @@
+"""How a stack is stained: one typed value for the Python API, command line, panels and batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..events import UserError
+from .memory import Tiling
+
+
+class StainOptions(BaseModel):
+    """How a stack is stained.
+
+    Parameters
+    ----------
+    tiling : Tiling, optional
+        Tile sizes; by default planned from the free memory. The result does not depend on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
+    seed: int = Field(default=0, description="Which random field is used.")
+    samples: int = Field(
+        default=1,
+        ge=1,
+        description="Seeds to average; with more than one the result has two channels, dapi (the "
+        "mean) and spread (the standard deviation).",
+    )
+    steps: int | None = Field(
+        default=None, ge=1, description="Network steps; by default the method's own, one for llcm."
+    )
+    scheduler: str | None = Field(
+        default=None, description="Address of a dask scheduler: stain on its workers."
+    )
+    overwrite: bool = Field(default=False, description="Replace what is there.")
+    memory_share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the free memory to take; by default planned.",
+    )
+    scratch: Path | None = Field(
+        default=None, description="Folder for temporary files; by default beside the result."
+    )
+    tiling: Tiling | None = None
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each sample."""
+        return [self.seed + k for k in range(self.samples)]
+
+    def changed(self, **fields: Any) -> StainOptions:
+        """Return the options with some fields changed.
+
+        Raises
+        ------
+        UserError
+            If a field does not exist or its value does not fit.
+        """
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        return stain_options(**(own | fields))
+
+
+def stain_options(**fields: Any) -> StainOptions:
+    """Return options from values that a user gave.
+
+    Raises
+    ------
+    UserError
+        If a field does not exist or its value does not fit.
+    """
+    try:
+        return StainOptions(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"The staining option '{where}' does not fit: {first['msg']}.") from error

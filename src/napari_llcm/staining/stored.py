@@ -1,0 +1,168 @@
+"""The result of a staining job as a file, which a killed job leaves to be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..events import UserError
+from ..models.bundle import ModelBundle
+from ..volumes import Volume, ZarrWriter, disk_errors, read, write
+from ..volumes.atomic import check_target
+from .output import remembering
+from .tiling import Box, covered, slices
+
+_FORMATS = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz")
+
+
+class StoredOutput:
+    """The result as a file, filled through a chunked store beside it.
+
+    The tiles that are done are noted, one line each, beside the store, with a fingerprint of
+    everything that the result depends on: a later job with the same fingerprint goes on.
+
+    Parameters
+    ----------
+    path : Path
+        The result: .ome.zarr, .ome.tif or .nii.gz.
+    volume : Volume
+        What the result is, but for its data.
+    shape : sequence of int
+        Its shape.
+    fingerprint : str
+        Of input, model and settings.
+    overwrite : bool
+        Whether a result at `path` may be replaced.
+
+    Attributes
+    ----------
+    tile : tuple of int or None
+        The tile size of the job that is resumed.
+    notice : str or None
+        What the user should know about resuming.
+
+    Raises
+    ------
+    UserError
+        If the format is unknown, the result exists, or the disk is full.
+    """
+
+    watched = False
+
+    def __init__(
+        self, path: Path, volume: Volume, shape: Sequence[int], fingerprint: str, overwrite: bool
+    ) -> None:
+        if not path.name.lower().endswith(_FORMATS):
+            raise UserError(f"{path} must end with .ome.zarr, .ome.tif or .nii.gz.")
+        check_target(path, overwrite)
+        self.path, self.volume, self.overwrite = path, volume, overwrite
+        self._fingerprint = fingerprint
+        self._is_zarr = path.name.lower().endswith(".zarr")
+        store = path if self._is_zarr else path.with_name(f".{path.name}.zarr")
+        self._record = path.with_name(f".{path.name}.staining.jsonl")
+        self._done: list[Box] = []
+        self.tile: tuple[int, ...] | None = None
+        self.notice: str | None = None
+        known = self._read_record()
+        self._writer = ZarrWriter(
+            store,
+            shape,
+            np.float32,
+            axes=volume.axes,
+            spacing=volume.spacing,
+            origin=volume.origin,
+            name=volume.name,
+            channels=volume.channels,
+            resume=known,
+            overwrite=overwrite,
+        )
+        if known and self._writer.resumed:
+            self.notice = f"Going on with {path}: {len(self._done)} tiles are done already."
+        else:
+            self._done, self.tile = [], None
+
+    def is_done(self, box: Box) -> bool:
+        """Return whether an earlier job has put all voxels of a box (z, y, x)."""
+        return covered(box, self._done)
+
+    def start(self, tile: Sequence[int]) -> None:
+        """Note the tile size, by which a later job goes on."""
+        if self.tile is None:
+            self.tile = tuple(tile)
+            header = {"fingerprint": self._fingerprint, "tile": self.tile}
+            with disk_errors(self.path):
+                self._record.write_text(json.dumps(header) + "\n", encoding="utf-8")
+
+    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
+        """Write the voxels of a box (one span for each axis of the result), then note it."""
+        with disk_errors(self.path):
+            self._writer.array[slices(box)] = data
+            with self._record.open("a", encoding="utf-8") as record:
+                record.write(json.dumps(box[-3:]) + "\n")
+
+    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
+        """Put the result in place and return it, read lazily; None where the job was stopped.
+
+        Raises
+        ------
+        UserError
+            If the disk is full; the store is left to be resumed.
+        """
+        if stopped:
+            return None
+        self.volume = remembering(self.volume, metadata)
+        if self._is_zarr:
+            self._writer.finish(self.volume.metadata)
+        else:
+            import dask.array as da
+
+            data = da.from_zarr(self._writer.array)
+            write(self.path, self.volume.replace(data=data), overwrite=self.overwrite)
+            self._writer.discard()
+        self._record.unlink(missing_ok=True)
+        return read(self.path).replace(metadata=self.volume.metadata)
+
+    def _read_record(self) -> bool:
+        """Return whether a record of the same job is there, and take over what it says."""
+        if not self._record.exists():
+            return False
+        lines = self._record.read_text(encoding="utf-8").splitlines()
+        try:
+            header: dict[str, Any] = json.loads(lines[0])
+            same = header["fingerprint"] == self._fingerprint
+            tile = tuple(header["tile"])
+        except (ValueError, KeyError, IndexError):
+            same = False
+        if not same:
+            self.notice = f"{self.path} was begun with another input, model or settings: anew."
+            self._record.unlink()
+            return False
+        self.tile = tile
+        for line in lines[1:]:
+            if line.endswith("]]"):  # a job killed while it wrote leaves half a line
+                self._done.append(tuple((a, b) for a, b in json.loads(line)))
+        return True
+
+
+def fingerprint(qpi: Volume, model: ModelBundle, settings: dict[str, Any]) -> str:
+    """Return a hash of everything that a stain depends on, but for the tile size.
+
+    Of the input's voxels the middle plane stands for all, beside the percentiles in `settings`.
+    """
+    known = {
+        "shape": qpi.shape,
+        "dtype": str(qpi.dtype),
+        "spacing": qpi.spacing,
+        "model": model.info.model_dump(mode="json"),
+        **settings,
+    }
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(qpi.data[qpi.shape[0] // 2]).tobytes())
+    for weights in model.networks.state_dict().values():
+        digest.update(weights.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
