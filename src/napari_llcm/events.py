@@ -85,10 +85,15 @@ class Checkpoint(_Event):
 
 
 class Notice(_Event):
-    """A sentence that the user should read; the job goes on."""
+    """A sentence that the user should read; the job goes on.
+
+    A warning bears on whether the result can be believed, and stays in sight; what is no warning
+    tells how the job goes about its work.
+    """
 
     kind: Literal["notice"] = "notice"
     text: str
+    warning: bool = True
 
 
 class Finished(_Event):

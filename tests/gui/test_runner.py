@@ -100,6 +100,24 @@ def test_the_bar_shows_the_sentence_and_keeps_the_details(qtbot: Any) -> None:
     assert "Traceback" in bar.detail_text()
 
 
+def test_what_bears_on_the_result_stays_and_what_does_not_gives_way(qtbot: Any) -> None:
+    runner = SynchronousRunner()
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    bar.attach(runner)
+    told = [
+        Notice(text="the contrast is unlike"),
+        Notice(text="reading 3 pairs", warning=False),
+        Notice(text="nuclei are 7 µm wide", warning=False),
+    ]
+    runner.start(lambda stop: iter(told), "job")
+    shown = bar.sentence.text()
+    assert shown.index("the contrast is unlike") < shown.index("nuclei are 7 µm wide")
+    assert shown.count("⚠") == 1
+    assert "reading 3 pairs" not in shown
+    assert "reading 3 pairs" in bar.detail_text()
+
+
 def test_a_job_whose_panel_is_gone_ends(qtbot: Any) -> None:
     from qtpy.QtWidgets import QWidget
 

@@ -107,7 +107,10 @@ def calibrate(
         yield meter.at(number + 1.0, pair.name)
     confidence = fit(nuclei, faint)
     best = confidence.compared[confidence.estimator]
-    yield Notice(text=f"Chosen: {confidence.estimator} (ECE {best['ece']:.3f} on fields left out).")
+    yield Notice(
+        text=f"Chosen: {confidence.estimator} (ECE {best['ece']:.3f} on fields left out).",
+        warning=False,
+    )
     yield Finished(
         result={"estimator": confidence.estimator, "compared": confidence.compared},
         value=confidence,

@@ -59,7 +59,7 @@ def demo(
     bundle = load_model(model, place)
     prepare_folder(out)
     yield Started(job="demo")
-    yield Notice(text="Making a specimen that no model was trained on.")
+    yield Notice(text="Making a specimen that no model was trained on.", warning=False)
     specimen = make_specimen(_SIZE, DEMO_SEED, "medium")
     done = yield from evaluate_pair(
         "demo",

@@ -126,7 +126,7 @@ def _data(
         for offset, difficulty in enumerate(("medium", "hard")):
             folder = benchmark.out / "data" / role / difficulty
             if not (folder / "complete").exists():
-                yield Notice(text=f"Making {n} {difficulty} specimens ({role}).")
+                yield Notice(text=f"Making {n} {difficulty} specimens ({role}).", warning=False)
                 yield from relay(
                     write_specimens(
                         folder,
@@ -198,7 +198,7 @@ def _train_all(
     meter, models = Meter(float(len(jobs))), {}
     for number, (name, job) in enumerate(jobs.items()):
         if run_state(job.out) != "finished":
-            yield Notice(text=f"Training {name} for {job.max_minutes:.3g} minutes.")
+            yield Notice(text=f"Training {name} for {job.max_minutes:.3g} minutes.", warning=False)
         yield from relay(train_or_go_on(job, should_stop), f"{name}:")
         if should_stop is not None and should_stop():
             return None

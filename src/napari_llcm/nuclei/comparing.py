@@ -120,7 +120,9 @@ def compare_nuclei(
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
         given.append(looks_like_labels(volume) if said is None else said)
         if given[-1] and said is None:
-            yield Notice(text=f"{volume.name} says that it holds labels: taken as they are.")
+            yield Notice(
+                text=f"{volume.name} says that it holds labels: taken as they are.", warning=False
+            )
     chosen = None if all(given) else make_segmenter(segmenter, weights, device)
     meter, pixels = Meter(_STEPS), None
     labels: list[Volume] = []
@@ -136,7 +138,9 @@ def compare_nuclei(
             image, anisotropy = readable_image(volume), anisotropy_of(volume)
             if pixels is None:
                 pixels = _diameter(volume, diameter, image, anisotropy, labels)
-                yield Notice(text=width_in_words(volume, pixels, estimated=diameter is None))
+                yield Notice(
+                    text=width_in_words(volume, pixels, estimated=diameter is None), warning=False
+                )
             images.append(volume)
             labels.append(as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels))
     yield meter.at(2, "matching them")

@@ -90,7 +90,7 @@ def find_nuclei(
     else:
         labels = segment(stain, segmenter, diameter=diameter, weights=weights, device=device)
         name, pixels = labels.metadata["segmenter"], labels.metadata["diameter_pixels"]
-        yield Notice(text=width_in_words(stain, pixels, estimated=diameter is None))
+        yield Notice(text=width_in_words(stain, pixels, estimated=diameter is None), warning=False)
     if should_stop is not None and should_stop():
         return
     yield meter.at(1, "measuring them")

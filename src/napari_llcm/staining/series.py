@@ -137,7 +137,9 @@ def stain_files(
             for stack in _stacks(path, spacing):
                 target = out / f"{stack.name} virtual DAPI.ome.zarr"
                 if target.exists():
-                    yield Notice(text=f"{target.name} is there already and stays as it is.")
+                    yield Notice(
+                        text=f"{target.name} is there already and stays as it is.", warning=False
+                    )
                     continue
                 job = stain(stack, model, options, out=target, should_stop=should_stop)
                 yield from total.part(job, f"{path.name} ({number} of {len(paths)})")

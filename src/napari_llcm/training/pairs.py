@@ -156,7 +156,7 @@ def spacing_notices(
         told += f"Resampled to them: {named}."
     else:
         told += "No pair is resampled."
-    yield Notice(text=told)
+    yield Notice(text=told, warning=bool(other))
     if unknown := [name for name, v in sizes if v.spacing is None]:
         yield Notice(
             text=f"Without a voxel size, and taken as they are: {_named(unknown)}. If theirs is "
@@ -177,7 +177,8 @@ def registration_notices(pairs: Sequence[Pair], should_stop: ShouldStop | None) 
     if len(chosen) < len(pairs):
         yield Notice(
             text=f"Checked the registration of {len(chosen)} of {len(pairs)} pairs; "
-            "napari-llcm pairs checks all."
+            "napari-llcm pairs checks all.",
+            warning=False,
         )
 
 

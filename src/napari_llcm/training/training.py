@@ -109,7 +109,10 @@ def _run(
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     yield from registration_notices(pairs, should_stop)
     training, validation = job.split(pairs)
-    yield Notice(text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.")
+    yield Notice(
+        text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.",
+        warning=False,
+    )
     if not validation:
         yield Notice(text=_ALL_SEEN)
     data = load_pairs(training, job, spacing, voxels, folder.cache)

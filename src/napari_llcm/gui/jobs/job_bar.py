@@ -174,7 +174,7 @@ class JobBar(QWidget):
 
     def _show(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self.warn(event.text)
+            (self.warn if event.warning else self.say)(event.text)
         elif isinstance(event, Progress) and event.total > 0:
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * min(event.done / event.total, 1.0)))

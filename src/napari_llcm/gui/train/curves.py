@@ -25,6 +25,7 @@ _FIGURES = {  # what is offered; the first that is known is shown first
     "vae_psnr": "phase 1: likeness (PSNR, dB)",
     "vae_spread": "phase 1: contrast",
 }
+_SHARES = ("f1", "recall", "precision", "pearson")  # 0 to 1
 _PERIOD = 200  # ms: bursts of events are drawn once
 
 
@@ -176,6 +177,10 @@ class Curves(QWidget):
     def _compare(self, name: str) -> None:
         """Draw what the model reaches that the training has to beat."""
         level = self.history.reference.get(name)
+        if name in _SHARES:
+            self._plots[1].setYRange(0, 1)
+        else:
+            self._plots[1].enableAutoRange(axis="y")
         line = self._lines["reference"]
         line.setVisible(level is not None)
         title = _FIGURES[name]
