@@ -272,6 +272,68 @@ def test_a_transposed_stack_is_stained_in_place(panel: StainPanel, qtbot: Any, d
     assert made.axis_labels == ("x", "z", "y")
 
 
+def test_a_mirrored_stack_is_stained_in_place(panel: StainPanel, qtbot: Any, data: Any) -> None:
+    viewer = panel._viewer
+    stain(panel, qtbot)
+    straight = np.array(layer(panel, NAME).data)
+    place = [t + s * (n - 1) for t, s, n in zip((5, 3, 2), SPACING, SHAPE, strict=True)]
+    turned = viewer.add_image(
+        data[::-1, :, ::-1],
+        name="mirrored",
+        scale=(-0.5, 0.25, -0.25),
+        translate=(place[0], 3, place[2]),
+        units="um",
+    )
+    panel.form.stack.choose(turned)
+    assert "0.5 × 0.25 × 0.25 µm" in panel.form.about.text()
+    stain(panel, qtbot)
+    made = layer(panel, f"{NAME} [1]")
+    np.testing.assert_allclose(made.scale, turned.scale)
+    np.testing.assert_allclose(made.data, straight[::-1, :, ::-1], rtol=1e-3, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("scale", (0.8, 0.25, 0.25)), ("units", ("nm",) * 3), ("axis_labels", ("y", "z", "x"))],
+)
+def test_a_stack_that_was_corrected_is_stained_anew(
+    panel: StainPanel, qtbot: Any, attribute: str, value: Any
+) -> None:
+    source = panel._viewer.add_image(
+        np.random.default_rng(2).normal(size=(16, 16, 16)).astype(np.float32),
+        name="small", scale=SPACING, units="um", axis_labels=tuple("zyx"),
+    )  # fmt: skip
+    panel.form.stack.choose(source)
+    stain(panel, qtbot)
+    first = layer(panel, NAME)
+    source.translate = (1, 2, 3)  # a place is followed, and changes no stain
+    np.testing.assert_array_equal(first.translate, (1, 2, 3))
+    assert first.name == NAME
+    setattr(source, attribute, value)
+    assert "outdated" in first.name
+    assert "small" in first.metadata[KEY]["outdated"]
+    np.testing.assert_array_equal(getattr(first, attribute), getattr(source, attribute))
+    if attribute == "units":
+        source.scale = [1000 * s for s in SPACING]  # the same size in another unit
+        assert first.name == NAME
+        return
+    stain(panel, qtbot)
+    second = layer(panel, NAME)
+    assert second is not first
+    assert (second.data > 0).any()
+    assert not first.visible
+
+
+def test_what_is_not_on_screen_is_not_stained(panel: StainPanel, qtbot: Any) -> None:
+    viewer, form = panel._viewer, panel.form
+    form.region.combo.setCurrentText(SCREEN)
+    viewer.camera.center = (0, 500.0, 500.0)
+    qtbot.wait(300)
+    form.start.click()
+    assert "Nothing of QPI is on screen" in panel.bar.said
+    assert not panel.runner.running
+
+
 def test_a_pyramid_and_a_stack_with_axes_of_one_entry_are_stained(
     panel: StainPanel, qtbot: Any, data: np.ndarray
 ) -> None:

@@ -38,10 +38,10 @@ class Flight(QObject):
         Parameters
         ----------
         point : ndarray
-            In world coordinates, one for each of the layer's axes.
+            In the viewer's units, one number for each of the layer's axes.
         width : float
-            Extent of what is there: the camera comes nearer if it would hardly be seen, and never
-            goes back.
+            Extent, in the same units, of what is there: the camera comes nearer if it would hardly
+            be seen, and never goes back.
         """
         dims, camera = self._viewer.dims, self._viewer.camera
         hidden = dims.ndim - len(point)

@@ -11,6 +11,7 @@ from ..layers.combo import LayerCombo, narrow
 from ..settings import preferences, recall, remember
 
 _FORM = "check"
+KINDS = ("Image", "Labels")  # a stain, or its nuclei
 _SEGMENTERS = {CELLPOSE: "Cellpose", CLASSICAL: "threshold and watershed"}
 
 
@@ -27,11 +28,11 @@ class CheckForm(QGroupBox):
 
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__("What to compare", parent)
-        self.stain = LayerCombo(viewer, labels=True, prefer="virtual stain predicted")
+        self.stain = LayerCombo(viewer, kinds=KINDS, prefer="virtual stain predicted")
         self.stain.setToolTip("The virtual DAPI that shall be checked, or labels of its nuclei.")
         self.truth = LayerCombo(
             viewer,
-            labels=True,
+            kinds=KINDS,
             none="none: show the nuclei of the virtual one",
             prefer="real dapi hoechst truth nuclei",
             avoid="virtual",

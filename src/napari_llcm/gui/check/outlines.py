@@ -10,7 +10,7 @@ import numpy as np
 from ...nuclei.table import Row
 from ...volumes import Volume
 from ..layers.stack import LayerStack
-from ..layers.viewport import undisturbed
+from ..layers.viewport import to_data, to_world, undisturbed
 from .outline_colours import Painted, colour_table
 from .verdicts import CHOSEN, colour_of, key_of
 
@@ -98,9 +98,27 @@ class Overlay:
             for axis, start, step in zip("zyx", volume.origin, spacing, strict=True)
         }
         layer = self._stack.layer
-        here = np.asarray(layer.world_to_data(np.asarray(self._viewer.dims.point)))
-        point = [voxel.get(axis, here[i]) for i, axis in enumerate(self._stack.axes)]
-        return np.asarray(layer.data_to_world(point))
+        here = to_data(self._viewer, layer, self._viewer.dims.point)
+        point = self._stack.point_at([voxel[axis] for axis in "zyx"], here)
+        return to_world(self._viewer, layer, point)
+
+    def in_view(self, length: float, volume: Volume) -> float:
+        """Return a length in the unit of the rows in the units of the viewer.
+
+        Parameters
+        ----------
+        length : float
+            Within a plane.
+        volume : Volume
+            The volume whose spacing the rows are measured in.
+        """
+        layer, last = self._stack.layer, self._stack.axes.index("x")
+        first = np.zeros(len(self._stack.axes))
+        second = first.copy()
+        second[last] = 1
+        ends = [to_world(self._viewer, layer, point) for point in (first, second)]
+        step = float(np.linalg.norm(ends[1] - ends[0]))
+        return length * step / (volume.spacing or (1.0, 1.0, 1.0))[2]
 
     def _click(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         """Tell which nucleus was clicked; a press that moves drags the view instead."""
@@ -111,8 +129,8 @@ class Overlay:
         moved = np.abs(np.asarray(event.pos) - pressed).max() > _STILL
         if moved or event.button != 1 or viewer.dims.ndisplay != 2 or not self._visible():
             return
-        voxel = np.round(self._stack.layer.world_to_data(event.position)).astype(int)
-        z, y, x = (int(voxel[self._stack.axes.index(axis)]) for axis in "zyx")
+        point = to_data(viewer, self._stack.layer, event.position)
+        z, y, x = (round(v) for v in self._stack.voxel_at(point))
         inside = all(0 <= i < n for i, n in zip((z, y, x), self._stack.shape, strict=True))
         if inside and (key := self.painted.key_at(z, y, x)):
             self._clicked(key)

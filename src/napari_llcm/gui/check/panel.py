@@ -196,7 +196,8 @@ class CheckPanel(QWidget):
         if self.overlay is None or self.result is None:
             return
         width = max(float(row["volume"]), 1e-6) ** (1 / 3)
-        self._flight.to(self.overlay.place(row, self.result.stain_labels), width)
+        volume = self.result.stain_labels
+        self._flight.to(self.overlay.place(row, volume), self.overlay.in_view(width, volume))
         self.overlay.choose(row)
 
     def _choose(self, key: tuple[str, int]) -> None:

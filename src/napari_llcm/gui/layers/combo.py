@@ -1,8 +1,11 @@
-"""A drop-down of the viewer's layers that follows what is added, removed and renamed."""
+"""Lists of the viewer's layers that follow what is added, removed and renamed.
+
+A list holds the layers themselves: a name can be changed, and given to another layer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +18,38 @@ from .stack import stack_of
 from .viewport import View
 
 
+def layers_of(viewer: Any, kinds: Sequence[str]) -> list[Any]:
+    """Return the layers of some kinds, such as "Image", without those that show a check."""
+    return [
+        layer
+        for layer in viewer.layers
+        if type(layer).__name__ in kinds and not layer.metadata.get("napari_llcm_shown")
+    ]
+
+
+def when_layers_change(viewer: Any, widget: QWidget, changed: Callable[[], None]) -> None:
+    """Call back when layers are added, removed, moved or renamed, as long as a widget lives.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers.
+    widget : QWidget
+        What shows them; napari may tell of layers after its panel was closed.
+    changed : callable
+        Called without arguments.
+    """
+
+    def tell(event: Any = None) -> None:
+        """Pass it on."""
+        if isalive(widget):
+            changed()
+
+    layers = viewer.layers.events
+    for event in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
+        event.connect(tell)
+
+
 class LayerCombo(QComboBox):
     """Chooses a layer.
 
@@ -22,8 +57,8 @@ class LayerCombo(QComboBox):
     ----------
     viewer : napari.viewer.Viewer
         Whose layers.
-    labels : bool
-        Whether labels layers may be chosen beside images.
+    kinds : sequence of str
+        What may be chosen: "Image", "Labels", "Shapes".
     none : str
         Text of the entry for no layer; there is no such entry if it is empty.
     prefer : str
@@ -45,63 +80,57 @@ class LayerCombo(QComboBox):
     def __init__(
         self,
         viewer: Any,
-        labels: bool = False,
+        kinds: Sequence[str] = ("Image",),
         none: str = "",
         prefer: str = "",
         avoid: str = "",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._labels, self._none = viewer, labels, none
+        self._viewer, self._kinds, self._none = viewer, tuple(kinds), none
         self._prefer, self._avoid = prefer.lower().split(), avoid.lower().split()
         self._picked = False  # by the user, whose choice is kept
-        self._names: list[str] = []
+        self._layers: list[Any] = []  # one for each entry; None for no layer
         narrow(self)
         self.activated.connect(self._pick)
         self.currentIndexChanged.connect(self.chosen)
-        layers = viewer.layers.events
-        for event in (layers.inserted, layers.removed, layers.reordered):
-            event.connect(self._fill)
+        when_layers_change(viewer, self, self._fill)
         self._fill()
 
     @property
     def layer(self) -> Any:
         """The chosen layer, or None."""
-        name = self.currentData()
-        if name not in self._viewer.layers:  # a list of layers, which has no "get"
-            return None
-        return self._viewer.layers[name]
+        index = self.currentIndex()
+        return self._layers[index] if 0 <= index < len(self._layers) else None
 
     def choose(self, layer: Any) -> None:
         """Choose a layer; None where that is offered."""
         self._picked = True
-        self.setCurrentIndex(0 if layer is None else self.findData(layer.name))
+        self.setCurrentIndex(self._index(layer))
 
     def _pick(self) -> None:
         self._picked = True
 
-    def _fill(self, event: Any = None) -> None:
-        if not isalive(self):  # its panel was closed, and napari has not forgotten it yet
-            return
-        kinds = ("Image", "Labels") if self._labels else ("Image",)
-        before = self.currentData()
+    def _index(self, layer: Any) -> int:
+        """Return the entry of a layer, or of None; -1 where it is not offered."""
+        return next((i for i, one in enumerate(self._layers) if one is layer), -1)
+
+    def _fill(self) -> None:
+        before, known = self.layer, self._layers
+        offered = layers_of(self._viewer, self._kinds)
+        self._layers = [*([None] if self._none else []), *offered]
+        # a new name makes no other layer the better guess
+        renamed = {id(layer) for layer in known} == {id(layer) for layer in self._layers}
         with _quiet(self):
             self.clear()
-            if self._none:
-                self.addItem(self._none, None)
-            for layer in self._viewer.layers:
-                if type(layer).__name__ in kinds and not layer.metadata.get("napari_llcm_shown"):
-                    self.addItem(layer.name, layer.name)
-                    layer.events.name.disconnect(self._fill)
-                    layer.events.name.connect(self._fill)
-            none = 0 if self._none else -1
-            kept = (none if before is None else self.findData(before)) if self._picked else -1
+            self.addItems([self._none if one is None else one.name for one in self._layers])
+            kept = self._index(before) if self._picked or renamed else -1
             self.setCurrentIndex(kept if kept >= 0 else self._guess())
-        if self.currentData() != before:
+        if self.layer is not before:
             self.chosen.emit()
 
     def _guess(self) -> int:
-        names = {i: self.itemText(i).lower() for i in range(self.count()) if self.itemData(i)}
+        names = {i: one.name.lower() for i, one in enumerate(self._layers) if one is not None}
         free = {i: n for i, n in names.items() if not any(word in n for word in self._avoid)}
         for word in self._prefer:
             for i, name in free.items():

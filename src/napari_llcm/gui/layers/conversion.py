@@ -57,13 +57,18 @@ def as_layers(volume: Volume, kind: LayerKind = "image", **look: Any) -> list[La
         "translate": [start.get(a, 0.0) for a in volume.axes],
         "units": ["micrometer" if known and a in step else "pixel" for a in volume.axes],
         "axis_labels": tuple(volume.axes),
-        "metadata": {KEY: {**volume.metadata, "source": volume.source}},
+        "metadata": {
+            KEY: {**volume.metadata, "source": volume.source, "notes": list(volume.notes)}
+        },
     }
     return [(volume.data, {**attributes, **look}, kind)]
 
 
 def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
     """Return a layer as a volume.
+
+    Along an axis of negative scale the layer shows its voxels mirrored. A volume has no such axis:
+    its voxels are turned round, so that they lie where the layer shows them.
 
     Parameters
     ----------
@@ -90,6 +95,15 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
     micron = _microns(attributes, axes)
     scale = dict(zip(axes, attributes["scale"], strict=True))
     start = dict(zip(axes, attributes["translate"], strict=True))
+    turned = mirrored(attributes["scale"], axes)
+    if turned:
+        data = _lazy(data)[tuple(slice(None, None, -1 if a in turned else 1) for a in axes)]
+        start |= {
+            a: start[a] + scale[a] * (n - 1)
+            for a, n in zip(axes, data.shape, strict=True)
+            if a in turned
+        }
+        scale |= {a: -scale[a] for a in turned}
     made = dict(attributes.get("metadata", {}).get(KEY, {}))
     volume = Volume(
         data,
@@ -98,6 +112,7 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
         name=name,
         origin=_zyx({a: start[a] * m for a, m in micron.items()}, 0.0),
         source=made.pop("source", None),
+        notes=tuple(made.pop("notes", ())),
         metadata=made,
     )
     return arranged(volume, axes)
@@ -108,6 +123,20 @@ def axes_of(axis_labels: Sequence[str] | None, ndim: int) -> str:
     labels = "".join(axis_labels or ())
     known = set(labels) <= set("tczyx") and len(labels) == len(set(labels)) == ndim
     return labels if known else {2: "yx", 3: "zyx", 4: "tzyx", 5: "tczyx"}.get(ndim, "")
+
+
+def mirrored(scale: Sequence[float], axes: str) -> str:
+    """Return the spatial axes along which a layer of this scale shows its voxels mirrored."""
+    return "".join(a for a, s in zip(axes, scale, strict=True) if a in "zyx" and s < 0)
+
+
+def _lazy(data: Any) -> Any:
+    """Return an array that can be indexed backwards without being read."""
+    if isinstance(data, np.ndarray) or hasattr(data, "dask"):
+        return data
+    import dask.array as da
+
+    return da.from_array(data)
 
 
 def _zyx(values: Mapping[str, float], default: float) -> Spacing:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...events import UserError
 from ...volumes import Volume
-from .conversion import as_volume, axes_of
+from .conversion import as_volume, axes_of, mirrored
 
 Box = tuple[tuple[int, int], ...]
 
@@ -27,11 +27,15 @@ class LayerStack:
         A letter of "tczyx" for each axis of the layer, in its order.
     volume : Volume
         Its voxels with axes "zyx" or "tzyx".
+    turned : str
+        Axes along which the volume's voxels are counted from the layer's far end, since its scale
+        is negative there.
     """
 
     layer: Any
     axes: str
     volume: Volume
+    turned: str = ""
 
     @property
     def times(self) -> int:
@@ -54,7 +58,8 @@ class LayerStack:
         """
         given = self.volume.axes[-data.ndim :]
         order = [given.index(a) for a in self.axes if a in given]
-        shown = data.transpose(order)
+        backwards = (slice(None, None, -1 if a in self.turned else 1) for a in given)
+        shown = data[tuple(backwards)].transpose(order)
         # axes of one entry stay, or the layers would not lie on each other
         index = tuple(slice(None) if a in given else None for a in self.axes)
         return shown[index], {
@@ -64,12 +69,39 @@ class LayerStack:
             "axis_labels": self.layer.axis_labels,
         }
 
+    def voxel_at(self, point: Sequence[float]) -> tuple[float, float, float]:
+        """Return the volume's voxel (z, y, x) at a place given along the layer's axes."""
+        by_axis = dict(zip(self.axes, point, strict=True))
+        z, y, x = (
+            n - 1 - by_axis[a] if a in self.turned else by_axis[a]
+            for a, n in zip("zyx", self.shape, strict=True)
+        )
+        return z, y, x
+
+    def point_at(self, voxel: Sequence[float], here: Sequence[float]) -> list[float]:
+        """Return the place of a volume's voxel along the layer's axes.
+
+        Parameters
+        ----------
+        voxel : sequence of float
+            Along z, y and x.
+        here : sequence of float
+            Place along the layer's axes, for those that the voxel has not: time.
+        """
+        place = dict(zip("zyx", voxel, strict=True))
+        for axis, n in zip("zyx", self.shape, strict=True):
+            if axis in self.turned:
+                place[axis] = n - 1 - place[axis]
+        return [place.get(axis, here[i]) for i, axis in enumerate(self.axes)]
+
     def box_of(self, spans: Sequence[tuple[float, float]]) -> Box:
         """Return spans along the layer's axes as a box (z, y, x) of whole voxels within it."""
         by_axis = dict(zip(self.axes, spans, strict=True))
         box = []
         for axis, n in zip("zyx", self.shape, strict=True):
             a, b = by_axis[axis]
+            if axis in self.turned:
+                a, b = n - b, n - a
             start = int(np.clip(np.floor(a), 0, n - 1))
             box.append((start, int(np.clip(np.ceil(b), start + 1, n))))
         return tuple(box)
@@ -106,7 +138,7 @@ def stack_of(layer: Any) -> LayerStack:
         raise UserError(f"{layer.name} has a single plane; a stack of planes is needed.")
     if volume.dtype.kind not in "biuf":
         raise UserError(f"{layer.name} holds {volume.dtype} values; real numbers are needed.")
-    return LayerStack(layer, axes, volume)
+    return LayerStack(layer, axes, volume, mirrored(layer.scale, axes))
 
 
 def _attributes(layer: Any) -> dict[str, Any]:

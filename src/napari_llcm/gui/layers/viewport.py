@@ -1,4 +1,9 @@
-"""What the user looks at, in voxels of a stack."""
+"""What the user looks at, in voxels of a stack.
+
+The viewer counts in the smallest unit of its layers: beside one layer in nm, the place of every
+other one is told in nm too. All that goes from the viewer's places to a layer's voxels and back
+goes through `to_data` and `to_world`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,51 @@ from typing import Any
 
 import numpy as np
 
+from ...events import UserError
 from .stack import Box, LayerStack
+
+_FLAT = 1e-3  # voxels: what extends less is drawn on one plane, but for rounding
+
+
+def to_data(viewer: Any, layer: Any, place: Any) -> np.ndarray:
+    """Return a place in the viewer as a place in a layer, in voxels of its finest level.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    layer : napari.layers.Layer
+        A layer in it.
+    place : sequence of float
+        In the viewer's units; its last axes are those of the layer.
+    """
+    place = np.asarray(place, float)[-layer.ndim :]
+    place = np.concatenate([np.zeros(layer.ndim - len(place)), place])
+    return np.asarray(layer.world_to_data(place * _layer_units(viewer, layer)))
+
+
+def to_world(viewer: Any, layer: Any, point: Any) -> np.ndarray:
+    """Return a place in a layer, in voxels, as a place in the viewer, in its units.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    layer : napari.layers.Layer
+        A layer in it.
+    point : sequence of float
+        One number for each axis of the layer.
+    """
+    return np.asarray(layer.data_to_world(point)) / _layer_units(viewer, layer)
+
+
+def _layer_units(viewer: Any, layer: Any) -> np.ndarray:
+    """Return how many of a layer's units one of the viewer's is, along each axis of the layer."""
+    world = viewer.dims.units
+    if world is None or len(world) < layer.ndim:  # units that do not fit: napari takes them as one
+        return np.ones(layer.ndim)
+    pairs = zip(world[-layer.ndim :], layer.units, strict=True)
+    return np.array([float((1 * theirs).to(own).magnitude) for theirs, own in pairs])
 
 
 class View:
@@ -27,11 +76,13 @@ class View:
         The voxels (z, y, x) on screen: one plane in 2D, all in 3D.
     time : int
         The time point on screen.
+    on_screen : bool
+        Whether any part of the stack is within the window.
     """
 
     def __init__(self, viewer: Any, stack: LayerStack) -> None:
         self._viewer, self._stack = viewer, stack
-        self.time = 0
+        self.time, self.on_screen = 0, True
         self.box: Box = tuple((0, n) for n in stack.shape)
         self.look()
 
@@ -40,15 +91,17 @@ class View:
         before = self.box, self.time
         dims, stack = self._viewer.dims, self._stack
         ndim = len(stack.axes)
-        here = np.asarray(stack.layer.world_to_data(np.asarray(dims.point)))
+        here = to_data(self._viewer, stack.layer, dims.point)
         spans = [(round(p), round(p) + 1) for p in here]
         hidden = dims.ndim - ndim  # axes of the viewer before those of the layer
         shown = [axis - hidden for axis in dims.displayed if axis >= hidden]
         corners = _corners(stack.layer)
+        self.on_screen = True
         for axis in shown:
+            n = stack.layer.data.shape[axis]
             flat = dims.ndisplay == 2 and corners[1, axis] > corners[0, axis]
-            whole = (0, stack.layer.data.shape[axis])
-            spans[axis] = (corners[0, axis], corners[1, axis]) if flat else whole
+            spans[axis] = (corners[0, axis], corners[1, axis]) if flat else (0, n)
+            self.on_screen &= flat or n == 1 or dims.ndisplay == 3
         self.box = stack.box_of(spans)
         if stack.times > 1:
             self.time = int(np.clip(round(here[stack.axes.index("t")]), 0, stack.times - 1))
@@ -76,7 +129,7 @@ def _corners(layer: Any) -> np.ndarray:
     return corners
 
 
-def shapes_box(shapes: Any, stack: LayerStack) -> Box:
+def shapes_box(viewer: Any, shapes: Any, stack: LayerStack) -> Box:
     """Return the smallest box of a stack around the (selected) shapes of a layer.
 
     Along an axis on which a shape has no extent, the plane that it was drawn on, the whole stack
@@ -84,20 +137,32 @@ def shapes_box(shapes: Any, stack: LayerStack) -> Box:
 
     Parameters
     ----------
+    viewer : napari.viewer.Viewer
+        That shows both.
     shapes : napari.layers.Shapes
         At least one shape.
     stack : LayerStack
         The stack.
+
+    Raises
+    ------
+    UserError
+        If the box shares no voxel with the stack.
     """
     chosen = sorted(shapes.selected_data) or range(len(shapes.data))
-    corners = [shapes.data_to_world(p) for i in chosen for p in np.asarray(shapes.data[i])]
-    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    start, stop = (np.asarray(stack.layer.world_to_data(c)) for c in (low, high))
-    missing = len(stack.axes) - len(low)  # a layer of fewer axes lies on all of the others
+    drawn = [to_world(viewer, shapes, p) for i in chosen for p in np.asarray(shapes.data[i])]
+    corners = np.array([to_data(viewer, stack.layer, place) for place in drawn])
+    missing = len(stack.axes) - shapes.ndim  # a layer of fewer axes lies on all of the others
     spans = []
     for axis, n in enumerate(stack.layer.data.shape):
-        flat = axis < missing or high[axis - missing] == low[axis - missing]
-        spans.append((0, n) if flat else (start[axis] + 0.5, stop[axis] + 0.5))
+        low, high = corners[:, axis].min(), corners[:, axis].max()
+        flat = axis < missing or high - low < _FLAT
+        spans.append((0, n) if flat else (low + 0.5, high + 0.5))
+        if spans[-1][0] >= n or spans[-1][1] <= 0:
+            raise UserError(
+                f"What is drawn in {shapes.name} lies outside {stack.layer.name}: draw a "
+                "rectangle on the stack."
+            )
     return stack.box_of(spans)
 
 

@@ -89,7 +89,15 @@ class LoadPanel(QWidget):
         except UserError as error:
             self.bar.fail(str(error))
             return
-        show = lambda value: self.form.registration.show_result(*value)  # noqa: E731
+
+        def show(value: Any) -> None:
+            """Show the verdict beside the layers that it is about."""
+            box = self.form.registration
+            if box.qpi.layer is qpi and box.dapi.layer is dapi:
+                box.show_result(*value)
+            else:  # others were chosen meanwhile
+                self.bar.say(f"{qpi.name} and {dapi.name}: {value[0].sentence}")
+
         self._run(load_jobs.checking(*volumes), "registration check", show)
 
     def shift(self, dapi: Any, shift: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from ...events import UserError
+from ..layers.combo import layers_of, when_layers_change
 from ..settings import recall, remember
 
 
@@ -48,6 +48,7 @@ class BatchBox(QCollapsible):
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__("Several stacks", parent)
         self._viewer = viewer
+        self._layers: list[Any] = []  # one for each entry of the list
         self.list = QListWidget()
         self.list.setToolTip("Tick the label-free stacks that shall be stained one after another.")
         self.list.setMaximumHeight(90)
@@ -84,15 +85,14 @@ class BatchBox(QCollapsible):
         self.setContent(content)
         self.collapse(animate=False)
         self.toggleButton().setToolTip("Stain several open stacks, or all files of a folder.")
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-            event.connect(self._fill)
+        when_layers_change(viewer, self, self._fill)
         self._fill()
 
     def ticked(self) -> list[Any]:
         """Return the ticked layers."""
-        items = [self.list.item(i) for i in range(self.list.count())]
-        names = [i.text() for i in items if i.checkState() == Qt.CheckState.Checked]
-        return [self._viewer.layers[n] for n in names if n in self._viewer.layers]
+        states = [self.list.item(i).checkState() for i in range(self.list.count())]
+        checked = Qt.CheckState.Checked
+        return [layer for layer, s in zip(self._layers, states, strict=True) if s == checked]
 
     def setEnabledForStart(self, enabled: bool) -> None:
         """Allow or forbid to start."""
@@ -106,17 +106,14 @@ class BatchBox(QCollapsible):
         remember("batch", source=self.source.text(), out=self.out.text())
         self.folder_wanted.emit(self.source.text().strip(), self.out.text().strip())
 
-    def _fill(self, event: Any = None) -> None:
-        if not isalive(self):
-            return
-        ticked = {layer.name for layer in self.ticked()}
+    def _fill(self) -> None:
+        ticked = {id(layer) for layer in self.ticked()}
         self.list.clear()
-        for layer in self._viewer.layers:
-            if type(layer).__name__ != "Image":
-                continue
+        self._layers = layers_of(self._viewer, ("Image",))
+        for layer in self._layers:
             item = QListWidgetItem(layer.name)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            on = Qt.CheckState.Checked if layer.name in ticked else Qt.CheckState.Unchecked
+            on = Qt.CheckState.Checked if id(layer) in ticked else Qt.CheckState.Unchecked
             item.setCheckState(on)
             self.list.addItem(item)
 

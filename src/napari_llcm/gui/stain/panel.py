@@ -121,17 +121,15 @@ class StainPanel(QWidget):
         view = View(self._viewer, stack)
         info = self.form.model.info
         options = self._options()
-        key = (
-            id(layer), id(layer.data), tuple(layer.scale), tuple(layer.translate),
-            str(self.form.model.path), options.samples,
-        )  # fmt: skip
+        key = (id(layer), str(self.form.model.path), options.samples)
         found = self._paintings.get(key)
-        if found is None or not found.shown:
+        if found is None or not found.shown or found.outdated:
             found = Painting(self._viewer, stack, info, options.samples, options.scratch)
             for other in self._paintings.values():
                 if other.stack.layer is layer:
                     other.hide()  # one added to the other would be neither
             self._paintings[key] = found
+        found.stack = stack  # its name and place may be others by now
         return found, view
 
     def _stack(self, layer: Any) -> LayerStack:
@@ -257,7 +255,9 @@ class StainPanel(QWidget):
         """Stop what works on a layer that the user has removed, and let go of its memory."""
         if any(not painting.shown for painting, _ in self._active):
             self.runner.stop()
-        self._paintings = {k: p for k, p in self._paintings.items() if p.shown}
+        for key, painting in list(self._paintings.items()):
+            if not painting.shown:
+                self._paintings.pop(key).leave()
 
     def _add_model(self, path: Any) -> None:
         if not self.runner.running:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledRangeSlider
 
 from ...events import UserError
+from ..layers.combo import LayerCombo
 from ..layers.stack import Box, LayerStack
 from ..layers.viewport import View, shapes_box
 
@@ -44,16 +44,13 @@ class RegionChoice(QWidget):
         self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
         self.planes.setToolTip("First and last plane to stain.")
         self.planes.setRange(0, 1)
-        self.shapes = QComboBox()
+        self.shapes = LayerCombo(viewer, kinds=("Shapes",))
         self.shapes.setToolTip("The Shapes layer in which you drew the region.")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         for part in (self.combo, self.planes, self.shapes):
             column.addWidget(part)
         self.combo.currentIndexChanged.connect(self._show)
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-            event.connect(self._fill)
-        self._fill()
         self._show()
 
     def fit(self, stack: LayerStack | None) -> None:
@@ -72,12 +69,17 @@ class RegionChoice(QWidget):
         Raises
         ------
         UserError
-            If a drawn region is wanted, and there is none.
+            If a drawn region is wanted and there is none, or what is wanted lies outside.
         """
         choice = self.combo.currentData()
         y, x = stack.shape[1:]
         if choice == WHOLE:
             return None
+        if choice == SCREEN and not view.on_screen:
+            raise UserError(
+                f"Nothing of {stack.layer.name} is on screen: move the view to what you want to "
+                "stain, or choose another region."
+            )
         if choice == SCREEN:
             # through all planes, or whatever axis is the one in depth
             spans = zip(view.box, stack.shape, strict=True)
@@ -85,24 +87,14 @@ class RegionChoice(QWidget):
         if choice == PLANES:
             first, last = self.planes.value()
             return ((int(first), int(last) + 1), (0, y), (0, x))
-        name = self.shapes.currentData()
-        if name not in self._viewer.layers or not len(self._viewer.layers[name].data):
+        shapes = self.shapes.layer
+        if shapes is None or not len(shapes.data):
             raise UserError(
                 "No region is drawn: add a Shapes layer, draw a rectangle around what you want "
                 "to stain, and choose that layer."
             )
-        return shapes_box(self._viewer.layers[name], stack)
+        return shapes_box(self._viewer, shapes, stack)
 
     def _show(self) -> None:
         self.planes.setVisible(self.combo.currentData() == PLANES)
         self.shapes.setVisible(self.combo.currentData() == SHAPES)
-
-    def _fill(self, event: Any = None) -> None:
-        if not isalive(self):
-            return
-        before = self.shapes.currentData()
-        self.shapes.clear()
-        for layer in self._viewer.layers:
-            if type(layer).__name__ == "Shapes":
-                self.shapes.addItem(layer.name, layer.name)
-        self.shapes.setCurrentIndex(max(self.shapes.findData(before), 0))

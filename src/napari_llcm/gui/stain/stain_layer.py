@@ -12,6 +12,7 @@ from ...models.bundle import ModelInfo
 from ...models.normalise import subsample
 from ...staining import Canvas, picture
 from ..layers.conversion import KEY
+from ..layers.following import Following
 from ..layers.look import VIRTUAL
 from ..layers.stack import LayerStack
 from ..layers.viewport import undisturbed
@@ -69,6 +70,7 @@ class Painting:
         self.layers = [
             self._add(name, data, model) for name, data in zip((NAME, SPREAD), arrays, strict=False)
         ]
+        self._following = Following(stack, self.layers, model.spacing)
 
     @property
     def shown(self) -> bool:
@@ -79,6 +81,15 @@ class Painting:
     def complete(self) -> bool:
         """Whether nothing is left to do."""
         return all(canvas.complete for canvas in self.canvases.values())
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the stack was changed since, so that it must be stained anew."""
+        return self._following.outdated
+
+    def leave(self) -> None:
+        """Follow the stack no longer: the layers are gone."""
+        self._following.stop()
 
     def _at(self, index: int) -> np.ndarray:
         return self._array[:, index] if self._array.ndim == 5 else self._array[index]

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from ...events import UserError
 from ...training.pairs import NamedPair
-from ..layers.combo import LayerCombo, volume_of
+from ..layers.combo import LayerCombo, volume_of, when_layers_change
 
 
 class PairChoice(QGroupBox):
@@ -114,6 +114,7 @@ class PairChoice(QGroupBox):
         self.path.editingFinished.connect(self.changed)
         self.qpi.chosen.connect(self.changed)
         self.dapi.chosen.connect(self.changed)
+        when_layers_change(viewer, self, self._follow)
         self._show_list()
         self._switch()
 
@@ -136,9 +137,7 @@ class PairChoice(QGroupBox):
         UserError
             If layers are missing, or cannot be learned from.
         """
-        pairs = [p for p in self._added if all(layer in self._viewer.layers for layer in p)]
-        if not pairs:
-            pairs = [(self.qpi.layer, self.dapi.layer)]
+        pairs = self._added or [(self.qpi.layer, self.dapi.layer)]
         result = []
         for qpi, dapi in pairs:
             if qpi is None or dapi is None:
@@ -181,8 +180,19 @@ class PairChoice(QGroupBox):
             self._show_list()
             self.changed.emit()
 
+    def _follow(self) -> None:
+        """Show new names; a pair goes with its layers."""
+        layers = list(self._viewer.layers)
+        left = [p for p in self._added if all(layer in layers for layer in p)]
+        gone, self._added = len(left) < len(self._added), left
+        self._show_list()
+        if gone:
+            self.changed.emit()
+
     def _show_list(self) -> None:
+        row = self.list.currentRow()
         self.list.clear()
         self.list.addItems([f"{qpi.name} + {dapi.name}" for qpi, dapi in self._added])
+        self.list.setCurrentRow(min(row, len(self._added) - 1))
         self.list.setVisible(bool(self._added))
         self.remove.setVisible(bool(self._added))

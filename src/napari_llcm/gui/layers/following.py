@@ -1,0 +1,92 @@
+"""Results that stay on the layer that they were made from, and say when they no longer fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...events import UserError
+from ...volumes import Spacing
+from .conversion import KEY
+from .stack import LayerStack, stack_of
+
+_OUTDATED = " (outdated)"
+_PLACE = ("scale", "translate", "units", "axis_labels")
+_SAME = 1e-3  # relative: voxel sizes that differ by less are the same but for rounding
+
+
+class Following:
+    """Keeps result layers where their source lies.
+
+    Where the source's voxels or their meaning change after the result was made (voxel size, axes,
+    other data), the result is marked as outdated, in its name and its record.
+
+    Parameters
+    ----------
+    stack : LayerStack
+        The source as it was when the result was made.
+    results : sequence of napari.layers.Layer
+        The results, on the source's grid.
+    assumed : tuple of float, optional
+        Voxel size (z, y, x) that was taken where the source told none.
+
+    Attributes
+    ----------
+    outdated : bool
+        Whether the results no longer fit the source.
+    """
+
+    def __init__(
+        self, stack: LayerStack, results: Sequence[Any], assumed: Spacing | None = None
+    ) -> None:
+        self._stack, self._results, self._assumed = stack, list(results), assumed
+        self._data = stack.layer.data
+        self.outdated = False
+        events = stack.layer.events
+        for event in (*(getattr(events, name) for name in _PLACE), events.data):
+            event.connect(self._follow)
+
+    def stop(self) -> None:
+        """Follow no longer."""
+        events = self._stack.layer.events
+        for event in (*(getattr(events, name) for name in _PLACE), events.data):
+            event.disconnect(self._follow)
+
+    def _follow(self, event: Any = None) -> None:
+        source = self._stack.layer
+        for layer in self._results:
+            if layer.ndim == source.ndim:
+                for name in _PLACE:
+                    setattr(layer, name, getattr(source, name))
+        self._mark(not self._fits())
+
+    def _fits(self) -> bool:
+        """Return whether the source still is what the results were made from."""
+        then = self._stack
+        try:
+            now = stack_of(then.layer)
+        except UserError:
+            return False
+        same = (now.axes, now.turned, now.shape) == (then.axes, then.turned, then.shape)
+        sizes = [s.volume.spacing or self._assumed for s in (then, now)]
+        if sizes[0] is None or sizes[1] is None:
+            alike = sizes[0] == sizes[1]
+        else:
+            alike = bool(np.allclose(*sizes, rtol=_SAME, atol=0))
+        return same and alike and then.layer.data is self._data
+
+    def _mark(self, outdated: bool) -> None:
+        if outdated == self.outdated:
+            return
+        self.outdated = outdated
+        for layer in self._results:
+            name, record = layer.name.replace(_OUTDATED, ""), dict(layer.metadata.get(KEY, {}))
+            record.pop("outdated", None)
+            if outdated:
+                name += _OUTDATED
+                record["outdated"] = (
+                    f"{self._stack.layer.name} was changed after this was made: make it anew."
+                )
+            layer.name, layer.metadata = name, {**layer.metadata, KEY: record}

@@ -1,0 +1,163 @@
+"""Lists of layers, places in the viewer's units, and results that follow their source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import Qt
+
+from napari_llcm.events import UserError
+from napari_llcm.gui.layers.combo import LayerCombo
+from napari_llcm.gui.layers.conversion import as_volume
+from napari_llcm.gui.layers.following import Following
+from napari_llcm.gui.layers.stack import stack_of
+from napari_llcm.gui.layers.viewport import View, shapes_box, to_data, to_world
+from napari_llcm.gui.stain.batch import BatchBox
+from napari_llcm.gui.stain.region import SHAPES, RegionChoice
+from napari_llcm.gui.train.pairs import PairChoice
+
+SPACING = (0.8, 0.5, 0.4)
+SHAPE = (24, 96, 90)
+
+
+@pytest.fixture
+def viewer() -> Any:
+    return ViewerModel()
+
+
+def add(viewer: Any, name: str, unit: str = "um", factor: float = 1, **more: Any) -> Any:
+    """Add a stack whose voxels have the size `SPACING` (µm), told in another unit."""
+    options = {"scale": [factor * s for s in SPACING], "units": unit, **more}
+    return viewer.add_image(np.zeros(SHAPE, np.float32), name=name, **options)
+
+
+def rectangle(y: tuple[float, float], x: tuple[float, float], z: float = 5) -> np.ndarray:
+    return np.array([[z, y[0], x[0]], [z, y[0], x[1]], [z, y[1], x[1]], [z, y[1], x[0]]], float)
+
+
+def test_a_choice_stays_with_its_layer(viewer: Any, qtbot: Any) -> None:
+    first, second = add(viewer, "phase A"), add(viewer, "phase B")
+    combo, heard = LayerCombo(viewer, prefer="phase"), []
+    qtbot.addWidget(combo)
+    combo.chosen.connect(lambda: heard.append(combo.layer))
+    assert combo.layer is first
+    first.name = "my field"  # nobody chose it, and yet nobody wants another one
+    assert combo.layer is first
+    assert combo.currentText() == "my field"
+    combo.choose(second)
+    second.name, first.name = "other", "phase B"
+    assert combo.layer is second
+    viewer.layers.move(0, 2)
+    assert combo.layer is second
+    assert heard == [second]
+    viewer.layers.remove(second)
+    assert combo.layer is first
+
+
+def test_ticks_follow_their_layers(viewer: Any, qtbot: Any) -> None:
+    layers = [add(viewer, name) for name in "abc"]
+    batch = BatchBox(viewer)
+    qtbot.addWidget(batch)
+    for i in (0, 2):
+        batch.list.item(i).setCheckState(Qt.CheckState.Checked)
+    layers[0].name, layers[1].name = "b2", "a"
+    assert [x is y for x, y in zip(batch.ticked(), [layers[0], layers[2]], strict=True)]
+    assert [batch.list.item(i).text() for i in range(3)] == ["b2", "a", "c"]
+    viewer.layers.remove(layers[2])
+    assert batch.ticked() == [layers[0]]
+
+
+def test_added_pairs_follow_their_layers(viewer: Any, qtbot: Any) -> None:
+    phase, dapi = add(viewer, "phase"), add(viewer, "DAPI")
+    pairs = PairChoice(viewer)
+    qtbot.addWidget(pairs)
+    pairs.add.click()
+    phase.name = "field 3"
+    assert pairs.list.item(0).text() == "field 3 + DAPI"
+    assert pairs.volumes()[0][0] == "field 3"
+    viewer.layers.remove(dapi)
+    assert pairs.list.count() == 0
+
+
+def test_places_are_converted_through_the_viewers_units(viewer: Any) -> None:
+    micron, nano = add(viewer, "µm"), add(viewer, "nm", "nm", 1000)
+    viewer.dims.set_current_step(0, 5)
+    for layer in (micron, nano):
+        np.testing.assert_allclose(to_data(viewer, layer, viewer.dims.point)[0], 5)
+        assert View(viewer, stack_of(layer)).box[0] == (5, 6)
+        place = to_world(viewer, layer, (5, 24, 10))
+        np.testing.assert_allclose(place, (4000, 12000, 4000))
+        np.testing.assert_allclose(to_data(viewer, layer, place), (5, 24, 10))
+    for scale, unit in ((np.array(SPACING) * 1000, "nm"), (SPACING, "um")):
+        shapes = viewer.add_shapes([rectangle((24, 58), (10, 38))], scale=scale, units=unit)
+        for layer in (micron, nano):
+            assert shapes_box(viewer, shapes, stack_of(layer)) == ((0, 24), (24, 59), (10, 39))
+
+
+def test_one_layer_without_units_beside_one_in_nm(viewer: Any) -> None:
+    nano = add(viewer, "nm", "nm", 1000)
+    plain = viewer.add_image(np.zeros(SHAPE), name="pixels")
+    viewer.dims.set_point(0, 5)  # napari takes both numbers for one length, and so do we
+    assert to_data(viewer, plain, viewer.dims.point)[0] == 5
+    np.testing.assert_allclose(to_data(viewer, nano, (1600, 0, 0))[0], 2)
+
+
+def test_boxes_of_turned_and_mirrored_layers(viewer: Any) -> None:
+    plain = add(viewer, "plain")
+    mirrored = add(viewer, "mirrored", scale=(0.8, -0.5, 0.4), translate=(0, 0.5 * 95, 0))
+    shapes = viewer.add_shapes([rectangle((24, 58), (10, 38))], scale=SPACING, units="um")
+    for layer in (plain, mirrored):
+        assert shapes_box(viewer, shapes, stack_of(layer)) == ((0, 24), (24, 59), (10, 39))
+    angle = viewer.add_shapes([rectangle((0, 20), (0, 20))], scale=SPACING, units="um")
+    angle.rotate = 90  # y and x change places
+    angle.translate = (0, 20, 20)
+    (_, y, x) = shapes_box(viewer, angle, stack_of(plain))
+    assert y[1] - y[0] in (16, 17)
+    assert x[1] - x[0] in (25, 26)
+
+
+@pytest.mark.parametrize("place", [((-40, -20), (10, 30)), ((10, 30), (200, 260))])
+def test_a_rectangle_outside_the_stack_is_refused(viewer: Any, place: Any, qtbot: Any) -> None:
+    stack = stack_of(add(viewer, "phase"))
+    shapes = viewer.add_shapes([rectangle(*place)], name="here", scale=SPACING, units="um")
+    choice = RegionChoice(viewer)
+    qtbot.addWidget(choice)
+    choice.combo.setCurrentText(SHAPES)
+    shapes.name = "there"
+    with pytest.raises(UserError, match="there lies outside phase"):
+        choice.box(stack, View(viewer, stack))
+
+
+def test_a_mirrored_layer_is_a_volume_where_it_is_shown() -> None:
+    data = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
+    layer = Image(
+        data, scale=(-0.8, 0.5, -0.4), translate=(10, 0, 20), units="um", axis_labels=tuple("zyx")
+    )
+    volume = as_volume(*layer.as_layer_data_tuple()[:2])
+    assert volume.spacing == pytest.approx(SPACING)
+    assert volume.origin == pytest.approx((10 - 0.8 * 3, 0, 20 - 0.4 * 5))
+    np.testing.assert_array_equal(volume.data, data[::-1, :, ::-1])
+    stack = stack_of(layer)
+    shown, place = stack.on_layer(volume.data)
+    np.testing.assert_array_equal(shown, data)
+    np.testing.assert_array_equal(place["scale"], layer.scale)
+    assert stack.voxel_at((0, 1, 5)) == (3, 1, 0)
+    assert stack.point_at((3, 1, 0), (0, 0, 0)) == [0, 1, 5]
+
+
+def test_a_result_says_when_its_source_has_changed(viewer: Any) -> None:
+    source, result = add(viewer, "phase", axis_labels=tuple("zyx")), add(viewer, "result")
+    following = Following(stack_of(source), [result])
+    source.translate = (1, 2, 3)
+    np.testing.assert_array_equal(result.translate, (1, 2, 3))
+    assert not following.outdated
+    source.data = np.ones(SHAPE, np.float32)
+    assert following.outdated
+    assert result.name == "result (outdated)"
+    following.stop()
+    source.translate = (0, 0, 0)
+    np.testing.assert_array_equal(result.translate, (1, 2, 3))
