@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from napari_llcm.events import Finished, Notice, UserError, result_of
 from napari_llcm.nuclei import Comparison, compare_nuclei, pool, segment, write_report
-from napari_llcm.nuclei.labelled import labels_of, looks_like_labels
 from napari_llcm.nuclei.scale import estimate_diameter, normalise
 from napari_llcm.volumes import Volume, read, write
 
@@ -75,14 +74,14 @@ def test_the_same_diameter_serves_both_images() -> None:
     events = list(compare_nuclei(stain([0, 2, 3]), stain([0]), segmenter="classical"))
     notices = [e.text for e in events if isinstance(e, Notice)]
     assert len(notices) == 1
-    assert "µm wide (estimated" in notices[0]
+    assert "µm wide (estimated)" in notices[0]
     assert isinstance(events[-1], Finished)
     assert events[-1].value.settings["diameter_pixels"] == pytest.approx(14, rel=0.2)
     json.dumps(events[-1].result)
 
 
 def test_labels_stand_in_for_either_image() -> None:
-    labels = Volume(balls([0, 1, 2, 3]), SPACING, name="truth labels")
+    labels = Volume(balls([0, 1, 2, 3]), SPACING, name="truth")
     result = compare(labels, stain([0, 2, 3]))
     assert (result.counts.found, result.counts.missed) == (3, 1)
     assert all(row["brightness"] is None for row in result.table if row["image"] == "truth")
@@ -90,17 +89,6 @@ def test_labels_stand_in_for_either_image() -> None:
     result = compare(unnamed, unnamed, truth_is_labels=True, stain_is_labels=True)
     assert result.counts.f1 == 1.0
     assert result.settings["segmenter"] == "labels as given"
-
-
-def test_what_says_that_it_is_labels() -> None:
-    whole = np.zeros((2, 4, 4), np.uint16)
-    assert looks_like_labels(Volume(whole, name="nuclei_labels"))
-    assert looks_like_labels(Volume(whole, source="/data/labels/3.tif"))
-    assert not looks_like_labels(Volume(whole, name="DAPI"))
-    assert not looks_like_labels(Volume(whole, name="unmasked labelling"))
-    assert not looks_like_labels(Volume(whole.astype(float), name="labels"))
-    with pytest.raises(UserError, match="whole numbers"):
-        labels_of(Volume(np.full((2, 4, 4), 0.5)))
 
 
 def test_the_report_is_whole(tmp_path: Path) -> None:
@@ -166,7 +154,6 @@ def test_noise_has_no_diameter() -> None:
     [
         ({"data": np.zeros((20, 80, 99), np.float32)}, "same field"),
         ({"data": np.full((20, 80, 100), np.nan, np.float32)}, "not numbers"),
-        ({"data": np.zeros((20, 80, 100), np.float32)}, "same value"),
     ],
 )
 def test_images_that_cannot_be_compared(change: dict[str, np.ndarray], sentence: str) -> None:
@@ -203,3 +190,43 @@ def test_the_same_voxels_are_the_same_nuclei_whichever_side_tells_the_spacing(si
 def test_spacings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(UserError, match=r"0\.5 × 0\.5 µm.*0\.25 × 0\.25 µm"):
         compare(stain([0]), stain([0]).replace(spacing=(1.0, 0.25, 0.25)))
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [np.zeros((20, 80, 100), np.uint16), np.random.default_rng(0).poisson(100, (20, 80, 100))],
+    ids=["zeros", "noise"],
+)
+@pytest.mark.parametrize("is_labels", [None, False])
+def test_a_truth_without_nuclei_counts_none(nothing: np.ndarray, is_labels: bool | None) -> None:
+    empty = Volume(nothing, SPACING, name="nobody there")
+    job = compare_nuclei(empty, stain([0, 1]), segmenter="classical", truth_is_labels=is_labels)
+    events = list(job)
+    counts = events[-1].value.counts
+    assert (counts.truth, counts.stain, counts.hallucinated) == (0, 2, 2)
+    assert events[-1].result["precision"] == 0
+    assert events[-1].result["recall"] is None
+    told = [e.text for e in events if isinstance(e, Notice)]
+    assert any("nobody there" in text and "counts as having" in text for text in told)
+
+
+def test_labels_without_nuclei_count_none_and_a_blank_stain_misses_all(tmp_path: Path) -> None:
+    none = Volume(np.zeros((20, 80, 100), np.uint16), SPACING, name="none")
+    found = compare(none, stain([0, 1]), truth_is_labels=True, diameter=None)
+    assert (found.counts.truth, found.counts.hallucinated) == (0, 2)
+    write_report(tmp_path, found)
+    missed = compare(stain([0, 1]), none.replace(data=np.full((20, 80, 100), 7, np.float32)))
+    assert (missed.counts.missed, missed.counts.stain) == (2, 0)
+    both = compare(none, none)
+    assert (both.counts.truth, both.counts.stain) == (0, 0)
+    write_report(tmp_path / "both", both)
+
+
+def test_what_is_said_of_an_image_is_not_overruled_but_told() -> None:
+    labels = Volume(balls([0, 1, 2, 3]), SPACING, name="balls")
+    events = list(compare_nuclei(labels, labels, truth_is_labels=False, segmenter="classical"))
+    told = [e.text for e in events if isinstance(e, Notice)]
+    assert any("seems to hold labels" in text for text in told)
+    assert any("balls holds labels, as its values tell" in text for text in told)
+    assert events[-1].value.truth is not None
+    assert events[-1].value.stain is None

@@ -193,7 +193,7 @@ def test_mistakes_are_told_in_one_sentence(specimen):
         make_specimen(SMALL, spacing=(0.0, 0.5, 0.5))
     with pytest.raises(UserError, match="no spacing"):
         specimen_from_dapi(specimen.dapi.replace(spacing=None))
-    with pytest.raises(UserError, match="grid of their DAPI"):
+    with pytest.raises(UserError, match="same field and of one shape"):
         specimen_from_dapi(specimen.dapi, specimen.labels.replace(data=np.ones((9, 9, 9), int)))
     with pytest.raises(UserError, match="at least 1"):
         result_of(write_specimens("unused", 0))

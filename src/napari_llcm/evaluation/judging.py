@@ -16,7 +16,7 @@ from ..events import Event, Meter, ShouldStop, relay
 from ..models.config import Method
 from ..nuclei.counts import Counts
 from ..nuclei.features import width_of
-from ..volumes import Pair, Volume, write
+from ..volumes import Pair, Volume, labels_of, write
 from .assessment import confident
 from .evaluating import write_json
 from .image_metrics import image_metrics
@@ -150,7 +150,7 @@ def judge_all(
     meter = Meter(float(max(len(work), 1)))
     for number, (pair, group, variant, method, steps) in enumerate(work):
         qpi, dapi, labels = pair.read()
-        diameter = None if labels is None else width_of(labels.numpy(), labels.spacing)
+        diameter = None if labels is None else width_of(labels_of(labels).numpy(), labels.spacing)
         text = f"{variant}, {pair.name}:"
         if variant == CEILING:
             stained: Volume | None = _second_exposure(pair, dapi)

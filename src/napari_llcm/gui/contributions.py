@@ -25,8 +25,7 @@ def read_layers(path: str) -> list[LayerData]:
     UserError
         If the file cannot be read.
     """
-    from ..nuclei.labelled import looks_like_labels
-    from ..volumes import read
+    from ..volumes import looks_like_labels, read
     from .layers.look import dressed
 
     volume = read(path)

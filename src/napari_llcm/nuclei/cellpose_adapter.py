@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..events import UserError
-from .scale import SPECK, normalise
+from ..volumes.labels import SPECK
+from .scale import normalise
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .scale import SPECK, normalise
+from ..volumes.labels import SPECK
+from .scale import normalise
 
 
 class Classical:

@@ -9,19 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
-from ..volumes import Volume, on_one_grid
+from ..volumes import Volume, labels_of, notices, on_one_grid
 from .counts import Counts
-from .labelled import labels_of, looks_like_labels
+from .finding import holds_labels
 from .matching import Matches, match_nuclei
 from .provenance import keeps_notices, origins, warnings_of
-from .scale import (
-    anisotropy_of,
-    diameter_in_pixels,
-    estimate_diameter,
-    readable_image,
-    width_in_words,
-)
-from .segmenting import CELLPOSE, Segmenter, as_labels, make_segmenter
+from .scale import anisotropy_of, diameter_in_pixels, width_in_words
+from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in
 from .table import Row, make_table, strata
 
 _STEPS = 3  # segment the one, segment the other, match
@@ -118,11 +112,7 @@ def compare_nuclei(
     yield from warnings_of(truth, stain)
     given = []
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
-        given.append(looks_like_labels(volume) if said is None else said)
-        if given[-1] and said is None:
-            yield Notice(
-                text=f"{volume.name} says that it holds labels: taken as they are.", warning=False
-            )
+        given.append((yield from holds_labels(volume, said)))
     chosen = None if all(given) else make_segmenter(segmenter, weights, device)
     meter, pixels = Meter(_STEPS), None
     labels: list[Volume] = []
@@ -134,15 +124,15 @@ def compare_nuclei(
         if is_labels or chosen is None:
             images.append(None)
             labels.append(labels_of(volume))
+            yield from notices(labels[-1])
         else:
-            image, anisotropy = readable_image(volume), anisotropy_of(volume)
-            if pixels is None:
-                pixels = _diameter(volume, diameter, image, anisotropy, labels)
+            if pixels is None and (pixels := _width(volume, diameter, labels)) is not None:
                 yield Notice(
                     text=width_in_words(volume, pixels, estimated=diameter is None), warning=False
                 )
+            found, pixels = yield from nuclei_in(volume, chosen, pixels)
             images.append(volume)
-            labels.append(as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels))
+            labels.append(found)
     yield meter.at(2, "matching them")
     matches = match_nuclei(labels[0].numpy(), labels[1].numpy(), iou)
     table = make_table(matches, labels, images)
@@ -184,18 +174,12 @@ def pool(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def _diameter(
-    volume: Volume,
-    diameter: float | None,
-    image: np.ndarray,
-    anisotropy: float,
-    known: list[Volume],
-) -> float:
-    """Return the diameter in pixels: as given, of the labels that are known, or as estimated."""
+def _width(volume: Volume, diameter: float | None, known: list[Volume]) -> float | None:
+    """Return the diameter in pixels: as given, or that of the labels that are known."""
     if diameter is not None:
         return diameter_in_pixels(volume, diameter)
     voxels = np.bincount(known[0].numpy().ravel())[1:] if known else np.zeros(0)
-    if voxels.any():
-        typical = float(np.median(voxels[voxels > 0])) * anisotropy
-        return (6 / np.pi * typical) ** (1 / 3)
-    return estimate_diameter(image)
+    if not voxels.any():
+        return None
+    typical = float(np.median(voxels[voxels > 0])) * anisotropy_of(volume)
+    return (6 / np.pi * typical) ** (1 / 3)

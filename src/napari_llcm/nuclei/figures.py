@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..volumes import Volume
+from ..volumes import Volume, looks_like_labels
 from .comparing import Comparison
-from .labelled import looks_like_labels
 from .scale import normalise
 
 if TYPE_CHECKING:
@@ -172,10 +171,9 @@ def _scale_bar(axes: Axes, width: float, height: float, unit: str) -> None:
 
 def _headline(comparison: Comparison) -> str:
     counts = comparison.counts
-    return (
-        f"recall {counts.recall:.2f}   precision {counts.precision:.2f}   F1 {counts.f1:.2f}\n"
-        f"{counts.found} of {counts.truth} nuclei found"
-    )
+    named = {"recall": counts.recall, "precision": counts.precision, "F1": counts.f1}
+    shown = (f"{k} {'not defined' if np.isnan(v) else f'{v:.2f}'}" for k, v in named.items())
+    return f"{'   '.join(shown)}\n{counts.found} of {counts.truth} nuclei found"
 
 
 def _legend(figure: Figure, comparison: Comparison) -> None:

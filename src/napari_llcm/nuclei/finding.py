@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from ..events import Finished, Job, Meter, Notice, ShouldStop, Started
-from ..volumes import Volume
-from .labelled import labels_of, looks_like_labels
+from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started
+from ..volumes import Volume, labels_of, labels_told_by, notices
 from .provenance import keeps_notices, origins, warnings_of
-from .scale import width_in_words
-from .segmenting import CELLPOSE, Segmenter, segment
+from .scale import diameter_in_pixels, width_in_words
+from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in
 from .table import Row, list_nuclei
 
 _STEPS = 2  # segment, measure
@@ -37,6 +37,35 @@ class Findings:
     stain_labels: Volume
     table: list[Row]
     settings: dict[str, Any]
+
+
+def holds_labels(volume: Volume, said: bool | None) -> Generator[Event, None, bool]:
+    """Tell whether a volume holds labels: as was said, or else as it tells itself.
+
+    Parameters
+    ----------
+    volume : Volume
+        One side of a check.
+    said : bool, optional
+        What the user says.
+
+    Yields
+    ------
+    Event
+        A notice, where it is told by the volume, or contradicts it.
+    """
+    told_by = labels_told_by(volume)
+    if said is None and told_by is not None:
+        yield Notice(
+            text=f"{volume.name} holds labels, as its {told_by} tell: they are taken as they are.",
+            warning=False,
+        )
+    elif said is False and told_by is not None:
+        yield Notice(
+            text=f"{volume.name} seems to hold labels, as its {told_by} tell, but it was given as "
+            "an image, and its nuclei are sought as in one."
+        )
+    return told_by is not None if said is None else said
 
 
 @keeps_notices
@@ -82,15 +111,20 @@ def find_nuclei(
     yield Started(job="nuclei", total=_STEPS)
     stain = stain.select()
     yield from warnings_of(stain)
-    given = looks_like_labels(stain) if is_labels is None else is_labels
-    meter, pixels = Meter(_STEPS), None
+    given = yield from holds_labels(stain, is_labels)
+    meter = Meter(_STEPS)
+    pixels: float | None = None
     yield meter.at(0, f"finding the nuclei of {stain.name}")
     if given:
         labels, name = labels_of(stain), "labels as given"
+        yield from notices(labels)
     else:
-        labels = segment(stain, segmenter, diameter=diameter, weights=weights, device=device)
-        name, pixels = labels.metadata["segmenter"], labels.metadata["diameter_pixels"]
-        yield Notice(text=width_in_words(stain, pixels, estimated=diameter is None), warning=False)
+        chosen = make_segmenter(segmenter, weights, device)
+        if diameter is not None:
+            pixels = diameter_in_pixels(stain, diameter)
+            yield Notice(text=width_in_words(stain, pixels, estimated=False), warning=False)
+        labels, pixels = yield from nuclei_in(stain, chosen, pixels)
+        name = chosen.name
     if should_stop is not None and should_stop():
         return
     yield meter.at(1, "measuring them")

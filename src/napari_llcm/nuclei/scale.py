@@ -14,8 +14,6 @@ _NOISE = 4.8
 # Half the cut area of a ball lies in cuts at least this wide, relative to its diameter:
 # (1 - u^2)^(1/2) at the u with u - u^3/3 = 1/3.
 _MIDDLE = 0.938
-SPECK = 0.05
-"""Share of the typical nuclear volume below which an object is a speck and is dropped."""
 
 
 def readable_image(volume: Volume) -> np.ndarray:
@@ -110,11 +108,15 @@ def width_in_words(volume: Volume, pixels: float, *, estimated: bool) -> str:
     estimated : bool
         Whether nobody gave it.
     """
-    how = "estimated; give the diameter if that is wrong" if estimated else "as given"
+    how = "estimated" if estimated else "as given"
     if volume.spacing is None:
         return f"Nuclei are taken to be {pixels:.0f} pixels wide ({how}); the spacing is unknown."
     width = pixels * float(np.sqrt(volume.spacing[1] * volume.spacing[2]))
     return f"Nuclei are taken to be {width:.1f} µm wide ({how})."
+
+
+class NoWidth(UserError):
+    """The width of nuclei cannot be told from an image."""
 
 
 def estimate_diameter(image: np.ndarray) -> float:
@@ -132,13 +134,13 @@ def estimate_diameter(image: np.ndarray) -> float:
 
     Raises
     ------
-    UserError
+    NoWidth
         If what is bright is no wider than noise would be.
     """
     scaled = normalise(image)
     first = _width(scaled, 1.0)
     if first < 1.1 * _NOISE:
-        raise UserError(
+        raise NoWidth(
             "How wide the nuclei are cannot be told, as what is bright is as small as noise: "
             "give their diameter."
         )

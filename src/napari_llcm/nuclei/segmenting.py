@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..events import UserError
+from ..events import Event, Notice, UserError
 from ..volumes import Volume
-from .scale import anisotropy_of, diameter_in_pixels, estimate_diameter, readable_image
+from ..volumes.checks import BlankStack
+from .scale import (
+    NoWidth,
+    anisotropy_of,
+    diameter_in_pixels,
+    estimate_diameter,
+    readable_image,
+    width_in_words,
+)
 
 CELLPOSE = "cellpose"
 CLASSICAL = "classical"
@@ -116,7 +125,61 @@ def segment(
     return as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels)
 
 
-def as_labels(volume: Volume, labels: np.ndarray, segmenter: Segmenter, diameter: float) -> Volume:
+def nuclei_in(
+    volume: Volume, segmenter: Segmenter, pixels: float | None = None
+) -> Generator[Event, None, tuple[Volume, float | None]]:
+    """Segment the nuclei of a volume that may have none.
+
+    Parameters
+    ----------
+    volume : Volume
+        Nuclear stain, real or virtual; one channel, one time point.
+    segmenter : Segmenter
+        Finds them.
+    pixels : float, optional
+        Typical nuclear diameter in pixels of the plane; estimated if None.
+
+    Returns
+    -------
+    labels : Volume
+        As uint32 on the grid of `volume`; 0 throughout where it is of one value, or nothing in it
+        is wider than noise, since a segmenter finds nuclei in noise too.
+    pixels : float or None
+        The diameter, None where it was neither given nor could be estimated.
+
+    Yields
+    ------
+    Event
+        Notices: the diameter that was estimated, or that there are no nuclei.
+
+    Raises
+    ------
+    UserError
+        If the volume is no stack of finite numbers.
+    """
+    none = np.zeros(volume.select().shape, np.uint32)
+    try:
+        image = readable_image(volume)
+    except BlankStack as blank:
+        yield Notice(text=f"{str(blank).rstrip('.')}, so it counts as having no nuclei.")
+        return as_labels(volume, none, segmenter, pixels), pixels
+    if pixels is None:
+        try:
+            pixels = estimate_diameter(image)
+        except NoWidth:
+            yield Notice(
+                text=f"No nucleus stands out from the noise of {volume.name}, so it counts as "
+                "having none."
+            )
+            return as_labels(volume, none, segmenter, None), None
+        yield Notice(text=width_in_words(volume, pixels, estimated=True), warning=False)
+    found = segmenter(image, pixels, anisotropy_of(volume))
+    return as_labels(volume, found, segmenter, pixels), pixels
+
+
+def as_labels(
+    volume: Volume, labels: np.ndarray, segmenter: Segmenter, diameter: float | None
+) -> Volume:
     """Return labels as a volume on the grid of `volume`.
 
     Parameters
@@ -127,7 +190,7 @@ def as_labels(volume: Volume, labels: np.ndarray, segmenter: Segmenter, diameter
         Shape (z, y, x).
     segmenter : Segmenter
         What made them.
-    diameter : float
+    diameter : float or None
         The nuclear diameter it was given, in pixels; both are recorded in the metadata.
     """
     made: dict[str, Any] = {

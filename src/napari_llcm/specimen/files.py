@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
-from ..volumes import Spacing, Volume, write
+from ..volumes import Spacing, Volume, labels_of, notices, on_one_grid, write
 from ..volumes.atomic import whole_or_nothing
 from .difficulty import DifficultyName, find_difficulty
 from .make import Size, check_request, make_specimen
@@ -113,6 +113,9 @@ def write_specimens(
     out = Path(out).expanduser()
     settings = {"size": size, "seed": seed, "difficulty": difficulty, "modality": modality}
     yield Started(job="specimen", total=n, unit="specimens", settings=settings)
+    if dapi is not None and labels is not None:
+        dapi, labels = on_one_grid(dapi, labels_of(labels))
+    yield from notices(dapi, labels)
     meter, names, nuclei = Meter(n), list[str](), 0
     for number in range(seed, seed + n):
         if should_stop is not None and should_stop():

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..events import UserError
-from ..volumes import Spacing, Volume, check_stack
+from ..volumes import Spacing, Volume, check_stack, labels_of, on_one_grid
 from .cells import Body, Kind, Tissue, add_bodies, draw_body, empty_tissue
 from .difficulty import Difficulty, DifficultyName, find_difficulty
 from .grid import Array, Grid
@@ -53,13 +53,10 @@ def specimen_from_dapi(
     preset = find_difficulty(difficulty, seed)
     modality = find_modality(modality)
     check_stack(dapi)
+    if labels is not None:
+        dapi, labels = on_one_grid(dapi, labels_of(labels))
     if dapi.spacing is None:
         raise UserError(f"{dapi.name} has no spacing: give its voxel size with --spacing Z,Y,X.")
-    if labels is not None and labels.shape != dapi.shape:
-        raise UserError(
-            f"{labels.name} has shape {labels.shape} and {dapi.name} {dapi.shape}: "
-            "labels must lie on the grid of their DAPI."
-        )
     image = dapi.numpy().astype(np.float32)
     nuclei = _numbered(labels.numpy()) if labels is not None else find_nuclei(image, dapi.spacing)
     if nuclei.max() == 0:

@@ -3,6 +3,7 @@
 from .atomic import disk_errors
 from .checks import check_stack
 from .grids import on_one_grid
+from .labels import labels_of, labels_told_by, looks_like_labels
 from .options import CheckReadOptions, ChoiceNeeded, PairReadOptions, ReadOptions, StackChoice
 from .pairs import Pair, find_pairs, find_stacks
 from .reading import read
@@ -29,6 +30,9 @@ __all__ = [
     "disk_errors",
     "find_pairs",
     "find_stacks",
+    "labels_of",
+    "labels_told_by",
+    "looks_like_labels",
     "needs_resampling",
     "notices",
     "on_one_grid",

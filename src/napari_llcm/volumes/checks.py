@@ -12,6 +12,10 @@ from .read_errors import read_errors
 from .volume import Volume, planes
 
 
+class BlankStack(UserError):
+    """A stack of one value throughout: nothing to stain, and no nuclei to count."""
+
+
 def check_stack(
     volume: Volume, *, least: int = 2, part: Sequence[tuple[int, int]] | None = None
 ) -> None:
@@ -28,9 +32,11 @@ def check_stack(
 
     Raises
     ------
+    BlankStack
+        If it has one value throughout.
     UserError
-        If it is not a stack, is complex or empty, holds NaN or infinite values, has one value
-        throughout, or cannot be read to its end.
+        If it is not a stack, is complex or empty, holds NaN or infinite values, or cannot
+        be read to its end.
     """
     name = volume.source or volume.name
     if volume.axes == "yx":
@@ -59,7 +65,7 @@ def check_stack(
                 )
             low, high = min(low, smallest), max(high, largest)
     if low == high and part is None:
-        raise UserError(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")
+        raise BlankStack(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")
 
 
 def _slices(part: Sequence[tuple[int, int]]) -> tuple[slice, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -43,16 +43,20 @@ def on_one_grid(*volumes: Volume) -> tuple[Volume, ...]:
                 f"{a} has {in_words(first.shape)} voxels, but {b} has {in_words(other.shape)}: "
                 "choose stacks of the same field and of one shape."
             )
-    teller = next((v for v in volumes if v.spacing is not None), None)
-    if teller is None or teller.spacing is None:
+    known = [v for v in volumes if v.spacing is not None]
+    if not known:
         return volumes
-    return tuple(_placed(v, teller, teller.spacing, _origin(volumes)) for v in volumes)
+    origin = next((v.origin for v in known if v.origin != NO_POSITION), NO_POSITION)
+    turned = next((v.orientation for v in known if v.orientation is not None), None)
+    grid = known[0].replace(origin=origin, orientation=turned)
+    return tuple(_placed(v, grid) for v in volumes)
 
 
-def _placed(volume: Volume, teller: Volume, spacing: Spacing, origin: Spacing) -> Volume:
+def _placed(volume: Volume, grid: Volume) -> Volume:
     """Return a volume on the grid of another one, or refuse it."""
-    a, b = _called(teller, volume)
-    shared = volume.replace(spacing=spacing, origin=origin)
+    a, b = _called(grid, volume)
+    spacing, origin = grid.step, grid.origin
+    shared = volume.replace(spacing=spacing, origin=origin, orientation=grid.orientation)
     if volume.spacing is None:
         return shared.noted(
             f"{b} does not tell its voxel size: that of {a} is taken, {micron(spacing)}."
@@ -69,12 +73,14 @@ def _placed(volume: Volume, teller: Volume, spacing: Spacing, origin: Spacing) -
             f"{in_words(volume.origin)} µm (z, y, x): they are compared voxel by voxel, as if they "
             "lay on each other."
         )
+    if volume.orientation is not None and not np.allclose(
+        grid.orientation or 0, volume.orientation
+    ):
+        return shared.noted(
+            f"The axes of {a} and {b} run in different directions: they are compared voxel by "
+            "voxel, as if they ran in the same."
+        )
     return shared
-
-
-def _origin(volumes: Sequence[Volume]) -> Spacing:
-    """Return the position that the first volume which has one tells."""
-    return next((v.origin for v in volumes if v.origin != NO_POSITION), NO_POSITION)
 
 
 def _called(first: Volume, second: Volume) -> tuple[str, str]:

@@ -38,7 +38,8 @@ def read_nifti(path: Path) -> Volume:
         if len(axes) != len(image.shape):
             raise UserError(f"{path} has {len(image.shape)} axes; at most 5 can be read.")
         data = _unpacked(image, path) if path.suffix.lower() == ".gz" else _lazily(image, path)
-        return Volume(data, axes=axes, file_grid=_grid(image))
+        made: dict[str, Any] = {"labels": True} if image.header.get_intent()[0] == "label" else {}
+        return Volume(data, axes=axes, file_grid=_grid(image), metadata=made)
 
 
 def _unpacked(image: nibabel.Nifti1Image, path: Path) -> np.ndarray:
@@ -116,6 +117,8 @@ def write_nifti(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
     data = volume.numpy().transpose(2, 1, 0)
     image = nibabel.Nifti1Image(data, affine, dtype=data.dtype)
     image.header.set_xyzt_units("micron" if volume.spacing else "unknown")
+    if volume.metadata.get("labels"):
+        image.header.set_intent("label")
     packed = path.suffix == ".gz"
     with whole_or_nothing(path, overwrite=overwrite) as partial:
         # nibabel chooses the format by the suffix, which a partial file must keep.

@@ -26,7 +26,8 @@ def write(
     overwrite : bool
         Whether a file that exists may be replaced.
     labels : bool
-        Whether the voxels are instance labels, which a pyramid must not average.
+        Whether the voxels are instance labels, which a pyramid must not average; the file's
+        metadata say so.
 
     Returns
     -------
@@ -40,6 +41,8 @@ def write(
     """
     path = Path(path).expanduser()
     name = path.name.lower()
+    if labels:
+        volume = volume.replace(metadata={**volume.metadata, "labels": True})
     if name.endswith((".tif", ".tiff")):
         write_tiff(path, volume, overwrite=overwrite)
     elif name.endswith(".zarr"):

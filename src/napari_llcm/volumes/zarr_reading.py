@@ -78,7 +78,8 @@ def _open(path: Path, group: Any, image: Mapping[str, Any]) -> Volume:
         data,
         axes=letters,
         channels=channels if all(channels) else (),
-        metadata=dict(group.attrs.get("napari_llcm", {})),
+        metadata=dict(group.attrs.get("napari_llcm", {}))
+        | ({"labels": True} if "image-label" in attributes else {}),
         file_grid=_grid(image, letters, group, path.name),
     )
     return volume.noted(*missing_chunks(array, path))

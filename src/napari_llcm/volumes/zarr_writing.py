@@ -157,6 +157,8 @@ class ZarrWriter:
             if self.channels:
                 omero: Any = {"channels": [{"label": c, "active": True} for c in self.channels]}
                 self._group.attrs["ome"] = {**ome_attributes(self._group), "omero": omero}
+            if self.labels:
+                self._group.attrs["ome"] = {**ome_attributes(self._group), "image-label": {}}
             if metadata:
                 self._group.attrs["napari_llcm"] = metadata
             put_in_place(self.partial, self.path)

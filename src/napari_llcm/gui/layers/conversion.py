@@ -48,6 +48,8 @@ def as_layers(volume: Volume, kind: LayerKind = "image", **look: Any) -> list[La
             )
             layers += as_layers(one, kind, **look)
         return layers
+    if kind == "labels" and volume.dtype.kind == "f":
+        volume = volume.replace(data=volume.data.astype(np.int64))  # napari takes no others
     known = volume.spacing is not None
     step = dict(zip("zyx", volume.spacing or (1.0, 1.0, 1.0), strict=True))
     start = dict(zip("zyx", volume.origin, strict=True))

@@ -16,6 +16,7 @@ from ...volumes import (
     check_registration,
     find_pairs,
     find_stacks,
+    looks_like_labels,
     read,
 )
 from ..jobs.runner import MakeJob
@@ -40,8 +41,6 @@ def opening(path: Path, axes: str, time: int | None, spacing: Sequence[float] | 
 
     def make_job(should_stop: ShouldStop) -> Job:
         """Open the stack."""
-        from ...nuclei.labelled import looks_like_labels
-
         yield Started(job="open")
         volume = read(path, axes=axes.strip() or None)
         if volume.spacing is None and spacing is not None:
