@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Labels, Layer
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 
 from napari_llcm.gui.check.outlines import NAME
@@ -169,9 +170,12 @@ def test_without_a_real_stain_the_nuclei_are_listed(
     assert {row["verdict"] for row in panel.table.shown()} == {"nucleus"}
     assert "nuclei" in panel.scores.counts.text()
     assert not panel.exports.buttons["report"].isEnabled()
+    assert CheckPanel(viewer) is panel  # each viewer has one
+    panel.parent().deleteLater()  # its dock, and with it the panel
+    qtbot.waitUntil(lambda: not isalive(panel), timeout=5000)
     again = CheckPanel(viewer)  # what was set is remembered
+    assert again is not panel
     assert again.form.segmenter.currentData() == "classical"
-    again.deleteLater()
 
 
 def test_table_figure_and_report_are_saved(panel: CheckPanel, tmp_path: Path, qtbot: Any) -> None:

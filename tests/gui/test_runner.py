@@ -38,9 +38,12 @@ def _run(runner: Any, qtbot: Any, make_job: Any) -> dict[str, list[Any]]:
     heard: dict[str, list[Any]] = {"events": [], "ends": [], "threads": []}
     runner.event.connect(lambda e: heard["events"].append(e))
     runner.event.connect(lambda e: heard["threads"].append(threading.current_thread()))
-    runner.finished.connect(lambda e: heard["ends"].append((e, runner.running)))
-    runner.failed.connect(lambda *words: heard["ends"].append((words, runner.running)))
-    runner.start(make_job, "counting")
+    runner.start(
+        make_job,
+        "counting",
+        then=lambda e: heard["ends"].append((e, runner.running)),
+        otherwise=lambda *words: heard["ends"].append((words, runner.running)),
+    )
     qtbot.waitUntil(lambda: not runner.running, timeout=20_000)
     return heard
 
@@ -68,6 +71,27 @@ def test_what_goes_wrong_in_making_a_job_is_told_too(runner: Any, qtbot: Any) ->
 
     ((words, _),) = _run(runner, qtbot, broken)["ends"]
     assert words[0] == "No such model."
+
+
+def test_what_follows_a_job_may_start_the_next(runner: Any, qtbot: Any) -> None:
+    def once(stop: ShouldStop) -> Job:
+        yield Finished(value=1)
+
+    heard: list[Any] = []
+
+    def again(event: Finished) -> None:
+        heard.append(event.value)
+        if len(heard) == 1:
+            runner.start(
+                _failing, "second", then=heard.append, otherwise=lambda *w: heard.append(w)
+            )
+
+    runner.start(once, "first", then=again, otherwise=lambda *w: heard.append(w))
+    qtbot.waitUntil(lambda: len(heard) == 2, timeout=5000)
+    qtbot.wait(50)
+    assert heard[0] == 1
+    assert heard[1][0] == "Give a file that exists."
+    assert len(heard) == 2
 
 
 def test_stop_ends_the_job_within_a_second(qtbot: Any) -> None:

@@ -501,11 +501,10 @@ def test_opening_the_panel_imports_no_torch() -> None:
     import subprocess
 
     code = (
-        "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
-        "from napari.components import ViewerModel\n"
+        "import sys; import napari\n"
         "from napari_llcm.gui.stain.panel import StainPanel\n"
         "from napari_llcm.gui.load.panel import LoadPanel\n"
-        "v = ViewerModel(); panels = StainPanel(v), LoadPanel(v)\n"
+        "v = napari.Viewer(show=False); panels = StainPanel(v), LoadPanel(v)\n"
         "print(*(m for m in ('torch', 'monai', 'cellpose', 'matplotlib') if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

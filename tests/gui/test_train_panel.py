@@ -58,7 +58,7 @@ def panel(viewer: Any, specimen: Specimen, qtbot: Any) -> Any:
     made.outlook.stop()
     made.watcher.stop()
     made.child.kill()
-    qtbot.waitUntil(lambda: not (made.child.running or made.worker.running), timeout=20_000)
+    qtbot.waitUntil(lambda: not (made.child.running or made.runner.running), timeout=20_000)
     qtbot.waitUntil(lambda: not made.outlook.estimator.running, timeout=20_000)
     qtbot.waitUntil(lambda: not made.outlook.checker.running, timeout=20_000)
 

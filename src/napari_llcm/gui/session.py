@@ -1,15 +1,20 @@
-"""What the panels of one viewer tell each other."""
+"""What belongs to one viewer: its panels, and what they tell each other."""
 
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakValueDictionary
 
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
 
 
 class Session(QObject):
-    """Signals between the panels of one viewer, and what those that open later must know.
+    """Panels of one viewer, and signals between them; it lives as long as the viewer's window.
+
+    Parameters
+    ----------
+    window : QMainWindow
+        The window of the viewer.
 
     Attributes
     ----------
@@ -19,23 +24,33 @@ class Session(QObject):
         A virtual DAPI layer is complete.
     latest_model : str
         The model that was added last and is to be chosen; empty if none was.
+    panels : dict of type to QWidget
+        The panel of each kind, once it was made. It is kept when its dock is closed, with its
+        form, its results and the jobs that it runs.
+    store : QWidget
+        Hidden; where a panel is while no dock shows it.
     """
 
     model_added = Signal(str)
     stained = Signal(object)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
         self.latest_model = ""
+        self.panels: dict[type, Any] = {}
+        self.store = QWidget(window)
+        self.store.hide()
+
+    @property
+    def window(self) -> QWidget:
+        """The window of the viewer."""
+        return self.parent()
 
     def add_model(self, model: str, choose: bool = True) -> None:
         """Tell every panel, now or when it opens, of a new model, and whether to choose it."""
         if choose:
             self.latest_model = model
         self.model_added.emit(model if choose else "")
-
-
-_SESSIONS: WeakValueDictionary[int, Session] = WeakValueDictionary()
 
 
 def unwrapped(viewer: Any) -> Any:
@@ -47,9 +62,6 @@ def unwrapped(viewer: Any) -> Any:
 
 
 def session_of(viewer: Any) -> Session:
-    """Return the session of a viewer, the same for all its panels; panels must hold it."""
-    viewer = unwrapped(viewer)
-    found = _SESSIONS.get(id(viewer))
-    if found is None:
-        found = _SESSIONS[id(viewer)] = Session()
-    return found
+    """Return the session of a viewer, the same for all its panels."""
+    window = unwrapped(viewer).window._qt_window
+    return window.findChild(Session) or Session(window)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QChildEvent, QEvent, QSize
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QDockWidget, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
-from .session import session_of
+from .form import words
+from .session import unwrapped
 
 if TYPE_CHECKING:
     import napari
@@ -32,25 +34,27 @@ class Workbench(QWidget):
     Attributes
     ----------
     tabs : QTabWidget
-        A panel is made when its tab is first looked at.
+        A panel is made, or fetched from where else it is shown, when its tab is looked at.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._viewer = napari_viewer
-        self._session = session_of(napari_viewer)
-        self._panels: dict[str, Any] = {}
+        self._viewer: Any = unwrapped(napari_viewer)
+        self._pages: list[_Page] = []
         self.tabs = QTabWidget()
         for name, (_, tip) in PANELS.items():
-            page = QScrollArea()
-            page.setWidgetResizable(True)
-            page.setFrameShape(QFrame.Shape.NoFrame)
-            index = self.tabs.addTab(page, name)
+            scroll = QScrollArea()
+            scroll.setWidgetResizable(True)
+            scroll.setFrameShape(QFrame.Shape.NoFrame)
+            self._pages.append(_Page())
+            scroll.setWidget(self._pages[-1])
+            index = self.tabs.addTab(scroll, name)
             self.tabs.setTabToolTip(index, tip)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
         self.tabs.currentChanged.connect(self._fill)
+        self.tabs.tabBarClicked.connect(self._fill)
         self._fill(0)
 
     def sizeHint(self) -> QSize:
@@ -66,13 +70,61 @@ class Workbench(QWidget):
             "Load", "Stain", "Check" or "Train".
         """
         self.tabs.setCurrentIndex(list(PANELS).index(name))
-        self._fill(self.tabs.currentIndex())
-        return self._panels[name]
+        return self._fill(self.tabs.currentIndex())
 
-    def _fill(self, index: int) -> None:
-        name = list(PANELS)[index]
-        if name not in self._panels:
-            module, made_by = PANELS[name][0].split(":")
-            panel = getattr(import_module(f".{module}", __package__), made_by)(self._viewer)
-            self._panels[name] = panel
-            self.tabs.widget(index).setWidget(panel)
+    def event(self, event: QEvent | None) -> bool:
+        """Let go of the panels before the dock is closed: they stay with the viewer."""
+        handled = super().event(event)
+        if event is not None and (
+            (event.type() == QEvent.Type.ParentChange and self.parent() is None)
+            or event.type() == QEvent.Type.DeferredDelete
+        ):
+            for page in self._pages:
+                if page.panel is not None:
+                    page.panel.keep()
+        return handled
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Show the panel of the current tab again, if the dock was closed in between."""
+        super().showEvent(event)
+        self._fill(self.tabs.currentIndex())
+
+    def _fill(self, index: int) -> Any:
+        if index < 0:  # a click beside the tabs
+            return None
+        module, made_by = list(PANELS.values())[index][0].split(":")
+        panel = getattr(import_module(f".{module}", __package__), made_by)(self._viewer)
+        page = self._pages[index]
+        if page.panel is not panel:
+            dock = panel.parent()
+            page.hold(panel)
+            if isinstance(dock, QDockWidget):  # it has shown this panel alone, and is empty now
+                self._viewer.window.remove_dock_widget(dock)
+        return panel
+
+
+class _Page(QWidget):
+    """A tab: its panel, or a sentence while another dock shows that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.panel: Any = None
+        self._away = words(tip="Each panel is there once.")
+        self._away.setText("This panel is in a dock of its own. Click the tab to bring it back.")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._away)
+
+    def hold(self, panel: QWidget) -> None:
+        """Show a panel, wherever it was before."""
+        self.panel = panel
+        self.layout().addWidget(panel)
+        panel.show()
+        self._away.hide()
+
+    def childEvent(self, event: QChildEvent | None) -> None:
+        """Say where the panel is when another dock takes it."""
+        super().childEvent(event)
+        if event is not None and event.removed() and event.child() is self.panel:
+            self.panel = None
+            self._away.show()

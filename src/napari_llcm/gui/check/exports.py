@@ -47,6 +47,7 @@ class Exports(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.runner = JobRunner(self)
+        self._bar: JobBar | None = None
         self._result: Comparison | Findings | None = None
         self._rows: list[Row] = []
         self._least = 0.0
@@ -63,7 +64,7 @@ class Exports(QWidget):
 
     def attach(self, bar: JobBar) -> None:
         """Say in a bar what was saved, and what went wrong."""
-        self.runner.finished.connect(lambda event: bar.say(f"Saved {event.result['path']}"))
+        self._bar = bar
         self.runner.failed.connect(bar.fail)
 
     def offer(
@@ -108,7 +109,13 @@ class Exports(QWidget):
             write = lambda: draw(path, result, rows, least, images)  # noqa: E731
         else:
             return
-        self.runner.start(lambda stop: _saving(path, write), f"saving {path.name}")
+        self.runner.start(
+            lambda stop: _saving(path, write), f"saving {path.name}", then=self._saved
+        )
+
+    def _saved(self, event: Finished) -> None:
+        if self._bar is not None:
+            self._bar.say(f"Saved {event.result['path']}")
 
     def _ask(self, kind: str) -> None:
         _, name, kinds = _KINDS[kind]

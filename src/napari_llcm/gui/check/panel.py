@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -16,10 +17,10 @@ from ...nuclei.table import Row
 from ...nuclei.thresholding import CONFIDENCE, at_confidence, counts_of
 from ...volumes import Volume
 from ..jobs.job_bar import JobBar
-from ..jobs.runner import JobRunner
+from ..jobs.runner import Runner
 from ..layers.combo import volume_of
-from ..layers.stack import stack_of
-from ..session import session_of
+from ..layers.stack import LayerStack, stack_of
+from ..panel import Panel
 from .camera import Flight
 from .confidence_slider import ConfidenceBar
 from .exports import Exports
@@ -30,19 +31,18 @@ from .outlines import Overlay
 from .scores import ScoreBoard
 from .verdicts import FILTERS, in_reading_order, key_of
 
-if TYPE_CHECKING:
-    import napari
-
 _NEXT, _PREVIOUS = ".", ","
 
 
-class CheckPanel(QWidget):
+class CheckPanel(Panel):
     """Compare a virtual stain with the real one, nucleus by nucleus.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
         The viewer whose layers are compared.
+    runner : Runner, optional
+        What runs the jobs; a thread by default.
 
     Attributes
     ----------
@@ -52,17 +52,13 @@ class CheckPanel(QWidget):
         Its layer.
     """
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._session = session_of(napari_viewer)
+    def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
+        super().__init__(napari_viewer, runner)
         self.result: Comparison | Findings | None = None
         self.overlay: Overlay | None = None
         self._rows: list[Row] = []
-        self._stack: Any = None
         self._images: dict[str, Volume | None] = {}
-        self.runner = JobRunner(self)
-        self._flight = Flight(napari_viewer, self)
+        self._flight = Flight(self._viewer, self)
         self._lay_out()
         self._connect()
 
@@ -111,7 +107,6 @@ class CheckPanel(QWidget):
 
     def _connect(self) -> None:
         self.bar.attach(self.runner)
-        self.runner.finished.connect(self._finished)
         self.runner.running_changed.connect(lambda running: self.check.setEnabled(not running))
         self.check.clicked.connect(self.start)
         self.filter.currentIndexChanged.connect(self.refresh)
@@ -134,7 +129,7 @@ class CheckPanel(QWidget):
                 raise UserError("Stain a stack first, or open a virtual DAPI, and choose it here.")
             if stain is truth:
                 raise UserError("Choose two different layers: a virtual stain and a real one.")
-            self._stack = stack_of(stain)
+            stack = stack_of(stain)
             virtual = volume_of(stain, self._viewer)
             real = None if truth is None else volume_of(truth, self._viewer)
             phase = None if qpi is None else volume_of(qpi, self._viewer)
@@ -158,6 +153,7 @@ class CheckPanel(QWidget):
                     )
                 ),
                 f"search for the nuclei of {stain.name}",
+                then=partial(self._checked, stack),
             )  # fmt: skip
         else:
             self.runner.start(
@@ -171,6 +167,7 @@ class CheckPanel(QWidget):
                     )
                 ),
                 f"check of {stain.name}",
+                then=partial(self._checked, stack),
             )  # fmt: skip
 
     def refresh(self, *_: Any) -> None:
@@ -231,7 +228,7 @@ class CheckPanel(QWidget):
             at = 0 if by > 0 else -1
         self.table.select(keys[at % len(keys)])
 
-    def _finished(self, event: Finished) -> None:
+    def _checked(self, stack: LayerStack, event: Finished) -> None:
         if event.value is None:
             return  # it was cancelled
         if self.overlay is not None:
@@ -239,7 +236,7 @@ class CheckPanel(QWidget):
         result, painted = event.value
         self.result, self._rows = result, list(result.table)
         compared = isinstance(result, Comparison)
-        self.overlay = Overlay(self._viewer, self._stack, painted, self._choose)
+        self.overlay = Overlay(self._viewer, stack, painted, self._choose)
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)
         self.filter.setCurrentIndex(0)

@@ -14,13 +14,13 @@ from contextlib import suppress
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, QProcess, QProcessEnvironment, QTimer
 
 from ...events import Event, Failed, Finished, UserError, parse_event
-from .runner import _Base
+from .runner import BaseRunner, Otherwise, Then
 
 _GRACE = 10_000  # ms without a sign of life after which a child that shall stop is killed
 _TAIL = 20_000  # characters of its messages that are kept for a bug report
 
 
-class ChildRunner(_Base):
+class ChildRunner(BaseRunner):
     """Runs `napari-llcm` with some arguments as a child process.
 
     Parameters
@@ -32,7 +32,7 @@ class ChildRunner(_Base):
 
     Attributes
     ----------
-    event, finished, failed, running_changed
+    event, failed, running_changed
         Signals, as in `Runner`.
     """
 
@@ -60,7 +60,11 @@ class ChildRunner(_Base):
         return int(self._process.processId() or 0)
 
     def start_child(
-        self, arguments: Sequence[str], translate: Callable[[Event], Event] | None = None
+        self,
+        arguments: Sequence[str],
+        translate: Callable[[Event], Event] | None = None,
+        then: Then | None = None,
+        otherwise: Otherwise | None = None,
     ) -> None:
         """Start a child.
 
@@ -70,8 +74,10 @@ class ChildRunner(_Base):
             The verb and what follows it; the child must print its events as JSON lines.
         translate : callable, optional
             Changes each event before it is told.
+        then, otherwise : callable, optional
+            Called when it is over, as for `JobRunner.start`.
         """
-        self._begin()
+        self._begin(then, otherwise)
         self._messages, self._killed = "", False
         self._translate = translate or (lambda event: event)
         environment = QProcessEnvironment.systemEnvironment()

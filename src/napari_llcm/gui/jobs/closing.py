@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from typing import Any
-from weakref import ref
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QCoreApplication, QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QProgressDialog, QWidget
+
+_PATIENCE = 20  # s, for a job of a second
 
 
 def ask(parent: QWidget, title: str, text: str, yes: str) -> bool:
@@ -32,43 +33,35 @@ def ask(parent: QWidget, title: str, text: str, yes: str) -> bool:
 
 
 class AskBeforeClosing(QObject):
-    """Watches the window of a panel with a `child` that trains and an `ask`.
+    """Asks before a window is closed while a panel's `child` trains.
+
+    The training goes on until the window really closes: napari may ask a question of its own
+    after this one, and the user may answer that with Cancel.
 
     Parameters
     ----------
     panel : QWidget
-        The panel.
+        The panel, with a `child` that trains, an `ask`, and `busy` until all is kept.
+    window : QWidget
+        The window.
     """
 
-    def __init__(self, panel: Any) -> None:
+    def __init__(self, panel: Any, window: QWidget) -> None:
         super().__init__(panel)
-        self._panel = panel
-        # weakly, or a closed window would never be freed
-        self._window: Callable[[], QObject | None] = lambda: None
-
-    def guard(self) -> None:
-        """Begin to watch; the panel must be in its window."""
-        window = self._panel
-        while window.parent() is not None:  # a floating dock is still the main window's child
-            window = window.parent()
-        before = self._window()
-        if window is not before:
-            if before is not None:
-                before.removeEventFilter(self)
-            self._window = ref(window)
-            window.installEventFilter(self)
+        self._panel, self._agreed = panel, False
+        window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Hold the window open until the training is saved, or for good."""
         if (
             event is None
-            or watched is not self._window()
             or event.type() != QEvent.Type.Close
+            or self._agreed
             or not self._panel.child.running
         ):
             return False
         agreed = self._panel.ask(
-            self._panel,
+            watched,
             "Stop the training?",
             "A training is going on. What it has learned is kept, and you can go on with it later.",
             "Stop, keep and close",
@@ -76,10 +69,23 @@ class AskBeforeClosing(QObject):
         if not agreed:
             event.ignore()
             return True
-        wait = QProgressDialog("Saving the training…", "", 0, 0, self._panel)
+        self._agreed = True
+        try:
+            watched.event(event)  # the window closes, or napari's own question is answered by no
+        finally:
+            self._agreed = False
+        if event.isAccepted():
+            self._save(watched)
+        return True
+
+    def _save(self, window: Any) -> None:
+        wait = QProgressDialog("Saving the training…", "", 0, 0, window)
         wait.setCancelButton(None)
         wait.setWindowTitle("Training")
         wait.show()
         self._panel.child.stop_and_wait()
+        until = time.monotonic() + _PATIENCE
+        while self._panel.busy and time.monotonic() < until:  # its model is put among the others
+            QCoreApplication.processEvents()
+            time.sleep(0.01)
         wait.close()
-        return False

@@ -13,6 +13,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from ...events import Event, Failed, Finished, Job, Progress, ShouldStop, guarded
 
 MakeJob = Callable[[ShouldStop], Job]
+Then = Callable[[Finished], None]
+Otherwise = Callable[[str, str], None]
 
 _PERIOD = 30  # ms between two looks at the queue
 _BUDGET = 0.01  # s that events may take in one go: the window stays alive
@@ -21,7 +23,6 @@ _WAITING = 64  # events that may wait; beyond that the job waits for the viewer
 
 class _Signals(QObject):
     happened = Signal(object)  # not "event", which is a method of every QObject
-    finished = Signal(object)
     failed = Signal(str, str)
     running_changed = Signal(bool)
 
@@ -33,17 +34,14 @@ class Runner(Protocol):
     ----------
     event : Signal(object)
         Each event of the job.
-    finished : Signal(object)
-        The `Finished` event of a job that came to its end, or was stopped.
     failed : Signal(str, str)
         The sentence and the details of a job that failed.
     running_changed : Signal(bool)
-        A job has begun, or is over; the latter comes before `finished` and `failed`, so that
-        their listeners may start the next job.
+        A job has begun, or is over; the latter comes before `failed` and before what `start` was
+        told to call, so that these may start the next job.
     """
 
     event: Any
-    finished: Any
     failed: Any
     running_changed: Any
 
@@ -55,24 +53,31 @@ class Runner(Protocol):
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
 
-    def start(self, make_job: MakeJob, name: str) -> None:
-        """Start a job."""
+    def start(
+        self,
+        make_job: MakeJob,
+        name: str,
+        then: Then | None = None,
+        otherwise: Otherwise | None = None,
+    ) -> None:
+        """Start a job; `then` hears how it finished or was stopped, `otherwise` how it failed."""
 
     def stop(self) -> None:
         """Ask the job to stop."""
 
 
-class _Base:
+class BaseRunner:
     """The signals, and how the end of a job is told."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         self._signals = _Signals(parent)
         self.event = self._signals.happened
-        self.finished = self._signals.finished
         self.failed = self._signals.failed
         self.running_changed = self._signals.running_changed
         self._running = self._stop = False
         self._last: Event = Finished()
+        self._then: Then | None = None
+        self._otherwise: Otherwise | None = None
 
     @property
     def running(self) -> bool:
@@ -88,10 +93,11 @@ class _Base:
         """Ask the job to stop; it ends by itself, with what is done kept."""
         self._stop = True
 
-    def _begin(self) -> None:
+    def _begin(self, then: Then | None = None, otherwise: Otherwise | None = None) -> None:
         if self._running:
             raise RuntimeError("a job is running already: stop it first")
         self._running, self._stop, self._last = True, False, Finished()
+        self._then, self._otherwise = then, otherwise
         self.running_changed.emit(True)
 
     def _deliver(self, event: Event) -> None:
@@ -101,14 +107,19 @@ class _Base:
 
     def _end(self) -> None:
         self._running = False
+        then, otherwise = self._then, self._otherwise
+        self._then = self._otherwise = None  # they may start the next job
+        last = self._last
         self.running_changed.emit(False)
-        if isinstance(self._last, Failed):
-            self.failed.emit(self._last.sentence, self._last.detail)
-        else:
-            self.finished.emit(self._last)
+        if isinstance(last, Failed):
+            self.failed.emit(last.sentence, last.detail)
+            if otherwise is not None:
+                otherwise(last.sentence, last.detail)
+        elif isinstance(last, Finished) and then is not None:
+            then(last)
 
 
-class JobRunner(_Base):
+class JobRunner(BaseRunner):
     """Runs one job at a time on a worker thread that napari knows as a task.
 
     napari asks before it closes while a task is running, and then has it stopped.
@@ -120,7 +131,7 @@ class JobRunner(_Base):
 
     Attributes
     ----------
-    event, finished, failed, running_changed
+    event, failed, running_changed
         Signals, as in `Runner`.
     """
 
@@ -133,7 +144,13 @@ class JobRunner(_Base):
         self._timer.timeout.connect(self._drain)
         self._signals.destroyed.connect(self.stop)
 
-    def start(self, make_job: MakeJob, name: str) -> None:
+    def start(
+        self,
+        make_job: MakeJob,
+        name: str,
+        then: Then | None = None,
+        otherwise: Otherwise | None = None,
+    ) -> None:
         """Start a job.
 
         Parameters
@@ -143,10 +160,14 @@ class JobRunner(_Base):
             what takes long to import.
         name : str
             What napari calls it when it asks before closing: "staining of cells".
+        then : callable, optional
+            Called with the `Finished` event once the job is over, also where it was stopped.
+        otherwise : callable, optional
+            Called with the sentence and the details once the job has failed.
         """
         from napari.qt.threading import create_worker
 
-        self._begin()
+        self._begin(then, otherwise)
         self._queue = Queue(_WAITING)
         self._worker = create_worker(_Work(name, make_job, self._queue, self._should_stop))
         self._worker.start()
@@ -181,7 +202,7 @@ class JobRunner(_Base):
             self._deliver(held)
 
 
-class SynchronousRunner(_Base):
+class SynchronousRunner(BaseRunner):
     """The same interface; the job runs to its end inside `start`. For tests and scripts.
 
     Parameters
@@ -191,13 +212,19 @@ class SynchronousRunner(_Base):
 
     Attributes
     ----------
-    event, finished, failed, running_changed
+    event, failed, running_changed
         Signals, as in `Runner`.
     """
 
-    def start(self, make_job: MakeJob, name: str) -> None:
+    def start(
+        self,
+        make_job: MakeJob,
+        name: str,
+        then: Then | None = None,
+        otherwise: Otherwise | None = None,
+    ) -> None:
         """Run a job; `stop` may be called by those who hear its events."""
-        self._begin()
+        self._begin(then, otherwise)
         for event in guarded(_made(make_job, lambda: self._stop)):
             self._deliver(event)
         self._end()

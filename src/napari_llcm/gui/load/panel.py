@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QListWidgetItem, QVBoxLayout
 
 from ...events import Finished, UserError
 from ...volumes import Pair
 from ..form import byte_size, figures
-from ..jobs.runner import JobRunner, MakeJob, Runner
+from ..jobs.runner import MakeJob, Runner
 from ..layers.conversion import LayerData, as_volume
 from ..layers.stack import stack_of
 from ..layers.viewport import undisturbed
-from ..session import session_of, unwrapped
+from ..panel import Panel
 from ..settings import recall, remember
 from . import jobs as load_jobs
 from .form import FILES, LoadForm
 
-if TYPE_CHECKING:
-    import napari
 
-
-class LoadPanel(QWidget):
+class LoadPanel(Panel):
     """Open a stack, a pair, or a folder of either.
 
     Parameters
@@ -36,12 +33,8 @@ class LoadPanel(QWidget):
         What runs the jobs; a thread by default.
     """
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer, runner: Runner | None = None) -> None:
-        super().__init__()
-        self._viewer: Any = unwrapped(napari_viewer)
-        self._session = session_of(napari_viewer)
-        self.runner: Runner = runner or JobRunner(self)
-        self._then: Callable[[Any], None] = lambda value: None
+    def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
+        super().__init__(napari_viewer, runner)
         self.form = form = LoadForm(self._viewer, self.runner)
         self.bar = form.bar
         layout = QVBoxLayout(self)
@@ -56,7 +49,6 @@ class LoadPanel(QWidget):
         form.contrast.clicked.connect(self._set_contrast)
         form.registration.check_wanted.connect(self.check)
         form.registration.shift_wanted.connect(self.shift)
-        self.runner.finished.connect(self._finished)
         self.runner.running_changed.connect(self._running)
         self._describe()
 
@@ -126,14 +118,13 @@ class LoadPanel(QWidget):
         return stack.volume.select(time=View(self._viewer, stack).time)
 
     def _run(self, job: MakeJob, name: str, then: Callable[[Any], Any]) -> None:
-        if self.runner.running:
-            return
-        self._then = then
-        self.runner.start(job, name)
+        def done(event: Finished) -> None:
+            """Hand on the value; a job that was stopped has none."""
+            if event.value is not None:
+                then(event.value)
 
-    def _finished(self, event: Finished) -> None:
-        if event.value is not None:
-            self._then(event.value)
+        if not self.runner.running:
+            self.runner.start(job, name, then=done)
 
     def _running(self, running: bool) -> None:
         form = self.form

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout
 
 from ...events import Event, Finished, Tile, UserError, duration
 from ..form import figures
-from ..jobs.runner import JobRunner, Runner
+from ..jobs.runner import Runner
 from ..layers.stack import LayerStack, stack_of
 from ..layers.viewport import View
-from ..session import session_of, unwrapped
+from ..panel import Panel
 from ..settings import preferences, recall, remember
 from . import jobs as stain_jobs
 from .batch import checked_folders
@@ -22,14 +23,12 @@ from .model_picker import adding
 from .stain_layer import Painting
 
 if TYPE_CHECKING:
-    import napari
-
     from ...staining import StainOptions
 
 _LOOK = 60  # ms between two looks at where the user is
 
 
-class StainPanel(QWidget):
+class StainPanel(Panel):
     """Choose a stack, a model, a region; stain it, or let the stain follow you.
 
     Parameters
@@ -40,16 +39,13 @@ class StainPanel(QWidget):
         What runs the jobs; a thread by default.
     """
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer, runner: Runner | None = None) -> None:
-        super().__init__()
-        self._viewer: Any = unwrapped(napari_viewer)
-        self._session = session_of(napari_viewer)
-        self.runner: Runner = runner or JobRunner(self)
+    def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
+        super().__init__(napari_viewer, runner)
         self._loaded = stain_jobs.LoadedModel()
         self._paintings: dict[tuple[Any, ...], Painting] = {}
         self._active: list[tuple[Painting, View]] = []
-        self._then: Callable[[], None] | None = None  # what starts when the job is over
-        self._adding = self._following = False
+        self._next: Callable[[], None] | None = None  # what takes over from a live preview
+        self._following = False
         self.form = StainForm(self._viewer, self._session, self.runner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -59,8 +55,6 @@ class StainPanel(QWidget):
         self._timer.setInterval(_LOOK)
         self._timer.timeout.connect(self._look)
         self.runner.event.connect(self._show)
-        self.runner.finished.connect(self._finished)
-        self.runner.failed.connect(self._failed)
         self.runner.running_changed.connect(self._running)
         self._viewer.layers.events.removed.connect(self._removed)
         form = self.form
@@ -97,8 +91,11 @@ class StainPanel(QWidget):
             self.bar.fail(str(error))
             return
         self._active = [(part.painting, part.view) for part in parts]
-        job = stain_jobs.paint(self._loaded, model, parts, self._options())
-        self.runner.start(job, f"staining of {', '.join(layer.name for layer in layers)}")
+        self.runner.start(
+            stain_jobs.paint(self._loaded, model, parts, self._options()),
+            f"staining of {', '.join(layer.name for layer in layers)}",
+            then=partial(self._stained, [part.painting for part in parts]),
+        )
 
     def stain_folder(self, source: str, out: str) -> None:
         """Stain the files of a folder into another."""
@@ -113,7 +110,9 @@ class StainPanel(QWidget):
         except UserError as error:
             self.bar.fail(str(error))
             return
-        self.runner.start(job, f"staining of the stacks in {folder.name}")
+        self.runner.start(
+            job, f"staining of the stacks in {folder.name}", then=self._stained_folder
+        )
 
     def _painting(self, layer: Any) -> tuple[Painting, View]:
         """Return the painting that goes on, or a new one, and where the user looks."""
@@ -158,7 +157,7 @@ class StainPanel(QWidget):
         if not self.runner.running:
             return False
         if self._following:
-            self._then = then
+            self._next = then
             self.form.live.setChecked(False)
             self.runner.stop()
         return True
@@ -183,7 +182,8 @@ class StainPanel(QWidget):
             self.bar.fail(str(error))
             return
         self._active, self._following = [(painting, view)], True
-        self.runner.start(job, f"live preview of {self.form.stack.layer.name}")
+        self._next = None
+        self.runner.start(job, f"live preview of {self.form.stack.layer.name}", then=self._followed)
         self.bar.text.setText("Live: what comes on screen is stained.")
 
     def _look(self) -> None:
@@ -192,7 +192,7 @@ class StainPanel(QWidget):
             view.look()
             painting.catch_up()
             if self._following and view.time != time:
-                self._then = lambda: self.form.live.setChecked(True)
+                self._next = lambda: self.form.live.setChecked(True)
                 self.form.live.setChecked(False)
 
     def _show(self, event: Event) -> None:
@@ -205,44 +205,21 @@ class StainPanel(QWidget):
             widget.setEnabled(not running or (self._following and widget is self.form.start))
         self.form.live.setEnabled(not running or self._following)
         self.form.batch.setEnabledForStart(not running)
-        (self._timer.start if running else self._timer.stop)()
-
-    def _finished(self, event: Finished) -> None:
-        active, following, adding_model = self._over()
-        if following:
-            self.bar.forget_end()
-        elif adding_model:
-            self._session.add_model(str(event.value))
-            self.bar.say(f"{event.value} is among your models now.")
-        elif not event.result.get("stopped"):
-            self._tell(event.result)
-            for painting, _ in active:
-                self._session.stained.emit(painting.layers[0])
-        if self._then is not None:
-            then, self._then = self._then, None
-            then()
-
-    def _failed(self, *_: str) -> None:
-        self._over()
-        self._then = None
-
-    def _over(self) -> tuple[list[tuple[Painting, View]], bool, bool]:
-        """Tidy up after a job; return what it worked on, and what kind it was."""
-        kind = self._active, self._following, self._adding
-        self._active, self._following, self._adding = [], False, False
-        for painting, _ in kind[0]:
+        if running:
+            self._timer.start()
+            return
+        self._timer.stop()
+        active, self._active, self._following = self._active, [], False
+        for painting, _ in active:
             painting.repaint(now=True)
             painting.note()
         self.form.live.setChecked(False)
-        return kind
 
-    def _tell(self, result: dict[str, Any]) -> None:
-        if "written" in result:
-            left_out = f"; left out: {len(result['failed'])}" if result["failed"] else ""
-            self.bar.say(
-                f"Stacks written: {len(result['written'])}{left_out}. Folder: {result['out']}"
-            )
-        elif result["tiles"]:
+    def _stained(self, paintings: list[Painting], event: Finished) -> None:
+        result = event.result
+        if result.get("stopped"):
+            return
+        if result["tiles"]:
             speed = result["voxels_per_second"] / 1e6
             self.bar.say(
                 f"Stained in {duration(result['seconds'])} on {result['device']} "
@@ -250,6 +227,21 @@ class StainPanel(QWidget):
             )
         else:
             self.bar.say("All of it was stained already.")
+        for painting in paintings:
+            self._session.stained.emit(painting.layers[0])
+
+    def _stained_folder(self, event: Finished) -> None:
+        result = event.result
+        if not result.get("stopped"):
+            left_out = f"; left out: {len(result['failed'])}" if result["failed"] else ""
+            self.bar.say(
+                f"Stacks written: {len(result['written'])}{left_out}. Folder: {result['out']}"
+            )
+
+    def _followed(self, event: Finished) -> None:
+        self.bar.forget_end()
+        if self._next is not None:
+            self._next()
 
     def _removed(self, event: Any) -> None:
         """Stop what works on a layer that the user has removed, and let go of its memory."""
@@ -261,8 +253,11 @@ class StainPanel(QWidget):
 
     def _add_model(self, path: Any) -> None:
         if not self.runner.running:
-            self._adding = True
-            self.runner.start(adding(path), f"adding the model {path.name}")
+            self.runner.start(adding(path), f"adding the model {path.name}", then=self._added)
+
+    def _added(self, event: Finished) -> None:
+        self._session.add_model(str(event.value))
+        self.bar.say(f"{event.value} is among your models now.")
 
     def _free(self) -> None:
         self._loaded.free()

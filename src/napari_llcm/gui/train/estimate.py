@@ -48,10 +48,6 @@ class Outlook(QObject):
         self._timer.timeout.connect(self._look)
         pairs.changed.connect(self.look_soon)
         form.changed.connect(self.look_soon)
-        self.checker.finished.connect(self._checked)
-        self.checker.failed.connect(self._refused)
-        self.estimator.finished.connect(self._estimated)
-        self.estimator.failed.connect(self._not_timed)
 
     def look_soon(self) -> None:
         """Look when nothing has been changed for a moment."""
@@ -78,7 +74,12 @@ class Outlook(QObject):
             self._refused(str(error))
             return
         self._pairs.verdict.setText("Looking whether the pairs lie on each other…")
-        self.checker.start(lambda stop: check_pairs(source, stop), "check of the pairs")
+        self.checker.start(
+            lambda stop: check_pairs(source, stop),
+            "check of the pairs",
+            then=self._checked,
+            otherwise=self._refused,
+        )
 
     def _refused(self, sentence: str, detail: str = "") -> None:
         self._pairs.verdict.setText(f"{_BAD} {sentence}")
@@ -113,7 +114,8 @@ class Outlook(QObject):
         path = Path(self._folder.name) / "job.yaml"
         save_job(job, path)
         self._form.estimate.setText("Timing a few steps, to tell how long it will take…")
-        self.estimator.start_child(["train", str(path), "--estimate", "--events", "-"])
+        arguments = ["train", str(path), "--estimate", "--events", "-"]
+        self.estimator.start_child(arguments, then=self._estimated, otherwise=self._not_timed)
 
     def _estimated(self, event: Finished) -> None:
         if "seconds" in event.result:

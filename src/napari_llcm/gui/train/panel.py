@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from ...events import Finished, UserError
@@ -23,9 +22,9 @@ from ...training.pairs import write_pairs
 from ...training.runs import Run, list_runs, run_state
 from ..jobs.child_process import ChildRunner
 from ..jobs.closing import AskBeforeClosing, ask
-from ..jobs.runner import JobRunner
+from ..jobs.runner import Runner
 from ..layers.combo import narrow
-from ..session import session_of
+from ..panel import Panel
 from ..theme import text_colour
 from .estimate import Outlook
 from .form import TrainForm
@@ -34,22 +33,23 @@ from .run_jobs import discarding, reading, settling
 from .run_view import RunView, translation
 from .run_watcher import Watcher
 
-if TYPE_CHECKING:
-    import napari
 
-
-class TrainPanel(QWidget):
+class TrainPanel(Panel):
     """Train a model on pairs, watch it learn, stop it, and go on with it.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
         The viewer whose layers may be learned from.
+    runner : Runner, optional
+        What runs the short jobs; a thread by default.
 
     Attributes
     ----------
     child : ChildRunner
         Trains.
+    watcher : Watcher
+        Follows a run that another program trains.
     view : RunView
         Shows the run.
     further : dict
@@ -58,15 +58,13 @@ class TrainPanel(QWidget):
         Asks the user a question; see `closing.ask`.
     """
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._session = session_of(napari_viewer)
+    def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
+        super().__init__(napari_viewer, runner)
         self._run: Run | None = None
-        self._discard = False
+        self._after = self._settle  # what is done with a run that has ended
         self.ask, self.further = ask, dict[str, Any]()
-        self.child, self.worker, self.watcher = ChildRunner(self), JobRunner(self), Watcher(self)
-        self._closing = AskBeforeClosing(self)
+        self.child, self.watcher = ChildRunner(self), Watcher(self)
+        self._closing = AskBeforeClosing(self, self._session.window)
         self._lay_out()
         self._connect()
         self.list_runs()
@@ -107,16 +105,13 @@ class TrainPanel(QWidget):
         column.addStretch()
 
     def _connect(self) -> None:
-        self.view.bar.attach(self.worker)
+        self.view.bar.attach(self.runner)
         self.view.bar.attach(self.watcher)
         self.view.bar.attach(self.child)  # the last one is what its button stops
         for runner in (self.child, self.watcher):
             runner.event.connect(self.view.see)
             runner.running_changed.connect(self._buttons)
-            runner.finished.connect(self._ended)
-            runner.failed.connect(self._ended)
-        self.worker.running_changed.connect(self._buttons)
-        self.worker.finished.connect(self._worked)
+        self.runner.running_changed.connect(self._buttons)
         self.train.clicked.connect(self.start)
         self.resume.clicked.connect(self.go_on)
         self.discard.clicked.connect(self.throw_away)
@@ -128,7 +123,6 @@ class TrainPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Look at the pairs and the earlier trainings when the panel comes to the front."""
         super().showEvent(event)
-        self._closing.guard()
         self._dress()
         self.list_runs()
         self.outlook.look_soon()
@@ -136,7 +130,7 @@ class TrainPanel(QWidget):
     @property
     def busy(self) -> bool:
         """Whether a training is going on that this panel started, or begins or ends just now."""
-        return self.child.running or self.worker.running
+        return self.child.running or self.runner.running
 
     def start(self) -> None:
         """Train what the form says."""
@@ -151,11 +145,14 @@ class TrainPanel(QWidget):
         self.outlook.stop()
         self.watcher.stop()
         self._show(Run(job.out, job, "new", ()))
-        save = None if volumes is None else write_pairs
-        if save is None:
+        if volumes is None:
             self._launch()
         else:
-            self.worker.start(lambda stop: save(volumes, job.out / "pairs", stop), "saving pairs")
+            self.runner.start(
+                lambda stop: write_pairs(volumes, job.out / "pairs", stop),
+                "saving pairs",
+                then=self._saved,
+            )
 
     def go_on(self) -> None:
         """Resume the run that is shown."""
@@ -170,17 +167,17 @@ class TrainPanel(QWidget):
             "Discard",
         ):  # fmt: skip
             return
-        self._discard = True
         if self.child.running:
-            self.child.kill()  # and `_ended` goes on
-        elif not self.worker.running:
-            self._ended()
+            self._after = self._delete
+            self.child.kill()
+        elif not self.runner.running:
+            self._delete(run.path)
 
     def open(self, path: Path) -> None:
         """Look at an earlier run, or at one that another program trains."""
         if not self.busy:
             self.watcher.stop()
-            self.worker.start(lambda stop: reading(path), f"reading {path.name}")
+            self.runner.start(lambda stop: reading(path), f"reading {path.name}", then=self._opened)
 
     def list_runs(self) -> None:
         """Offer the earlier runs."""
@@ -204,50 +201,63 @@ class TrainPanel(QWidget):
             return
         self.view.set_state(run.path.name, "running")
         arguments = ["train", str(run.path / "job.yaml"), "--resume", "--events", "-"]
-        self.child.start_child(arguments, translation(run, self.form.expected))
+        self._after = self._settle
+        self.child.start_child(
+            arguments, translation(run, self.form.expected), self._ended, self._ended
+        )
 
     def _show(self, run: Run) -> None:
         self._run = run
         self.view.open(run)
         self._buttons()
 
-    def _worked(self, event: Finished) -> None:
-        """Go on after a short job: pairs are saved, a run was read, a run was settled."""
-        if isinstance(event.value, Run):
-            self._opened(event.value, event.result)
-        elif "pairs" in event.result:
+    def _saved(self, event: Finished) -> None:
+        if event.value is not None:  # else it was stopped
             self._launch()
-        elif event.result.get("discarded"):
-            self._run = None
-            self.view.open(Run(Path(), make_job(pairs=[], out=Path()), "new", ()))
-            self.view.title.setText("")
-            self.view.bar.say("Discarded.")
+
+    def _opened(self, event: Finished) -> None:
+        run = event.value
+        self._show(run)
+        if run.state == "running":
+            self._after = self._settle
+            self.watcher.watch(run.path, run.end, translation(run), self._ended, self._ended)
+        self._tell(run, event.result["sentence"])
+
+    def _ended(self, *_: Any) -> None:
+        """Go on when the child, or the other program that was watched, has ended."""
+        if self._run is not None and not self.runner.running:
+            self._after(self._run.path)
+
+    def _settle(self, path: Path) -> None:
+        self.runner.start(lambda stop: settling(path), "keeping the model", then=self._settled)
+
+    def _settled(self, event: Finished) -> None:
+        run = event.value
+        self._run = run
+        self._tell(run, event.result["sentence"])
+        if event.result["model"]:
+            self._session.add_model(event.result["model"], choose=event.result["better"])
+            self.form.name.setText(free_name(run.job.name or run.path.name))
+
+    def _tell(self, run: Run, sentence: str) -> None:
+        self.view.set_state(run.path.name, run.state)
+        if sentence:
+            self.view.bar.say(sentence)
         self.list_runs()
         self._buttons()
 
-    def _opened(self, run: Run, told: dict[str, Any]) -> None:
-        if not told.get("settled"):
-            self._show(run)
-            if run.state == "running":
-                self.watcher.watch(run.path, run.end, translation(run))
-        self._run = run
-        self.view.set_state(run.path.name, run.state)
-        if told.get("sentence"):
-            self.view.bar.say(told["sentence"])
-        if told.get("model"):
-            self._session.add_model(told["model"], choose=told["better"])
-            self.form.name.setText(free_name(run.job.name or run.path.name))
+    def _delete(self, path: Path) -> None:
+        self.runner.start(
+            lambda stop: discarding(path), "deleting the training", then=self._discarded
+        )
 
-    def _ended(self, *_: Any) -> None:
-        """Settle what a run has left: keep its model, or discard it."""
-        run = self._run
-        if run is None or self.worker.running:
-            return
-        discard, self._discard = self._discard, False
-        if discard:
-            self.worker.start(lambda stop: discarding(run.path), "deleting the training")
-        else:
-            self.worker.start(lambda stop: settling(run.path), "keeping the model")
+    def _discarded(self, event: Finished) -> None:
+        self._run = None
+        self.view.open(Run(Path(), make_job(pairs=[], out=Path()), "new", ()))
+        self.view.title.setText("")
+        self.view.bar.say("Discarded.")
+        self.list_runs()
+        self._buttons()
 
     def _choose_folder(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "Folder of a training")
@@ -265,7 +275,7 @@ class TrainPanel(QWidget):
         for part in (self.pairs, self.form, self.train):  # room for the curves
             part.setVisible(not (self.child.running or watched))
         self.resume.setVisible(run is not None and run.can_resume and not busy and not watched)
-        self.discard.setVisible(run is not None and not watched and not self.worker.running)
+        self.discard.setVisible(run is not None and not watched and not self.runner.running)
 
     def _dress(self, *_: Any) -> None:
         self.view.curves.set_text_colour(text_colour(self._viewer))

@@ -9,12 +9,12 @@ from qtpy.QtCore import QObject, QTimer
 
 from ...events import Event, Failed, Finished
 from ...training.runs import new_events, run_state
-from ..jobs.runner import _Base
+from ..jobs.runner import BaseRunner, Otherwise, Then
 
 _PERIOD = 1000  # ms between two looks
 
 
-class Watcher(_Base):
+class Watcher(BaseRunner):
     """Tells the events of a run folder while somebody trains in it.
 
     Parameters
@@ -24,7 +24,7 @@ class Watcher(_Base):
 
     Attributes
     ----------
-    event, finished, failed, running_changed
+    event, failed, running_changed
         Signals, as in `Runner`.
     """
 
@@ -36,7 +36,14 @@ class Watcher(_Base):
         self._path, self._offset = Path(), 0
         self._translate: Callable[[Event], Event] = lambda event: event
 
-    def watch(self, path: Path, offset: int, translate: Callable[[Event], Event]) -> None:
+    def watch(
+        self,
+        path: Path,
+        offset: int,
+        translate: Callable[[Event], Event],
+        then: Then | None = None,
+        otherwise: Otherwise | None = None,
+    ) -> None:
         """Begin to watch.
 
         Parameters
@@ -47,9 +54,11 @@ class Watcher(_Base):
             How many bytes of its log are known already.
         translate : callable
             Changes each event before it is told.
+        then, otherwise : callable, optional
+            Called when the other program has ended, as for `JobRunner.start`.
         """
         self._path, self._offset, self._translate = path, offset, translate
-        self._begin()
+        self._begin(then, otherwise)
         self._timer.start()
 
     def stop(self) -> None:
