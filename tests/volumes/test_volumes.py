@@ -116,10 +116,11 @@ def test_a_pyramid_of_labels_is_not_averaged(tmp_path: Path) -> None:
 
 def test_a_store_is_filled_tile_by_tile_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.zarr"
-    first = ZarrWriter(path, (4, 40, 40), "float32", spacing=SPACING, chunks=(2, 20, 20))
+    like = Volume(np.empty(0), SPACING)
+    first = ZarrWriter(path, (4, 40, 40), "float32", like=like, chunks=(2, 20, 20))
     first.array[:2] = 1
     assert not path.exists()
-    second = ZarrWriter(path, (4, 40, 40), "float32", spacing=SPACING, resume=True)
+    second = ZarrWriter(path, (4, 40, 40), "float32", like=like, resume=True)
     assert second.resumed
     second.array[2:] = 2
     back = read(second.finish({"model": "x"}))
@@ -127,7 +128,7 @@ def test_a_store_is_filled_tile_by_tile_and_resumed(tmp_path: Path) -> None:
     assert back.metadata == {"model": "x"}
     assert not second.partial.exists()
     with pytest.raises(UserError, match="exists already"):
-        ZarrWriter(path, (4, 40, 40), "float32")
+        ZarrWriter(path, (4, 40, 40), "float32", like=like)
 
 
 # Other people's files

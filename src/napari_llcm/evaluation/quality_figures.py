@@ -121,7 +121,7 @@ def _far(a: Sequence[float], b: Sequence[float]) -> bool:
 def _cut(volume: Volume, point: Sequence[float]) -> np.ndarray:
     """Return the plane through a point (µm) around it."""
     spacing, shape = volume.spacing or (1.0, 1.0, 1.0), volume.shape
-    at = [(p - o) / s for p, o, s in zip(point, volume.origin, spacing, strict=True)]
+    at = volume.voxel(point).tolist()
     plane = int(np.clip(round(at[0]), 0, shape[0] - 1))
     index = []
     for c, half, s, n in zip(at[1:], _HALF, spacing[1:], shape[1:], strict=True):

@@ -78,13 +78,12 @@ def _faint(
 
     if model.faint is None:
         return []
-    step, width = qpi.spacing or (1.0, 1.0, 1.0), width_of(labels, qpi.spacing)
+    width = width_of(labels, qpi.spacing)
     places = faint_places(labels, stain, qpi.spacing, width)
     ids, features = measure(places, stain, phase, qpi.spacing)
     probability = model.faint.probability(features)
     rows = []
     for place, p in zip(ids, probability, strict=True):
-        at = center_of_mass(places == place)
-        z, y, x = (float(a) * s + o for a, s, o in zip(at, step, qpi.origin, strict=True))
+        z, y, x = qpi.place(center_of_mass(places == place)).tolist()
         rows.append({"confidence": float(p), "z": z, "y": y, "x": x})
     return sorted(rows, key=lambda r: -r["confidence"])

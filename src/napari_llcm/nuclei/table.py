@@ -150,7 +150,7 @@ def measured_nuclei(labels: Volume, image: Volume | None) -> dict[int, Row]:
     """
     from skimage.measure import regionprops_table
 
-    spacing, origin = labels.spacing or (1.0, 1.0, 1.0), labels.origin
+    spacing = labels.spacing or (1.0, 1.0, 1.0)
     wanted = ["label", "centroid", "area"]
     data = labels.numpy().astype(np.int64)
     if image is None:
@@ -159,12 +159,13 @@ def measured_nuclei(labels: Volume, image: Volume | None) -> dict[int, Row]:
         found = regionprops_table(data, image.numpy(), properties=[*wanted, "intensity_mean"])
     rows = {}
     for i, label in enumerate(found["label"].tolist()):
-        z, y, x = (float(found[f"centroid-{a}"][i]) * spacing[a] for a in range(3))
+        middle = [float(found[f"centroid-{a}"][i]) for a in range(3)]
+        z, y, x = labels.place(middle).tolist()
         rows[label] = {
-            "z": round(z + origin[0], 4),
-            "y": round(y + origin[1], 4),
-            "x": round(x + origin[2], 4),
-            "depth": round(z, 4),
+            "z": round(z, 4),
+            "y": round(y, 4),
+            "x": round(x, 4),
+            "depth": round(middle[0] * spacing[0], 4),
             "volume": round(float(found["area"][i] * np.prod(spacing)), 4),
             "brightness": None if image is None else float(found["intensity_mean"][i]),
         }

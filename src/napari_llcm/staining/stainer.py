@@ -13,7 +13,7 @@ from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision
 from ..models.library import load_model
 from ..models.normalise import Scaling
-from ..volumes import Volume, check_stack
+from ..volumes import Volume, check_stack, losses
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
@@ -74,7 +74,12 @@ def stain(
     model.networks.to(device).eval()
     ratio, further = spacing_ratio(qpi, model.info)
     scaling = scaling or contrast(qpi)
-    warned = [*qpi.notes, *further, *contrast_notices(qpi, scaling, model.info)]
+    warned = [
+        *qpi.notes,
+        *(losses(out, qpi) if isinstance(out, Path) else []),
+        *further,
+        *contrast_notices(qpi, scaling, model.info),
+    ]
     settings: dict[str, Any] = {
         "model": model.info.name,
         "precision": str(precision(device)).removeprefix("torch."),

@@ -73,11 +73,7 @@ class StoredOutput:
             store,
             shape,
             np.float32,
-            axes=volume.axes,
-            spacing=volume.spacing,
-            origin=volume.origin,
-            name=volume.name,
-            channels=volume.channels,
+            like=volume,
             resume=known,
             overwrite=overwrite,
         )

@@ -10,7 +10,7 @@ from .reading import read
 from .registration import Registration, apply_shift, check_registration
 from .resampling import needs_resampling, resample, resampled_shape
 from .volume import Spacing, Volume, notices, planes
-from .writing import write
+from .writing import losses, write
 from .zarr_writing import ZarrWriter
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "labels_of",
     "labels_told_by",
     "looks_like_labels",
+    "losses",
     "needs_resampling",
     "notices",
     "on_one_grid",

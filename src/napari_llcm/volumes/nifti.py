@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,13 +12,14 @@ import numpy as np
 from ..events import UserError
 from .atomic import whole_or_nothing
 from .read_errors import lazy, read_errors
-from .units import FileGrid
+from .units import FileGrid, to_micron
 from .volume import Volume
 
 if TYPE_CHECKING:
     import nibabel
 
 _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
+_NAMES = {unit: name for name, unit in _UNITS.items()}
 
 
 def read_nifti(path: Path) -> Volume:
@@ -38,8 +41,16 @@ def read_nifti(path: Path) -> Volume:
         if len(axes) != len(image.shape):
             raise UserError(f"{path} has {len(image.shape)} axes; at most 5 can be read.")
         data = _unpacked(image, path) if path.suffix.lower() == ".gz" else _lazily(image, path)
-        made: dict[str, Any] = {"labels": True} if image.header.get_intent()[0] == "label" else {}
-        return Volume(data, axes=axes, file_grid=_grid(image), metadata=made)
+        about = _about(image.header)
+        is_labels = image.header.get_intent()[0] == "label"
+        return Volume(
+            data,
+            axes=axes,
+            channels=tuple(about.get("channels", ())),
+            metadata={**about.get("napari_llcm", {}), **({"labels": True} if is_labels else {})},
+            unit=_UNITS.get(image.header.get_xyzt_units()[0], "µm"),
+            file_grid=_grid(image),
+        )
 
 
 def _unpacked(image: nibabel.Nifti1Image, path: Path) -> np.ndarray:
@@ -99,26 +110,46 @@ def _grid(image: nibabel.Nifti1Image) -> FileGrid:
     )
 
 
+def _about(header: Any) -> dict[str, Any]:
+    """Return the record of how the volume was made, which `write_nifti` adds as a comment."""
+    for extension in header.extensions:
+        with suppress(ValueError, TypeError):
+            record = json.loads(bytes(extension.get_content()).decode().rstrip("\0"))
+            if isinstance(record, dict) and "napari_llcm" in record:
+                return record
+    return {}
+
+
 def write_nifti(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
-    """Write a z-y-x volume as NIfTI with its spacing in µm; the whole volume is held in memory.
+    """Write a volume as NIfTI, held in memory, with its grid and the record of how it was made.
+
+    Lengths are in µm, or in the unit of the NIfTI that it was made from: most viewers lay files
+    on each other by the numbers alone.
 
     Raises
     ------
     UserError
-        If the volume is not z-y-x, or the file exists, or the disk is full.
+        If NIfTI cannot hold the type of the voxels, the file exists, or the disk is full.
     """
     import nibabel
+    from nibabel.nifti1 import Nifti1Extension
 
-    if volume.axes != "zyx":
-        raise UserError(f"NIfTI is written for single z-y-x volumes; {volume.name} is not one.")
+    length = 1.0 if volume.spacing is None else to_micron(volume.unit) or 1.0
     affine = np.eye(4)
-    affine[:3, :3] = volume.steps[::-1, ::-1].T
-    affine[:3, 3] = volume.origin[::-1]
-    data = volume.numpy().transpose(2, 1, 0)
+    affine[:3, :3] = volume.steps[::-1, ::-1].T / length
+    affine[:3, 3] = np.asarray(volume.origin[::-1]) / length
+    letters = "xyztc" if "c" in volume.axes else "xyzt" if "t" in volume.axes else "xyz"
+    data = volume.numpy().astype(_nifti_dtype(volume), copy=False)
+    data = data.transpose([volume.axes.index(a) for a in letters if a in volume.axes])
+    data = data[tuple(slice(None) if a in volume.axes else None for a in letters)]
     image = nibabel.Nifti1Image(data, affine, dtype=data.dtype)
-    image.header.set_xyzt_units("micron" if volume.spacing else "unknown")
+    image.header.set_xyzt_units(_NAMES.get(volume.unit, "micron") if volume.spacing else "unknown")
     if volume.metadata.get("labels"):
         image.header.set_intent("label")
+    about = {"napari_llcm": volume.metadata, "channels": volume.channels}
+    if any(about.values()):
+        comment = Nifti1Extension("comment", json.dumps(about).encode())
+        image.header.extensions.append(comment)
     packed = path.suffix == ".gz"
     with whole_or_nothing(path, overwrite=overwrite) as partial:
         # nibabel chooses the format by the suffix, which a partial file must keep.
@@ -128,3 +159,13 @@ def write_nifti(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
             named.replace(partial)
         finally:
             named.unlink(missing_ok=True)
+
+
+def _nifti_dtype(volume: Volume) -> np.dtype:
+    """Return the type that NIfTI has for these voxels (it has no bool and no float16)."""
+    dtype = volume.dtype
+    stand_in = {"b1": "u1", "f2": "f4"}
+    dtype = np.dtype(stand_in.get(f"{dtype.kind}{dtype.itemsize}", dtype.str))
+    if dtype.kind not in "iufc":
+        raise UserError(f"{volume.name} holds {volume.dtype} voxels, which NIfTI cannot hold.")
+    return dtype

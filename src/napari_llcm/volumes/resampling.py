@@ -59,8 +59,8 @@ def resample(volume: Volume, spacing: Sequence[float], *, order: int = 1) -> Vol
         return volume
     shape = resampled_shape(volume, new)
     # The outer faces of the volumes coincide, so the middle of the first voxel moves.
-    z, y, x = (p + (s - o) / 2 for p, o, s in zip(volume.origin, old, new, strict=True))
     ratio = np.array(new) / old
+    z, y, x = volume.place((ratio - 1) / 2).tolist()
     data = volume.numpy()
     values = data if order == 0 else data.astype(np.float32)
     if order > 0 and (ratio > 1).any():

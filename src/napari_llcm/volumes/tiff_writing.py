@@ -29,9 +29,13 @@ def write_tiff(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
     dtype = _ome_dtype(volume)
     metadata: dict[str, Any] = {"axes": volume.axes.upper(), "Name": volume.name}
     resolution: dict[str, Any] = {}
+    if volume.spacing is not None or volume.scale != (1.0, 1.0, 1.0):
+        unit = "µm" if volume.spacing else "pixel"  # OME's word for a size without a unit
+        for axis, size in zip("zyx", volume.step, strict=True):
+            if axis in volume.axes:
+                key = f"PhysicalSize{axis.upper()}"
+                metadata |= {key: size, f"{key}Unit": unit}
     if volume.spacing is not None:
-        for axis, size in zip("ZYX", volume.spacing, strict=True):
-            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
         # For readers that know no OME, such as ImageJ without Bio-Formats: pixels per cm.
         resolution = {
             "resolution": (1e4 / volume.spacing[2], 1e4 / volume.spacing[1]),
@@ -63,16 +67,13 @@ def _positions(volume: Volume) -> dict[str, list[Any]]:
     """Return where each plane lies; OME has no other place for the origin."""
     count = int(np.prod(volume.shape[:-2]))
     depth = volume.shape[-3] if "z" in volume.axes else 1
-    step = volume.spacing[0] if volume.spacing else 0.0
-    z, y, x = volume.origin
-    along = {
-        "Z": [z + step * (i % depth) for i in range(count)],
-        "Y": [y] * count,
-        "X": [x] * count,
-    }
-    return {f"Position{a}": values for a, values in along.items()} | {
-        f"Position{a}Unit": ["µm"] * count for a in along
-    }
+    at = np.zeros((count, 3))
+    at[:, 0] = np.arange(count) % depth
+    unit = "µm" if volume.spacing else "reference frame"
+    positions: dict[str, list[Any]] = {}
+    for axis, places in zip("ZYX", (at @ volume.steps + volume.origin).T, strict=True):
+        positions |= {f"Position{axis}": places.tolist(), f"Position{axis}Unit": [unit] * count}
+    return positions
 
 
 def _ome_dtype(volume: Volume) -> np.dtype:

@@ -50,6 +50,8 @@ class Volume:
     notes : tuple of str
         Sentences that a user must read before trusting the volume: what a reader left out, chose
         among several, or could not tell. A job that takes the volume yields each as a `Notice`.
+    unit : str
+        Unit of length of the file, in which a format is written whose readers look at no unit.
     file_grid : FileGrid, optional
         What the file says of its grid; only until `read` has made spacing and origin of it.
     """
@@ -65,6 +67,7 @@ class Volume:
     source: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unit: str = "µm"
     file_grid: FileGrid | None = None
 
     @property
@@ -78,9 +81,15 @@ class Volume:
         turned = np.eye(3) if self.orientation is None else np.asarray(self.orientation)
         return turned * np.asarray(self.step)[:, None]
 
-    def place(self, index: Any) -> np.ndarray:
-        """Return the position (…, 3) of voxels (…, 3), both z, y, x, in the unit of `step`."""
-        return np.asarray(index, float) @ self.steps + self.origin
+    def place(self, voxel: Any) -> np.ndarray:
+        """Return the position in µm of voxels (…, z y x); the voxels where there is no spacing."""
+        voxel = np.asarray(voxel, float)
+        return voxel if self.spacing is None else voxel @ self.steps + self.origin
+
+    def voxel(self, place: Any) -> np.ndarray:
+        """Return the voxels (…, z y x), not rounded, at positions as `place` gives them."""
+        place = np.asarray(place, float)
+        return place if self.spacing is None else (place - self.origin) @ np.linalg.inv(self.steps)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -161,6 +170,12 @@ def notices(*volumes: Volume | None) -> Iterator[Notice]:
     """Yield what volumes have to say, each sentence once: for the start of a job."""
     for text in dict.fromkeys(note for v in volumes if v is not None for note in v.notes):
         yield Notice(text=text)
+
+
+def is_mirrored(volume: Volume) -> bool:
+    """Tell whether some axes of a volume run backwards, and none is turned."""
+    turned = volume.orientation
+    return turned is not None and np.allclose(np.abs(turned), np.eye(3), atol=1e-6)
 
 
 def planes(volume: Volume) -> Iterator[np.ndarray]:

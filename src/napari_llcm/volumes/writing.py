@@ -7,7 +7,7 @@ from pathlib import Path
 from ..events import UserError
 from .nifti import write_nifti
 from .tiff_writing import write_tiff
-from .volume import Volume
+from .volume import Volume, is_mirrored
 from .zarr_writing import write_zarr
 
 
@@ -20,7 +20,7 @@ def write(
     ----------
     path : Path or str
         Ends with .ome.tif or .tif (OME-TIFF; BigTIFF when needed), .ome.zarr or .zarr (chunked,
-        multiscale OME-Zarr 0.5), .nii or .nii.gz (NIfTI; spacing alone).
+        multiscale OME-Zarr 0.5), .nii or .nii.gz (NIfTI).
     volume : Volume
         What to write; read chunk by chunk.
     overwrite : bool
@@ -52,3 +52,28 @@ def write(
     else:
         raise UserError(f"{path} must end with .ome.tif, .ome.zarr or .nii.gz.")
     return path
+
+
+def losses(path: Path | str, volume: Volume) -> list[str]:
+    """Return a sentence for each thing about a volume that a file of this format cannot hold.
+
+    Parameters
+    ----------
+    path : Path or str
+        Where it shall be written.
+    volume : Volume
+        What shall be written.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if volume.orientation is None or name.endswith((".nii", ".nii.gz")):
+        return []
+    mirrored = is_mirrored(volume)
+    if name.endswith(".zarr") and mirrored:
+        return []
+    turned = "mirrored" if mirrored else "turned"
+    better = "write .nii.gz or .ome.zarr" if mirrored else "write .nii.gz"
+    return [
+        f"The grid of {volume.name} is {turned} in space, which {path.name} cannot hold: its "
+        f"voxels keep their order and the first one its position; {better} to keep all of it."
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..events import UserError
 from .atomic import check_target, disk_errors, is_zarr, linked, put_in_place, remove
-from .volume import Spacing, Volume
+from .volume import Volume, is_mirrored
 from .zarr_reading import ome_attributes
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import zarr
 
 _SMALLEST = 256  # the pyramid ends with a plane no larger than this
+_WHOLE: Any = {"write_empty_chunks": True}  # so that a chunk which is not there is a lost one
 
 
 class ZarrWriter:
@@ -35,16 +36,8 @@ class ZarrWriter:
         One size for each axis.
     dtype : dtype
         Type of the voxels.
-    axes : str
-        Letters from "tczyx", in that order.
-    spacing : tuple of float, optional
-        Voxel size (z, y, x) in µm.
-    origin : tuple of float
-        Position (z, y, x) of the first voxel in µm.
-    name : str
-        Name of the image.
-    channels : sequence of str
-        Channel names.
+    like : Volume
+        What the store holds, but for its data: axes, grid, name and channels.
     labels : bool
         Whether the voxels are instance labels, which a pyramid must not average.
     chunks : tuple of int, optional
@@ -75,11 +68,7 @@ class ZarrWriter:
         shape: Sequence[int],
         dtype: np.dtype | str | type,
         *,
-        axes: str = "zyx",
-        spacing: Spacing | None = None,
-        origin: Spacing = (0.0, 0.0, 0.0),
-        name: str = "volume",
-        channels: Sequence[str] = (),
+        like: Volume,
         labels: bool = False,
         chunks: tuple[int, ...] | None = None,
         resume: bool = False,
@@ -89,8 +78,7 @@ class ZarrWriter:
 
         self.path = linked(Path(path))
         self.partial = self.path.with_name(f"{self.path.name}.partial")
-        self.axes, self.spacing, self.origin = axes, spacing, origin
-        self.name, self.channels, self.labels = name, tuple(channels), labels
+        self.like, self.axes, self.labels = like, like.axes, labels
         check_target(self.path, overwrite)
         self.resumed = resume and is_zarr(self.partial)
         if self.resumed:
@@ -99,7 +87,7 @@ class ZarrWriter:
             assert isinstance(array, zarr.Array)
             if array.shape != tuple(shape) or array.dtype != np.dtype(dtype):
                 raise UserError(f"{self.partial} belongs to another job: remove it to start anew.")
-            self.array = array
+            self.array = array.with_config(_WHOLE)
             return
         remove(self.partial)
         try:
@@ -123,6 +111,7 @@ class ZarrWriter:
             chunks=tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
             dimension_names=list(self.axes),
             overwrite=True,
+            config=_WHOLE,
         )
 
     def finish(self, metadata: dict[str, Any] | None = None) -> Path:
@@ -148,14 +137,15 @@ class ZarrWriter:
 
         with disk_errors(self.path):
             datasets = self._pyramid()
-            unit = {"unit": "micrometer"} if self.spacing else {}
+            unit = {"unit": "micrometer"} if self.like.spacing else {}
             kinds: dict[str, dict[str, str]] = {"t": {"type": "time"}, "c": {"type": "channel"}}
             axes = [{"name": a, **kinds.get(a, {"type": "space", **unit})} for a in self.axes]
             write_multiscales_metadata(
-                self._group, datasets, fmt=FormatV05(), axes=axes, name=self.name
+                self._group, datasets, fmt=FormatV05(), axes=axes, name=self.like.name
             )
-            if self.channels:
-                omero: Any = {"channels": [{"label": c, "active": True} for c in self.channels]}
+            if self.like.channels:
+                labels = self.like.channels
+                omero: Any = {"channels": [{"label": c, "active": True} for c in labels]}
                 self._group.attrs["ome"] = {**ome_attributes(self._group), "omero": omero}
             if self.labels:
                 self._group.attrs["ome"] = {**ome_attributes(self._group), "image-label": {}}
@@ -173,25 +163,26 @@ class ZarrWriter:
         import dask.array as da
 
         spatial = [i for i, a in enumerate(self.axes) if a in "zyx"]
-        size, start = np.ones(len(self.axes)), np.zeros(len(self.axes))
-        known = dict(zip("zyx", self.spacing or (1.0, 1.0, 1.0), strict=True))
-        origin = dict(zip("zyx", self.origin, strict=True))
+        step, start = np.ones(len(self.axes)), np.zeros(len(self.axes))
         for i in spatial:
-            size[i], start[i] = known[self.axes[i]], origin[self.axes[i]]
-        level, datasets = self.array, [_dataset("0", size, start)]
+            axis = "zyx".index(self.axes[i])
+            step[i], start[i] = self.like.step[axis], self.like.origin[axis]
+            if self.like.orientation is not None and is_mirrored(self.like):
+                step[i] *= np.sign(self.like.orientation[axis][axis])
+        level, datasets = self.array, [_dataset("0", step, start)]
         while max(level.shape[-2:]) > _SMALLEST:
             # Halve the finest axes only, so that voxels become cubes on the way up.
-            finest = min(size[i] for i in spatial if level.shape[i] > 1)
+            finest = min(abs(step[i]) for i in spatial if level.shape[i] > 1)
             factors = np.ones(len(self.axes), int)
             for i in spatial:
-                factors[i] += level.shape[i] > 1 and size[i] < 1.5 * finest
+                factors[i] += level.shape[i] > 1 and abs(step[i]) < 1.5 * finest
             smaller = _halved(da.from_zarr(level), factors, self.labels)
             level = self._create(str(len(datasets)), smaller.shape, self.array.dtype, None)
             _store(smaller, level)
             if not self.labels:  # a mean lies in the middle of the voxels it was made of
-                start = start + size * (factors - 1) / 2
-            size = size * factors
-            datasets.append(_dataset(str(len(datasets)), size, start))
+                start = start + step * (factors - 1) / 2
+            step = step * factors
+            datasets.append(_dataset(str(len(datasets)), step, start))
         return datasets
 
 
@@ -221,8 +212,8 @@ def _even(chunks: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(min(size, total - s) for s in range(0, total, size))
 
 
-def _dataset(path: str, size: np.ndarray, start: np.ndarray) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = [{"type": "scale", "scale": size.tolist()}]
+def _dataset(path: str, step: np.ndarray, start: np.ndarray) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"type": "scale", "scale": step.tolist()}]
     if start.any():
         steps.append({"type": "translation", "translation": start.tolist()})
     return {"path": path, "coordinateTransformations": steps}
@@ -244,11 +235,7 @@ def write_zarr(
         path,
         volume.shape,
         volume.dtype,
-        axes=volume.axes,
-        spacing=volume.spacing,
-        origin=volume.origin,
-        name=volume.name,
-        channels=volume.channels,
+        like=volume,
         labels=labels,
         overwrite=overwrite,
     )
