@@ -101,9 +101,9 @@ def test_a_value_that_does_not_fit_names_its_option(arguments: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("needed", "words"),
     [
-        (ChoiceNeeded("a has 2 channels", "channel", "my DAPI"), ': add --channel "my DAPI" '),
-        (ChoiceNeeded("a has 2 channels", "channel", 0, "inner"), ": add --inner-channel 0 "),
-        (ChoiceNeeded("a has 2 channels", "channel", 0, "other"), ": add --channel 0 "),
+        (ChoiceNeeded("a has 2 channels", "channel", "my DAPI"), ': add --channel "my DAPI"'),
+        (ChoiceNeeded("a has 2 channels", "channel", 0, "inner"), ": add --inner-channel 0"),
+        (ChoiceNeeded("a has 2 channels", "channel", 0, "other"), ": add --channel 0"),
         (ChoiceNeeded("a has 2 images", "image", 0), "read it with image=0"),  # no such option here
     ],
 )

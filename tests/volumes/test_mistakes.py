@@ -57,8 +57,7 @@ def _bare_zarr(tmp_path: Path) -> Path:
         (_file("a.png", b"no" * 400), "not an image"),
         (_file("a.czi", b"no" * 400), r"pip install|bioio"),
         (_bare_zarr, "without the OME metadata"),
-        (lambda p: _tiff(p / "a.tif", _noise((4, 12, 9, 3), "uint8"), photometric="rgb"), "RGB"),
-        (lambda p: _tiff(p / "a.tif", _noise((3, 4, 5, 12, 9))), "name them"),
+        (lambda p: _tiff(p / "a.tif", _noise((3, 4, 5, 12, 9))), "what its axes .* are"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, make: Any, words: str) -> None:

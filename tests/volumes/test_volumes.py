@@ -191,7 +191,7 @@ def test_ome_units_and_overrides(tmp_path: Path) -> None:
     assert other.spacing == (1.0, 2.0, 3.0)
     np.testing.assert_array_equal(other.numpy(), data.transpose(2, 1, 0))
     frames = read(path, axes="tyx")
-    with pytest.raises(UserError, match=r"time series of 2D images.*zyx"):
+    with pytest.raises(UserError, match=r"5 time points of one plane.*axes='zyx'"):
         frames.select()
 
 

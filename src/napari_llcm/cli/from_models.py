@@ -233,4 +233,4 @@ def _way_out(error: ChoiceNeeded, flags: Mapping[tuple[str, ...], str]) -> str:
     if flag is None:
         return str(error)
     example = f'"{error.example}"' if " " in str(error.example) else error.example
-    return f"{error.problem}: add {flag} {example} (or another)."
+    return f"{error.problem}: add {flag} {example}."

@@ -50,7 +50,7 @@ def specimen(
             seed,
             cast("DifficultyName", difficulty),
             spacing=reading.spacing or (0.8, 0.5, 0.5),
-            dapi=read_role(from_dapi, reading, None) if from_dapi else None,
+            dapi=read_role(from_dapi, reading, None, "dapi") if from_dapi else None,
             labels=read_role(labels, reading, "labels") if labels else None,
             overwrite=overwrite,
             should_stop=stop,

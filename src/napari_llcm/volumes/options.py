@@ -34,7 +34,7 @@ class ChoiceNeeded(UserError):
 
     def __str__(self) -> str:
         """Return the sentence for the Python API."""
-        return f"{self.problem}: read it with {self.option}={self.example!r} or another."
+        return f"{self.problem}: read it with {self.option}={self.example!r}."
 
     def of(self, role: str | None) -> ChoiceNeeded:
         """Return the same for one of a verb's inputs."""

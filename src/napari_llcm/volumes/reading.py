@@ -21,6 +21,15 @@ from .volume import Volume
 from .zarr_reading import zarr_images
 
 _COLOURS = ("red", "green", "blue", "alpha")
+_DYES = ("dapi", "hoechst", "draq")
+# Words by which microscopes and people name a channel; ours are "dapi" and "spread".
+CHANNEL_NAMES: dict[str, tuple[str, ...]] = {
+    "qpi": ("phase", "qpi", "dpc", "qobm", "odt"),
+    "dapi": _DYES,
+    "truth": _DYES,
+    "stain": _DYES,
+    "labels": ("labels", "nuclei", "mask", "masks"),
+}
 
 
 def read(
@@ -80,14 +89,8 @@ def read(
     found = found.replace(name=" ".join([stem(path), found.name]).rstrip(), source=str(path))
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
-    colour = axes is None and "s" in found.axes and found.shape[found.axes.index("s")] > 1
     volume = calibrated(arranged(found, axes), spacing)
-    if colour:
-        if channel is None:
-            raise UserError(
-                f"{path} is a colour (RGB) image: save it in grey, or choose red, green or blue "
-                "as its channel."
-            )
+    if axes is None and "s" in found.axes and "c" in volume.axes and not volume.channels:
         volume = volume.replace(channels=_COLOURS[: volume.shape[volume.axes.index("c")]])
     volume = volume.replace(channels=_channels(volume, channels))
     if channel is not None or time is not None:
@@ -95,7 +98,9 @@ def read(
     return volume
 
 
-def read_role(path: Path | str, options: ReadOptions, role: str | None) -> Volume:
+def read_role(
+    path: Path | str, options: ReadOptions, role: str | None, kind: str | None = None
+) -> Volume:
     """Return the z-y-x volume of one of a verb's inputs.
 
     Parameters
@@ -106,14 +111,20 @@ def read_role(path: Path | str, options: ReadOptions, role: str | None) -> Volum
         How the verb's files are read.
     role : str, optional
         Which of them it is: a field of `options`.
+    kind : str, optional
+        What it shall show, a key of `CHANNEL_NAMES`; as `role` if none. Of several channels, the
+        one that is called so is taken, with a note.
 
     Raises
     ------
     UserError
         If it cannot be read, or a choice is needed; that one tells its role.
     """
+    chosen = options.of(role)
+    known = CHANNEL_NAMES.get(kind or role or "", ())
     try:
-        return read(path, options.of(role)).select()
+        volume = read(path, chosen.model_copy(update={"channel": None, "time": None}))
+        return volume.select(chosen.channel, chosen.time, known)
     except ChoiceNeeded as error:
         raise error.of(role) from error
 

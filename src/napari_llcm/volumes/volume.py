@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ from .options import ChoiceNeeded
 if TYPE_CHECKING:
     from .units import FileGrid
 
+ORDER = "tczyx"
 Spacing = tuple[float, float, float]
 Orientation = tuple[Spacing, Spacing, Spacing]
+# What is called so may be the planes of a stack: microscopes and ImageJ often save them thus.
+_PLANES = {"t": "time points of one plane", "c": "channels of one plane"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Volume:
         among several, or could not tell. A job that takes the volume yields each as a `Notice`.
     unit : str
         Unit of length of the file, in which a format is written whose readers look at no unit.
+    file_axes : str
+        The letters of the axes as the file has them, in its order ("?" of one entry that was left
+        out); empty where there is no file.
     file_grid : FileGrid, optional
         What the file says of its grid; only until `read` has made spacing and origin of it.
     """
@@ -68,7 +75,13 @@ class Volume:
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unit: str = "µm"
+    file_axes: str = ""
     file_grid: FileGrid | None = None
+
+    @property
+    def where(self) -> str:
+        """What to call it in a sentence: the file, or the name where it comes from none."""
+        return self.source or self.name
 
     @property
     def step(self) -> Spacing:
@@ -113,21 +126,53 @@ class Volume:
         """Return the data in memory."""
         return np.asarray(self.data)
 
-    def select(self, channel: int | str | None = None, time: int | None = None) -> Volume:
+    def select(
+        self,
+        channel: int | str | None = None,
+        time: int | None = None,
+        known: Sequence[str] = (),
+    ) -> Volume:
         """Return the z-y-x volume of one channel and one time point.
+
+        Parameters
+        ----------
+        channel : int or str, optional
+            Number or name; needed where there are several.
+        time : int, optional
+            Number; needed where there are several.
+        known : sequence of str
+            Words: without a choice, the one channel with one of them in its name is taken, with
+            a note.
 
         Raises
         ------
         UserError
             If a choice is needed and missing, or does not exist.
         """
-        if time is None and "t" in self.axes and "z" not in self.axes:
-            raise ChoiceNeeded(
-                f"{self.name} is a time series of 2D images, unless its frames are the planes of "
-                "a stack",
-                "axes",
-                self.axes.replace("t", "z"),
-            )
+        given = {"t": time, "c": channel}
+        if self._depth < 2:
+            for axis, words in _PLANES.items():
+                count = self._entries(axis)
+                if count > 1 and self.file_axes.endswith("c"):
+                    raise UserError(f"{self.where} is a colour image of one plane, and no stack.")
+                if count > 1 and given[axis] is None:
+                    raise ChoiceNeeded(
+                        f"{self.where} is no stack: it has {count} {words}. If these are the "
+                        "planes of a stack, say so",
+                        "axes",
+                        self._with_planes_along(axis),
+                    )
+        notes = [
+            f"{self.where} has one {words}: the choice of {given[axis]!r} changes nothing."
+            for axis, words in (("c", "channel"), ("t", "time point"))
+            if given[axis] not in (None, 0, "0") and axis not in self.axes
+        ]
+        if channel is None and self._entries("c") > 1:
+            named = [name for name in self.channels if set(_words(name)) & set(known)]
+            if len(named) == 1:
+                channel = named[0]
+                names = ", ".join(self.channels)
+                notes.append(f"{self.where} has the channels {names}: {channel} is taken.")
         index: list[Any] = []
         for axis, size in zip(self.axes, self.shape, strict=True):
             if axis == "c":
@@ -137,33 +182,49 @@ class Volume:
             else:
                 index.append(slice(None))
         if all(i == slice(None) for i in index):
-            return self
+            return self.noted(*notes)
         data = self.data[tuple(index)]
         axes = "".join(a for a in self.axes if a not in "tc")
-        return self.replace(data=data, axes=axes, channels=())
+        return self.replace(data=data, axes=axes, channels=()).noted(*notes)
+
+    @property
+    def _depth(self) -> int:
+        return self._entries("z")
+
+    def _entries(self, axis: str) -> int:
+        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    def _with_planes_along(self, axis: str) -> str:
+        """Return the file's axes with z in the place of another one."""
+        swapped = {axis: "z", "z": axis}
+        return "".join(swapped.get(a, a) for a in self.file_axes or self.axes)
 
     def _pick(self, choice: int | str | None, size: int, what: str) -> int:
         if choice is None:
             if size == 1:
                 return 0
             channel = what == "channel" and self.channels
-            names = f" ({', '.join(self.channels)})" if channel else ""
+            names = ", ".join(self.channels) if channel else f"0 to {size - 1}"
             raise ChoiceNeeded(
-                f"{self.name} has {size} {what}s{names}, of which one is needed",
+                f"{self.where} has {size} {what}s ({names}), of which one is needed",
                 what.split()[0],
                 self.channels[0] if channel else 0,
             )
+        if isinstance(choice, str) and what == "channel" and choice in self.channels:
+            return self.channels.index(choice)
         if isinstance(choice, str) and not choice.lstrip("-").isdigit():
-            if choice in self.channels:
-                return self.channels.index(choice)
             raise UserError(
-                f"{self.name} has no {what} named {choice!r}; "
+                f"{self.where} has no {what} named {choice!r}; "
                 f"it has {', '.join(self.channels) or size}."
             )
         number = int(choice)
         if not -size <= number < size:
-            raise UserError(f"{self.name} has {what}s 0 to {size - 1}, not {number}.")
+            raise UserError(f"{self.where} has {what}s 0 to {size - 1}, not {number}.")
         return number % size
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", name.casefold())
 
 
 def notices(*volumes: Volume | None) -> Iterator[Notice]:
