@@ -104,7 +104,7 @@ def _job(
         phase=phase,
         max_minutes=options.minutes * share,
         vae_phase=steps,
-        consistency_phase=steps,
+        method_phase=steps,
         crops=1,
         validations=1,
         tensorboard=False,

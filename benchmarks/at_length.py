@@ -21,13 +21,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from napari_llcm.evaluation.judging import VARIANTS, Remembering, judge_all, load_judged
+from napari_llcm.evaluation.judging import Remembering, judge_all, load_judged
 from napari_llcm.evaluation.statistics import pooled
 from napari_llcm.events import Notice, result_of
 from napari_llcm.models import find_model, load_bundle, save_bundle
 from napari_llcm.models.library import DEFAULT_MODEL
+from napari_llcm.models.methods import METHODS
 from napari_llcm.nuclei import make_segmenter
-from napari_llcm.training import make_job, method_phase, train_or_go_on
+from napari_llcm.training import make_job, train_or_go_on
 from napari_llcm.volumes import find_pairs
 
 _FIGURES = ("recall", "precision", "f1", "detection_recall")
@@ -50,16 +51,16 @@ def main() -> None:
         if not start.exists():
             bundle = load_bundle(find_model(options.model))
             # the networks are the same; what they are trained to do is not
-            save_bundle(start, bundle.info.model_copy(update={"kind": method}), bundle.networks)
+            save_bundle(start, bundle.info.model_copy(update={"method": method}), bundle.networks)
         job = make_job(
             "full",
             pairs=options.train,
             out=options.out / "runs" / method,
             method=method,
-            phase=method_phase(method),
+            phase=METHODS[method].phase.name,
             init=str(start),
             max_minutes=options.minutes,
-            consistency_phase={"steps": 10_000_000, "learning_rate": 6e-4},
+            method_phase={"steps": 10_000_000, "learning_rate": 6e-4},
             diffusion={"prediction": "x0"},  # as these weights nearly do
             validations=1,  # by 20 steps of DDIM one takes longer than many steps of training
             tensorboard=False,
@@ -72,7 +73,7 @@ def main() -> None:
         _say(event)
     rows = []
     for group, pairs in test.items():
-        for variant in (v for method in models for v in VARIANTS[method]):
+        for variant in (v for method in models for v in METHODS[method].variants):
             judged = load_judged(options.out, variant, group, pairs)
             row: dict[str, Any] = {"group": group, "variant": variant}
             row |= {key: pooled([j.counts for j in judged], key) for key in _FIGURES}

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from napari_llcm.events import result_of
 from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
-from napari_llcm.models.config import Method
+from napari_llcm.models.config import MethodName
 from napari_llcm.models.consistency import refine
 from napari_llcm.models.device import autocast, pick_device, precision
 from napari_llcm.models.normalise import Scaling
@@ -80,13 +80,13 @@ def main() -> None:
 def _rivals(device: torch.device, repeats: int) -> Table:
     """Return the seconds that each method takes for the same volume."""
     volume = _noise(BARE)
-    methods: list[tuple[Method, int | None]] = [
+    methods: list[tuple[MethodName, int | None]] = [
         ("llcm", 1), ("llcm", 2), ("llcm", 4), ("regression", None), ("pix2pix", None),
         ("resshift", None), ("diffusion", 20), ("diffusion", 50),
     ]  # fmt: skip
     models = {method: _untrained(method, device) for method, _ in methods}
 
-    def work(method: Method, steps: int | None) -> Callable[[], None]:
+    def work(method: MethodName, steps: int | None) -> Callable[[], None]:
         options = StainOptions(device=str(device), steps=steps)
         return lambda: result_of(stain(volume, models[method], options))
 
@@ -99,11 +99,11 @@ def _rivals(device: torch.device, repeats: int) -> Table:
     return table
 
 
-def _untrained(method: Method, device: torch.device) -> ModelBundle:
+def _untrained(method: MethodName, device: torch.device) -> ModelBundle:
     config = NetworkConfig()
     networks = StainerNetworks(config, ConsistencyConfig(), method).eval().to(device)
     networks.to(memory_format=torch.channels_last_3d)  # as a staining job does
-    info = ModelInfo(name=method, kind=method, network=config, dapi=Scaling(low=0, high=1))
+    info = ModelInfo(name=method, method=method, network=config, dapi=Scaling(low=0, high=1))
     return ModelBundle(info, networks, "benchmark")
 
 

@@ -29,7 +29,7 @@ def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
         "mixed_precision": False,
         "validations": 1,
         "vae_phase": {"steps": 6, "warmup_steps": 2},
-        "consistency_phase": {"steps": 6, "warmup_steps": 2},
+        "method_phase": {"steps": 6, "warmup_steps": 2},
         "tensorboard": False,
     }
     return make_job("quick", **(fields | changes))

@@ -29,7 +29,7 @@ TINY = {
     "patch": (16, 32, 32),
     "crops": 2,
     "vae_phase": {"steps": 60},
-    "consistency_phase": {"steps": 120},
+    "method_phase": {"steps": 120},
     "validations": 4,
     "tensorboard": False,
 }

@@ -32,12 +32,12 @@ TINY = {
     "patch": (8, 16, 16),
     "crops": 1,
     "vae_phase": {"steps": 2},
-    "consistency_phase": {"steps": 2},
+    "method_phase": {"steps": 2},
     "validations": 1,
     "checkpoint_seconds": 1,
     "tensorboard": False,
 }
-LONG = {**TINY, "consistency_phase": {"steps": 1_000_000}}
+LONG = {**TINY, "method_phase": {"steps": 1_000_000}}
 CHILD = 300_000  # ms; torch alone takes long to import where the processor is shared
 
 
@@ -116,9 +116,9 @@ def test_a_quick_training_ends_as_a_model_in_the_stain_panel(
 def test_a_training_goes_on_from_the_shipped_model(viewer: Any, own_home: Path) -> None:
     form = TrainPanel(viewer).form
     assert form.values()["init"] == DEFAULT_MODEL
-    form.kind.setCurrentIndex(form.kind.findData("regression"))  # takes its autoencoder
+    form.method.setCurrentIndex(form.method.findData("regression"))  # takes its autoencoder
     assert form.values()["init"] == DEFAULT_MODEL
-    form.kind.setCurrentIndex(form.kind.findData("pix2pix"))  # which has none
+    form.method.setCurrentIndex(form.method.findData("pix2pix"))  # which has none
     assert form.values()["init"] is None
     assert form.init.count() == 1
 
@@ -173,9 +173,9 @@ def test_a_killed_child_is_told_in_a_sentence_and_resumes(panel: TrainPanel, qtb
     path = runs_folder() / "my-model"
     assert run_state(path) == "interrupted"
     job = load_job(path / "job.yaml")
-    steps = job.consistency_phase.model_copy(update={"steps": 1})  # what was done is enough
+    steps = job.method_phase.model_copy(update={"steps": 1})  # what was done is enough
     panel._run = read_run(path)
-    panel._run.job.consistency_phase = steps
+    panel._run.job.method_phase = steps
     panel.go_on()
     wait(panel, qtbot)
     assert "model my-model" in panel.view.bar.said, panel.view.bar.detail_text()
@@ -225,7 +225,7 @@ def test_a_run_of_another_program_is_watched(panel: TrainPanel, qtbot: Any) -> N
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
     folder = runs_folder() / "elsewhere"
     job = job_of(pairs, folder).model_copy(
-        update={"consistency_phase": job_of(pairs, folder).consistency_phase.model_copy(
+        update={"method_phase": job_of(pairs, folder).method_phase.model_copy(
             update={"steps": 1_000_000})}
     )  # fmt: skip
     path = pairs / "job.yaml"
@@ -272,7 +272,7 @@ def test_a_killed_napari_leaves_no_orphan(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
     job = job_of(pairs, tmp_path / "run")
-    job.consistency_phase.steps = 1_000_000
+    job.method_phase.steps = 1_000_000
     save_job(job, tmp_path / "job.yaml")
     code = (
         "import sys; from qtpy.QtCore import QCoreApplication; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,14 @@ from napari_llcm.models import (
     import_model,
     list_models,
     load_bundle,
+    read_info,
     save_bundle,
 )
 from napari_llcm.models.blocks import DepthToSpace, SpaceToDepth
+from napari_llcm.models.bundle import write_info
+from napari_llcm.models.config import MethodName
 from napari_llcm.models.consistency import Denoiser, ect_loss, one_step, sample, step_sigmas
+from napari_llcm.models.methods import METHODS
 from napari_llcm.models.noise import noise_field
 from napari_llcm.models.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
 from napari_llcm.models.stainer import StainerNetworks
@@ -148,6 +153,25 @@ def test_bundle_round_trip_as_folder_zip_and_pth(
     assert find_model("from-zip") == imported[0]
     with pytest.raises(UserError, match="choose another"):
         import_model(zipped, "from-zip")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bundle_of_an_earlier_version_is_read_and_written_anew(
+    tmp_path: Path, method: MethodName
+) -> None:
+    made = StainerNetworks(SMALL, ConsistencyConfig(), method)
+    info = ModelInfo(name="old", method=method, network=SMALL, dapi=Scaling(low=0, high=1))
+    path = save_bundle(tmp_path / "old", info, made)
+    said = json.loads((path / "model.json").read_text())
+    said["kind"] = said.pop("method")  # as format 1 called it
+    (path / "model.json").write_text(json.dumps(said | {"format": 1}))
+    loaded = load_bundle(path)
+    assert loaded.info.method == method
+    assert set(loaded.networks.state_dict()) == set(made.state_dict())
+    write_info(path, loaded.info)
+    said = json.loads((path / "model.json").read_text())
+    assert (said["method"], said["format"]) == (method, 2)
+    assert read_info(path).method == method
 
 
 def test_bad_models_are_refused_in_words(bundle: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_every_method_trains_is_saved_and_stains(pairs: Path, tmp_path: Path, me
     assert losses
     assert all(np.isfinite(losses))
     bundle = load_bundle(tmp_path / "run" / "model")
-    assert bundle.info.kind == method
+    assert bundle.info.method == method
     qpi = find_pairs(pairs)[0].read()[0]
     stained = Stainer(bundle, "cpu").stain(qpi)
     assert stained.shape == qpi.shape

@@ -48,7 +48,7 @@ def job(pairs: Path, out: Path, steps: int) -> TrainJob:
         patch=(8, 16, 16),
         crops=1,
         vae_phase={"steps": 2},
-        consistency_phase={"steps": steps},
+        method_phase={"steps": steps},
         checkpoint_seconds=1,
     )
 

@@ -107,7 +107,7 @@ def test_an_encoded_view_serves_several_steps(
 
     monkeypatch.setattr(Latents, "_encode", counting)
     steps = POOL * SERVES
-    result_of(train(job(pairs, tmp_path / "run", consistency_phase={"steps": steps})))
+    result_of(train(job(pairs, tmp_path / "run", method_phase={"steps": steps})))
     statistics = 4 - 1  # of each volume that is trained on
     assert 1 < len(set(views)) <= len(views) <= POOL + statistics
 
@@ -130,7 +130,7 @@ def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
         tmp_path / "second",
         init=str(tmp_path / "first"),
         network=NetworkConfig(),
-        consistency_phase={"steps": 1, "learning_rate": 0.0},
+        method_phase={"steps": 1, "learning_rate": 0.0},
         phase="consistency",
     )
     first = tmp_path / "first" / "model" / "model.json"
@@ -163,6 +163,8 @@ def test_job_files_and_their_mistakes(pairs: Path, tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(text + "preset: quick\n")
     assert load_job(path).vae_phase.steps == 300
+    path.write_text(text + "consistency_phase: {steps: 7}\n")  # of an earlier version
+    assert load_job(path).method_phase.steps == 7
     for wrong, word in [
         ("preset: huge\n", "huge"),
         ("crops: -1\n", "crops"),

@@ -12,7 +12,7 @@ from .from_models import numbers, options_from_models
 from .options import Device, Events, Out, PairReading, Segmenter, Weights, as_json
 
 if TYPE_CHECKING:
-    from ..models.config import Method
+    from ..models.config import MethodName
 
 app = typer.Typer(help="Measure methods side by side.", no_args_is_help=True)
 
@@ -65,7 +65,7 @@ def quality(
         raise UserError("--specimens takes two numbers, such as 40,4: to train and to test on.")
     benchmark = QualityBenchmark(
         out,
-        cast("list[Method]", [m.strip() for m in methods.split(",")]),
+        cast("list[MethodName]", [m.strip() for m in methods.split(",")]),
         budget,
         *_pairs(data or []),
         (int(counts[0]), int(counts[1])),

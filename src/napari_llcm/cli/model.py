@@ -25,8 +25,8 @@ def list_() -> None:
         info = read_info(path)
         spacing = " × ".join(f"{s:g}" for s in info.spacing) if info.spacing else "unknown"
         f1 = info.metrics.get("f1")
-        rows.append([name, info.kind, spacing, "" if f1 is None else f"{f1:.3f}", str(path)])
-    print_table(["name", "kind", "spacing (z, y, x) in µm", "validation F1", "where"], rows)
+        rows.append([name, info.method, spacing, "" if f1 is None else f"{f1:.3f}", str(path)])
+    print_table(["name", "method", "spacing (z, y, x) in µm", "validation F1", "where"], rows)
 
 
 @app.command()
@@ -40,7 +40,7 @@ def info(model: Annotated[str | None, typer.Argument(help="Name, folder or .zip.
     print_figures(
         description.name,
         {
-            "kind": description.kind,
+            "method": description.method,
             "spacing (z, y, x) in µm": description.spacing,
             "voxels for each latent site": description.network.factor,
             "latent channels": description.network.latent_channels,

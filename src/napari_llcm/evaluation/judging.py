@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import Event, Meter, ShouldStop, relay
-from ..models.config import Method
+from ..models.methods import AUTOENCODER, METHODS
 from ..nuclei.counts import Counts
 from ..nuclei.features import width_of
 from ..volumes import Pair, Volume, labels_of, write
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from ..models import ModelBundle
     from ..nuclei import Segmenter
 
-# what is measured of each method: the name in the report and the sampler's steps
-VARIANTS: dict[Method, dict[str, int | None]] = {
-    "llcm": {"llcm": 1, "llcm 2 steps": 2, "llcm 4 steps": 4},
-    "regression": {"regression": None},
-    "pix2pix": {"pix2pix": None},
-    "diffusion": {"diffusion 20 steps": 20, "diffusion 50 steps": 50},
-    "resshift": {"resshift": None},
-}
 CEILING, ROUND_TRIP = "second exposure", "VAE round trip"
 _KEPT = (
     "image", "id", "verdict", "detected", "iou", "z", "y", "x",
@@ -202,11 +194,11 @@ def judge_all(
 def _variants(models: Mapping[str, ModelBundle]) -> list[tuple[str, str, int | None]]:
     """Return name, model and steps of everything that is judged."""
     chosen: list[tuple[str, str, int | None]] = [(CEILING, "", None)]
-    if "vae" in models:
-        chosen.append((ROUND_TRIP, "vae", None))
-    for method, variants in VARIANTS.items():
-        if method in models:
-            chosen += [(name, method, steps) for name, steps in variants.items()]
+    if AUTOENCODER.name in models:
+        chosen.append((ROUND_TRIP, AUTOENCODER.name, None))
+    for method in METHODS.values():
+        if method.name in models:
+            chosen += [(name, method.name, steps) for name, steps in method.variants.items()]
     return chosen
 
 

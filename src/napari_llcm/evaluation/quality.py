@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.config import LATENT_METHODS, METHODS, Method
+from ..models.config import MethodName
+from ..models.methods import AUTOENCODER, METHODS
 from ..volumes import Pair, PairReadOptions, find_pairs
 from .evaluating import prepare_folder
 from .judging import Remembering, judge_all
@@ -53,7 +54,7 @@ class QualityBenchmark:
     """
 
     out: Path
-    methods: Sequence[Method] = METHODS
+    methods: Sequence[MethodName] = tuple(METHODS)
     minutes: float = 30.0
     train: Sequence[Path] = ()
     test: Sequence[Path] = ()
@@ -155,7 +156,7 @@ def _check_apart(train: Iterable[Path], test: dict[str, list[Pair]]) -> None:
 
 def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]:
     """Return the training jobs by name, the autoencoder's first."""
-    from ..training import make_job, method_phase
+    from ..training import make_job
 
     endless = {"steps": 10_000_000}  # the minutes end them
     common: dict[str, Any] = {
@@ -163,23 +164,23 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
         "reading": benchmark.reading,
         "device": benchmark.device,
         "vae_phase": endless,
-        "consistency_phase": endless,
+        "method_phase": endless,
         **benchmark.job,
     }
-    vae = benchmark.out / "runs" / "vae"
+    vae = AUTOENCODER.name
+    folder = benchmark.out / "runs" / vae
     jobs: dict[str, TrainJob] = {}
-    if set(benchmark.methods) & set(LATENT_METHODS):
+    methods = [METHODS[name] for name in benchmark.methods]
+    if any(method.latent for method in methods):
         minutes = benchmark.minutes * VAE_SHARE
-        jobs["vae"] = make_job(
-            "full", **common, out=vae, phase="vae", max_minutes=minutes, name="vae"
-        )
-    for method in benchmark.methods:
-        fields = {**common, "out": benchmark.out / "runs" / method, "name": method}
-        fields["phase"] = method_phase(method)
+        jobs[vae] = make_job("full", **common, out=folder, phase=vae, max_minutes=minutes, name=vae)
+    for method in methods:
+        fields = {**common, "out": benchmark.out / "runs" / method.name, "name": method.name}
+        fields |= {"method": method.name, "phase": method.phase.name}
         fields["max_minutes"] = benchmark.minutes
-        if method in LATENT_METHODS:
-            fields |= {"init": str(vae), "max_minutes": benchmark.minutes * (1 - VAE_SHARE)}
-        jobs[method] = make_job("full", **fields, method=method)
+        if method.latent:
+            fields |= {"init": str(folder), "max_minutes": benchmark.minutes * (1 - VAE_SHARE)}
+        jobs[method.name] = make_job("full", **fields)
     return jobs
 
 
@@ -204,7 +205,7 @@ def _train_all(
             return None
         yield meter.at(number + 1.0, f"{name} is trained")
         model = load_bundle(job.out / "model")
-        if name != "vae":
+        if name != AUTOENCODER.name:
             calibrated = yield from _calibrated(model, job, segmenter, should_stop)
             if calibrated is None:
                 return None

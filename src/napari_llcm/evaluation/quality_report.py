@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.config import LATENT_METHODS
+from ..models.methods import AUTOENCODER, LLCM, METHODS
 from ..nuclei.table import strata
 from ..volumes import Pair
 from .evaluating import write_json
-from .judging import CEILING, ROUND_TRIP, VARIANTS, Judged, load_judged
+from .judging import CEILING, ROUND_TRIP, Judged, load_judged
 from .quality_figures import draw_precision_recall, draw_side_by_side, draw_strata
 from .statistics import interval, pooled, precision_recall
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
 
-OURS = "llcm"
+OURS = LLCM.name
 MEANING = {
     "recall": "share of the real nuclei that the stain shows, in the right shape (IoU ≥ 0.5)",
     "precision": "share of the stain's nuclei that are real",
@@ -88,7 +88,7 @@ def _judged(
     out: Path, group: str, pairs: list[Pair], models: Mapping[str, ModelBundle]
 ) -> dict[str, list[Judged]]:
     names = [CEILING, ROUND_TRIP]
-    names += [v for method, variants in VARIANTS.items() if method in models for v in variants]
+    names += [v for method in METHODS.values() if method.name in models for v in method.variants]
     found = {name: load_judged(out, name, group, pairs) for name in names}
     return {name: fields for name, fields in found.items() if fields}
 
@@ -112,9 +112,9 @@ def _row(name: str, fields: list[Judged], models: Mapping[str, ModelBundle]) -> 
     if all(s is not None for s in seconds):
         row["seconds_per_megavoxel"] = sum(seconds) / sum(f.figures["megavoxels"] for f in fields)
     row["strata"] = strata([r for f in fields for r in f.rows])
-    method = next((m for m, variants in VARIANTS.items() if name in variants), None)
+    method = next((m for m in METHODS.values() if name in m.variants), None)
     if method is not None:
-        row |= _training(models[method], models.get("vae"))
+        row |= _training(models[method.name], models.get(AUTOENCODER.name))
     return row
 
 
@@ -124,7 +124,7 @@ def _training(model: ModelBundle, vae: ModelBundle | None) -> dict[str, Any]:
     voxels = int(np.prod(job.get("patch", (0,)))) * job.get("crops", 0)
     runs = [made]
     unused = ("autoencoder.encoder.", "latent_")
-    if model.info.kind in LATENT_METHODS and vae is not None:
+    if METHODS[model.info.method].latent and vae is not None:
         runs.append(vae.info.provenance)
     steps = [v for run in runs for k, v in run.items() if k.endswith("_steps") and "skip" not in k]
     weights = model.networks.state_dict().items()

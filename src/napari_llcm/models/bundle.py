@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ..events import UserError
 from .confidence_model import ConfidenceModel
 from .config import (
-    LATENT_METHODS,
     ConsistencyConfig,
     DiffusionConfig,
-    Method,
+    MethodName,
     NetworkConfig,
     ResShiftConfig,
 )
+from .methods import METHODS
 from .normalise import Scaling
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .stainer import StainerNetworks
 
 MODEL_JSON, WEIGHTS = "model.json", "weights.safetensors"
-FORMAT = 1
+FORMAT = 2  # 1 said "kind" for "method"
 
 
 class ModelInfo(BaseModel):
@@ -44,7 +44,8 @@ class ModelInfo(BaseModel):
 
     format: int = FORMAT
     name: str
-    kind: Method = "llcm"
+    # "kind" in format 1
+    method: MethodName = Field(default="llcm", validation_alias=AliasChoices("method", "kind"))
     network: NetworkConfig = NetworkConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -60,7 +61,7 @@ class ModelInfo(BaseModel):
     @property
     def local(self) -> bool:
         """True where staining can go tile by tile without seams."""
-        return self.kind in LATENT_METHODS and self.network.local
+        return METHODS[self.method].latent and self.network.local
 
     def steps(self, wanted: int | None = None) -> int:
         """Return the number of sampler steps: the method's own where none are wanted.
@@ -70,13 +71,14 @@ class ModelInfo(BaseModel):
         UserError
             If the method cannot take that many.
         """
-        own = {"diffusion": 20, "resshift": self.resshift.steps}.get(self.kind, 1)
+        method = METHODS[self.method]
+        own = method.default_steps(self)
         if wanted is None or wanted == own:
             return own
         if wanted < 1:
             raise UserError("Staining takes at least one step.")
-        if self.kind not in ("llcm", "diffusion"):
-            raise UserError(f"The model {self.name} ({self.kind}) always takes {own} step(s).")
+        if not method.any_steps:
+            raise UserError(f"The model {self.name} ({self.method}) always takes {own} step(s).")
         return wanted
 
 
@@ -161,7 +163,7 @@ def load_bundle(path: Path, device: str | torch.device = "cpu") -> ModelBundle:
     from .stainer import StainerNetworks
 
     info = read_info(path)
-    networks = StainerNetworks(info.network, info.consistency, info.kind)
+    networks = StainerNetworks(info.network, info.consistency, info.method)
     try:
         weights = load(_member(path, WEIGHTS))
         networks.load_state_dict({k: v.float() for k, v in weights.items()})
@@ -187,7 +189,7 @@ def read_info(path: Path) -> ModelInfo:
         raise UserError(f"{path}/{MODEL_JSON} is damaged: get the model again.") from error
     if info.format > FORMAT:
         raise UserError(f"Model {path} was made by a newer napari-llcm: update napari-llcm.")
-    return info
+    return info.model_copy(update={"format": FORMAT})
 
 
 def is_bundle(path: Path) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Factor = tuple[int, int, int]
-# what a model is trained to do; all but pix2pix share the networks of `StainerNetworks`
-Method = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
-METHODS: tuple[Method, ...] = get_args(Method)
-LATENT_METHODS = tuple(m for m in METHODS if m != "pix2pix")  # those with an autoencoder
+# what a model is trained to do; see `methods`
+MethodName = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
 
 
 class NetworkConfig(BaseModel):

@@ -180,7 +180,7 @@ def _from_pth(info: ModelInfo, folder: Path) -> StainerNetworks:
 
     from .stainer import StainerNetworks
 
-    networks = StainerNetworks(info.network, info.consistency, info.kind)
+    networks = StainerNetworks(info.network, info.consistency, info.method)
     weights: dict[str, torch.Tensor] = {}
     try:
         for file in (_VAE, _EMA):

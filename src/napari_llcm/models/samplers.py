@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .consistency import refine, step_sigmas
+from .methods import METHODS
 from .noise import noise_field
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def make_sampler(info: ModelInfo, networks: StainerNetworks, steps: int | None =
     Parameters
     ----------
     info : ModelInfo
-        Kind and settings.
+        Method and settings.
     networks : StainerNetworks
         The networks.
     steps : int, optional
@@ -78,19 +79,10 @@ def make_sampler(info: ModelInfo, networks: StainerNetworks, steps: int | None =
     UserError
         If the method cannot take that many steps.
     """
-    count = info.steps(steps)
-    if info.kind == "diffusion":
-        from .diffusion import DiffusionSampler, predictor
-
-        network = predictor(networks.denoiser, info.diffusion)
-        return DiffusionSampler(network, info.diffusion, count)
-    if info.kind == "resshift":
-        from .resshift import ResShiftSampler
-
-        return ResShiftSampler(networks.denoiser.network, networks.guess, info.resshift)
-    if info.kind == "regression":
-        return RegressionSampler(networks.denoiser)
-    return ConsistencySampler(networks.denoiser, count)
+    make = METHODS[info.method].sampler
+    if make is None:
+        raise ValueError(f"{info.method} has no sampler")
+    return make(info, networks, info.steps(steps))
 
 
 def field_at(
@@ -118,7 +110,7 @@ def virtual_dapi(
     Parameters
     ----------
     info : ModelInfo
-        Kind and settings.
+        Method and settings.
     networks : StainerNetworks
         On the device of `qpi`.
     qpi : Tensor
@@ -135,7 +127,7 @@ def virtual_dapi(
     UserError
         If the method cannot take that many steps.
     """
-    if info.kind == "pix2pix":
+    if not METHODS[info.method].latent:
         return networks.generator(qpi).float()
     sampler = make_sampler(info, networks, steps)
     condition = networks.condition(qpi)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import ConsistencyConfig, Method, NetworkConfig
+from .config import ConsistencyConfig, MethodName, NetworkConfig
 from .consistency import Denoiser
+from .methods import METHODS
 from .networks import Autoencoder, Encoder, LatentUNet, LocalAutoencoder, make_skip
 
 
@@ -20,30 +21,31 @@ class StainerNetworks(nn.Module):
     consistency : ConsistencyConfig
         Noise scale.
     method : str
-        "resshift" adds its guess; "pix2pix" has a generator in place of all else.
+        Adds networks of its own; one without an autoencoder has these alone.
     """
 
     latent_mean: Tensor
     latent_std: Tensor
+    guess: nn.Module
+    generator: nn.Module
 
     def __init__(
-        self, network: NetworkConfig, consistency: ConsistencyConfig, method: Method = "llcm"
+        self, network: NetworkConfig, consistency: ConsistencyConfig, method: MethodName = "llcm"
     ) -> None:
         super().__init__()
         self.network = network
-        if method == "pix2pix":
-            from .pix2pix import Generator
+        if METHODS[method].latent:
+            self._add_latent_networks(network, consistency)
+        for name, make in METHODS[method].own_networks.items():
+            self.add_module(name, make(network))
 
-            self.generator = Generator(network.generator_widths)
-            return
+    def _add_latent_networks(self, network: NetworkConfig, consistency: ConsistencyConfig) -> None:
         features = network.condition_widths[-1]
         self.autoencoder = _autoencoder(network)
         self.condition = _condition(network, features)
         self.denoiser = Denoiser(_unet(network, features), consistency)
         if network.decoder_skip:
             self.skip = make_skip(network)
-        if method == "resshift":
-            self.guess = nn.Conv3d(features, network.latent_channels, 1)
         # per-channel statistics of the latents: sigma_data = 1 holds after scaling
         shape = (1, network.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .config import TrainJob, load_job, make_job, method_phase
+from .config import TrainJob, load_job, make_job
 from .runs import train_or_go_on
 
 if TYPE_CHECKING:
     from .training import train
 
-__all__ = ["TrainJob", "load_job", "make_job", "method_phase", "train", "train_or_go_on"]
+__all__ = ["TrainJob", "load_job", "make_job", "train", "train_or_go_on"]
 
 
 def __getattr__(name: str) -> Any:  # torch and MONAI come with the first use

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..events import Event, Progress, Started, Step
-from .config import Phase, TrainJob
-
-# Seconds of a step in proportion, until they are known: as measured on processors and GPUs.
-_WEIGHT: dict[Phase, float] = {"vae": 1.0, "consistency": 2.2}
-_SAID = {"vae": "learning what DAPI looks like", "consistency": "learning to stain"}
+from ..models.methods import PHASES, PhaseName
+from .config import TrainJob
 
 
 class RunClock:
@@ -30,11 +27,11 @@ class RunClock:
         elif seconds:
             expected = {p: seconds[p] for p in phases}
         else:
-            expected = {p: _WEIGHT.get(p, 2.0) * job.settings(p).steps for p in phases}
+            expected = {p: PHASES[p].step_weight * job.settings(p).steps for p in phases}
         total = sum(expected.values()) or 1.0
         self._share = {p: s / total for p, s in expected.items()}
         self._phases = phases
-        self._phase: Phase = phases[0]
+        self._phase: PhaseName = phases[0]
 
     def see(self, event: Event) -> Event:
         """Return the event; progress of a phase as progress of the run."""
@@ -60,8 +57,6 @@ class RunClock:
             eta = None  # not known until the next phase has made some steps
         which = f"phase {number + 1} of {len(self._phases)}: " if len(self._phases) > 1 else ""
         steps = progress.text.rpartition("step ")[2]
-        said = f"{which}{_SAID.get(self._phase, 'learning to stain')}" + (
-            f", step {steps}" if steps.isdigit() else ""
-        )
+        said = f"{which}{PHASES[self._phase].goal}" + (f", step {steps}" if steps.isdigit() else "")
         done = before + here * part
         return progress.model_copy(update={"done": done, "total": 1.0, "eta": eta, "text": said})

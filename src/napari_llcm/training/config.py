@@ -13,23 +13,17 @@ from ..events import UserError
 from ..models.config import (
     ConsistencyConfig,
     DiffusionConfig,
-    Method,
+    MethodName,
     NetworkConfig,
     ResShiftConfig,
 )
+from ..models.methods import AUTOENCODER, METHODS, PhaseName
 from ..volumes.options import PairReadOptions
 
 if TYPE_CHECKING:
     from ..volumes import Pair
 
 Preset = Literal["quick", "standard", "full"]
-# the autoencoder, and then what the method is named after; Pix2Pix needs no autoencoder
-Phase = Literal["vae", "consistency", "regression", "diffusion", "resshift", "pix2pix"]
-
-
-def method_phase(method: Method) -> Phase:
-    """Return the phase that makes a model of this method what it is."""
-    return "consistency" if method == "llcm" else method
 
 
 class PhaseConfig(BaseModel):
@@ -60,8 +54,8 @@ class TrainJob(BaseModel):
     out: Path
     reading: PairReadOptions = PairReadOptions()  # of the pairs, as a resumed run reads them again
     name: str = ""  # of the model; the run folder's by default
-    method: Method = "llcm"
-    phase: Phase | Literal["all"] = "all"
+    method: MethodName = "llcm"
+    phase: PhaseName | Literal["all"] = "all"
     init: str | None = None  # start from this model: name, folder or .zip
     device: str = "auto"
     seed: int = 0
@@ -71,7 +65,7 @@ class TrainJob(BaseModel):
     diffusion: DiffusionConfig = DiffusionConfig()
     resshift: ResShiftConfig = ResShiftConfig()
     vae_phase: PhaseConfig = PhaseConfig(steps=1500, share=0.3)
-    consistency_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # or the method's own
+    method_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # of the method's own phase
     root: bool = True  # learn the square root of DAPI, so that dim nuclei count
     patch: tuple[int, int, int] = (32, 64, 64)  # voxels (z, y, x)
     crops: int = Field(4, gt=0)  # patches from one volume; one volume for each step
@@ -91,22 +85,23 @@ class TrainJob(BaseModel):
     def _phase_of_method(self) -> TrainJob:
         if self.phase not in (known := ("all", *self._all_phases())):
             raise ValueError(f"phase of {self.method} must be one of {', '.join(known)}")
-        if (self.method == "pix2pix" or self.vae_adversarial) and min(self.patch) < 16:
-            raise ValueError("a PatchGAN needs patches of at least 16 voxels along z, y and x")
+        least = max(METHODS[self.method].least_patch, 16 if self.vae_adversarial else 1)
+        if min(self.patch) < least:
+            raise ValueError(
+                f"a PatchGAN needs patches of at least {least} voxels along z, y and x"
+            )
         return self
 
-    def _all_phases(self) -> tuple[Phase, ...]:
-        if self.method == "pix2pix":
-            return (method_phase(self.method),)
-        return ("vae", method_phase(self.method))
+    def _all_phases(self) -> tuple[PhaseName, ...]:
+        return tuple(phase.name for phase in METHODS[self.method].phases)
 
-    def phases(self) -> tuple[Phase, ...]:
+    def phases(self) -> tuple[PhaseName, ...]:
         """Return the phases that this job runs, in order."""
         return self._all_phases() if self.phase == "all" else (self.phase,)
 
-    def settings(self, phase: Phase) -> PhaseConfig:
+    def settings(self, phase: PhaseName) -> PhaseConfig:
         """Return the settings of one phase."""
-        return self.vae_phase if phase == "vae" else self.consistency_phase
+        return self.vae_phase if phase == AUTOENCODER.name else self.method_phase
 
     def split(self, pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
         """Return pairs to train on and pairs held out, evenly spread over the list."""
@@ -117,7 +112,7 @@ class TrainJob(BaseModel):
         training = [pair for i, pair in enumerate(pairs) if i not in chosen]
         return training, [pairs[i] for i in sorted(chosen)]
 
-    def seconds_allowed(self, phase: Phase) -> float | None:
+    def seconds_allowed(self, phase: PhaseName) -> float | None:
         """Return the time limit of one phase; None where the job has none."""
         if self.max_minutes is None:
             return None
@@ -125,6 +120,7 @@ class TrainJob(BaseModel):
         return self.max_minutes * 60 * share
 
 
+_OLD_NAMES = {"consistency_phase": "method_phase"}  # in job files of earlier versions
 _STEPS: dict[Preset, tuple[int, int]] = {
     "quick": (300, 500),
     "standard": (1500, 4000),
@@ -140,13 +136,13 @@ def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
     UserError
         If a field does not exist or its value does not fit.
     """
-    vae, consistency = _STEPS[preset]
+    vae, own = _STEPS[preset]
     base: dict[str, Any] = {
         "vae_phase": {"steps": vae, "share": 0.3},
-        "consistency_phase": {"steps": consistency, "share": 0.7},
+        "method_phase": {"steps": own, "share": 0.7},
     }
     try:
-        return TrainJob(**(base | fields))
+        return TrainJob(**(base | {_OLD_NAMES.get(k, k): v for k, v in fields.items()}))
     except ValidationError as error:
         raise UserError(_sentence(error)) from error
 

@@ -13,9 +13,10 @@ import torch
 
 from ..events import Finished, Job, Meter, ShouldStop, Started
 from ..models.device import autocast, memory_in_use, pick_device
+from ..models.methods import AUTOENCODER, METHODS, PhaseName
 from ..models.stainer import StainerNetworks
 from ..volumes import find_pairs, resampled_shape
-from .config import Phase, Preset, TrainJob, make_job
+from .config import Preset, TrainJob, make_job
 from .data import SERVES, VARIANTS, Batches, Latents
 from .losses import LossInputs
 from .objectives import make_objective
@@ -89,7 +90,7 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
 
 def _duration(
     preset: Preset,
-    phases: tuple[Phase, ...],
+    phases: tuple[PhaseName, ...],
     seconds: dict[str, float],
     shapes: list[tuple[int, ...]],
     job: TrainJob,
@@ -104,7 +105,7 @@ def _duration(
     for phase in phases:
         steps = planned.settings(phase).steps
         parts[phase] = steps * seconds[phase] + validation
-        if phase not in ("vae", "pix2pix"):  # each view is encoded once
+        if phase != AUTOENCODER.name and METHODS[job.method].latent:  # each view is encoded once
             views = min(VARIANTS * len(shapes), steps / SERVES)
             parts[phase] += views * voxels / len(shapes) * seconds["encode"]
     return {**parts, "all": sum(parts.values())}
@@ -112,7 +113,7 @@ def _duration(
 
 def _steps(
     job: TrainJob,
-    phase: Phase,
+    phase: PhaseName,
     networks: StainerNetworks,
     data: list[dict[str, Any]],
     device: torch.device,

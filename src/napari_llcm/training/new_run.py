@@ -8,8 +8,9 @@ from typing import Any
 
 from ..events import UserError
 from ..models.bundle import read_info
-from ..models.config import LATENT_METHODS, Method
+from ..models.config import MethodName
 from ..models.library import DEFAULT_MODEL, list_models
+from ..models.methods import METHODS
 from .config import Preset, TrainJob, make_job
 from .runs import runs_folder
 
@@ -29,25 +30,25 @@ def free_name(wanted: str = "my-model") -> str:
     return name
 
 
-def starts(method: Method) -> list[str]:
+def starts(method: MethodName) -> list[str]:
     """Return the names of the models that a method can start from, the shipped one first."""
     known = list_models()
     return [n for n in sorted(known, key=lambda n: n != DEFAULT_MODEL) if _fits(known[n], method)]
 
 
-def _fits(model: Path, method: Method) -> bool:
+def _fits(model: Path, method: MethodName) -> bool:
     try:
-        kind = read_info(model).kind
+        other = METHODS[read_info(model).method]
     except UserError:
         return False
-    return kind == method or {kind, method} <= set(LATENT_METHODS)
+    return METHODS[method].can_start_from(other)
 
 
 def new_run(
     name: str,
     pairs: Path | None,
     preset: Preset = "standard",
-    kind: Method = "llcm",
+    method: MethodName = "llcm",
     init: str | None = None,
     minutes: float = 0,
     device: str = "auto",
@@ -64,8 +65,8 @@ def new_run(
         written, if None.
     preset : str
         "quick", "standard" or "full".
-    kind : str
-        One of `models.config.METHODS`.
+    method : str
+        One of `models.methods.METHODS`.
     init : str, optional
         The model to start from.
     minutes : float
@@ -94,7 +95,7 @@ def new_run(
         "pairs": [(pairs or out / "pairs").absolute()],
         "out": out,
         "name": name,
-        "method": kind,
+        "method": method,
         "init": init,
         "max_minutes": minutes or None,
         "device": device,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
 from . import losses, rivals
 
 if TYPE_CHECKING:
     from ..models.stainer import StainerNetworks
-    from .config import Phase, TrainJob
+    from .config import TrainJob
 
 Loss = Callable[[losses.LossInputs], losses.Parts]
 
@@ -40,31 +42,39 @@ class Objective:
     latents: bool = True
 
 
-_LATENT: dict[Phase, Loss] = {
-    "consistency": losses.consistency_loss,
-    "regression": rivals.regression_loss,
-    "diffusion": rivals.diffusion_loss,
-    "resshift": rivals.resshift_loss,
-}
-
-
-def make_objective(phase: Phase, networks: StainerNetworks, job: TrainJob) -> Objective:
+def make_objective(phase: PhaseName, networks: StainerNetworks, job: TrainJob) -> Objective:
     """Return the objective of a phase; freezes the autoencoder where it is not trained."""
-    if phase == "pix2pix":
-        modules = {"generator": networks.generator, "discriminator": make_discriminator()}
-        # at equal rates the discriminator wins within epochs, and the generator learns nothing
-        return Objective(rivals.pix2pix_loss, modules, {"discriminator": 0.1}, latents=False)
-    networks.autoencoder.requires_grad_(phase == "vae")
-    if phase == "vae":
-        modules = {"autoencoder": networks.autoencoder}
-        rates: dict[str, float] = {}
-        if job.vae_adversarial:
-            modules["discriminator"] = make_discriminator()
-            rates["discriminator"] = 0.1
-        return Objective(losses.vae_loss, modules, rates, latents=False)
-    modules = {"condition": networks.condition, "denoiser": networks.denoiser}
-    if phase == "resshift":
-        modules["guess"] = networks.guess
-    if networks.network.decoder_skip:
-        modules["skip"] = networks.skip
-    return Objective(_LATENT[phase], modules)
+    return _OBJECTIVES[phase](networks, job)
+
+
+def _autoencoder(networks: StainerNetworks, job: TrainJob) -> Objective:
+    networks.autoencoder.requires_grad_(True)
+    modules: dict[str, nn.Module] = {"autoencoder": networks.autoencoder}
+    if not job.vae_adversarial:
+        return Objective(losses.vae_loss, modules, latents=False)
+    modules["discriminator"] = make_discriminator()
+    return Objective(losses.vae_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
+
+
+def _latent(networks: StainerNetworks, job: TrainJob, *, loss: Loss) -> Objective:
+    networks.autoencoder.requires_grad_(False)
+    names = ["condition", "denoiser", *METHODS[job.method].own_networks]
+    names += ["skip"] if networks.network.decoder_skip else []
+    return Objective(loss, {name: networks.get_submodule(name) for name in names})
+
+
+def _adversarial(networks: StainerNetworks, job: TrainJob) -> Objective:
+    modules = {"generator": networks.generator, "discriminator": make_discriminator()}
+    return Objective(rivals.pix2pix_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
+
+
+# at equal rates the discriminator wins within epochs, and the generator learns nothing
+_SLOW_DISCRIMINATOR = {"discriminator": 0.1}
+_OBJECTIVES: dict[PhaseName, Callable[[StainerNetworks, TrainJob], Objective]] = {
+    "vae": _autoencoder,
+    "consistency": partial(_latent, loss=losses.consistency_loss),
+    "regression": partial(_latent, loss=rivals.regression_loss),
+    "diffusion": partial(_latent, loss=rivals.diffusion_loss),
+    "resshift": partial(_latent, loss=rivals.resshift_loss),
+    "pix2pix": _adversarial,
+}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Event, Step, UserError
-from .config import Phase, TrainJob, save_job
+from ..models.methods import PhaseName
+from .config import TrainJob, save_job
 from .run_lock import is_alive, mark_alive, mark_ended
 
 COLUMNS = ("phase", "step", "name", "value")
@@ -79,7 +80,7 @@ class RunFolder:
         """Folder of cached volumes, where they do not fit into memory; removed at the end."""
         return self.path / "cache"
 
-    def checkpoint(self, phase: Phase) -> Path:
+    def checkpoint(self, phase: PhaseName) -> Path:
         """Return the checkpoint file of a phase."""
         return self.checkpoints / f"{phase}.pt"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..events import UserError
 from ..models.bundle import ModelInfo, load_bundle
-from ..models.config import LATENT_METHODS
 from ..models.library import find_model
+from ..models.methods import METHODS
 from ..models.stainer import StainerNetworks
 from .config import TrainJob
 
@@ -18,13 +18,14 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     job.network = bundle.info.network  # the weights decide the sizes
     networks = StainerNetworks(bundle.info.network, job.consistency, job.method)
     known = bundle.networks.state_dict()
-    if bundle.info.kind != job.method:
-        if not {job.method, bundle.info.kind} <= set(LATENT_METHODS):
+    same = bundle.info.method == job.method
+    if not same:
+        if not METHODS[job.method].can_start_from(METHODS[bundle.info.method]):
             raise UserError(
                 f"A {job.method} model cannot start from {bundle.info.name}, "
-                f"a {bundle.info.kind} model."
+                f"a {bundle.info.method} model."
             )
         # only the latent space is common: what maps to it is learned anew
         known = {k: v for k, v in known.items() if k.startswith("autoencoder.")}
-    networks.load_state_dict(known, strict=bundle.info.kind == job.method)
+    networks.load_state_dict(known, strict=same)
     return networks, bundle.info

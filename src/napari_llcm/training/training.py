@@ -27,9 +27,10 @@ from ..events import (
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, save_bundle
 from ..models.device import autocast, memory_in_use, pick_device
+from ..models.methods import PhaseName
 from ..models.stainer import StainerNetworks
 from ..volumes import Pair, find_pairs, resampled_shape
-from .config import Phase, TrainJob
+from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
 from .objectives import make_objective
@@ -121,7 +122,7 @@ def _run(
     # described anew, also when it starts from a model: that one's figures are not this one's
     info = ModelInfo(
         name=job.name or job.out.name,
-        kind=job.method,
+        method=job.method,
         network=networks.network,
         consistency=job.consistency,
         diffusion=job.diffusion,
@@ -177,7 +178,7 @@ class _Trainer:
     def __init__(
         self,
         job: TrainJob,
-        phase: Phase,
+        phase: PhaseName,
         networks: StainerNetworks,
         data: Any,
         device: torch.device,

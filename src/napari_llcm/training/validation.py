@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..events import Job, Preview, Step
 from ..models.bundle import ModelInfo
+from ..models.methods import PhaseName
 from ..models.normalise import unstabilise
 from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
 from ..volumes import Volume
-from .config import Phase
 
 
 class Judge(Protocol):
@@ -77,7 +77,7 @@ class Validator:
         self.pairs = [self._centre(item) for item in dataset]
         self.shown = self.pairs or [self._centre(shown[i]) for i in range(min(len(shown), 1))]
 
-    def run(self, phase: Phase, step: int, folder: Path) -> Job:
+    def run(self, phase: PhaseName, step: int, folder: Path) -> Job:
         """Yield the figures as a `Step` and the first volume as a `Preview`."""
         figures: list[dict[str, float]] = []
         images: dict[str, np.ndarray] = {}
@@ -103,7 +103,7 @@ class Validator:
         _save_preview(images, path)
         yield Preview(phase=phase, step=step, path=str(path), images=images)
 
-    def compare(self, phase: Phase) -> Job:
+    def compare(self, phase: PhaseName) -> Job:
         """Yield as a `Step` what the model to be compared with finds in the same volumes."""
         if self.judge is None:
             return
@@ -136,7 +136,7 @@ class Validator:
         return {**self._nuclei, "held_out": bool(self.pairs), "reference": reference}
 
     @torch.no_grad()
-    def _output(self, phase: Phase, qpi: Tensor, dapi: Tensor) -> Tensor:
+    def _output(self, phase: PhaseName, qpi: Tensor, dapi: Tensor) -> Tensor:
         n = self.networks
         with self.amp():
             if phase == "vae":

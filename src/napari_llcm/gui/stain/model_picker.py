@@ -168,7 +168,7 @@ def summary_of(info: ModelInfo) -> str:
     spacing = " × ".join(f"{s:g}" for s in info.spacing) + " µm" if info.spacing else "any size"
     f1 = info.metrics.get("f1", info.metrics.get("val_f1"))
     told = "F1 unknown" if f1 is None else f"F1 {f1:.2f}"
-    return f"{info.kind} · {spacing} · {told}"
+    return f"{info.method} · {spacing} · {told}"
 
 
 def card_of(info: ModelInfo) -> str:

@@ -8,12 +8,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...events import Event
+from ...models.methods import PHASES
 from ...training.history import History
 
-# Okabe & Ito (2008), those that are seen on light and on dark
-_COLOURS = {"vae": "#56B4E9", "consistency": "#E69F00"}
-_OTHER, _MARK = "#CC79A7", "#009E73"
-_PHASES = {"vae": "phase 1: DAPI", "consistency": "phase 2: staining"}
+_MARK = "#009E73"  # of Okabe & Ito (2008), as the phases' own colours
 _FIGURES = {  # what is offered; the first that is known is shown first
     "f1": "F1 of the nuclei",
     "recall": "recall of the nuclei",
@@ -140,7 +138,7 @@ class Curves(QWidget):
         import pyqtgraph as pg
 
         if phase not in self._lines:
-            colour = pg.mkColor(_COLOURS.get(phase, _OTHER))
+            colour = pg.mkColor(PHASES[phase].colour)
             faint = pg.mkColor(colour)
             faint.setAlpha(90)
             plot = self._plots[0]
@@ -206,7 +204,7 @@ class Curves(QWidget):
 
 
 def _entry(phase: str) -> str:
-    return f'<span style="color:{_COLOURS.get(phase, _OTHER)}">━</span> {_PHASES.get(phase, phase)}'
+    return f'<span style="color:{PHASES[phase].colour}">━</span> {PHASES[phase].short}'
 
 
 def _whole_steps() -> Any:

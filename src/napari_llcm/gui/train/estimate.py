@@ -107,7 +107,7 @@ class Outlook(QObject):
         job = make_job(
             pairs=[folder.absolute()] if folder else [],
             out=Path("estimate"),
-            method=values["kind"],
+            method=values["method"],
             init=values["init"],
             device=values["device"],
         )

@@ -16,20 +16,13 @@ from qtpy.QtWidgets import (
 )
 
 from ...events import duration
-from ...models.config import METHODS
 from ...models.library import DEFAULT_MODEL
+from ...models.methods import METHODS
 from ...training.new_run import PRESETS, free_name, starts
 from ..layers.combo import narrow
 from ..settings import preferences, recall, remember
 
 _FORM = "train"
-_KIND_NAMES = {
-    "llcm": "llcm (latent consistency model)",
-    "regression": "regression (one step, no noise)",
-    "diffusion": "diffusion (20 steps)",
-    "resshift": "ResShift (15 steps)",
-    "pix2pix": "Pix2Pix (cGAN)",
-}
 _DEVICES = {
     "auto": "the fastest there is",
     "cpu": "processor (CPU)",
@@ -63,12 +56,12 @@ class TrainForm(QGroupBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Model to train", parent)
         self._told: dict[str, Any] = {}
-        self.kind = QComboBox()
-        self.kind.setToolTip(
+        self.method = QComboBox()
+        self.method.setToolTip(
             "How it learns. llcm paints DAPI in one step; the others are there to compare it with."
         )
-        for kind in METHODS:
-            self.kind.addItem(_KIND_NAMES.get(kind, kind), kind)
+        for method in METHODS.values():
+            self.method.addItem(method.title, method.name)
         self.init = QComboBox()
         self.init.setToolTip(
             "A model: it goes on from what that one knows (fine-tuning), which takes minutes and a "
@@ -94,10 +87,10 @@ class TrainForm(QGroupBox):
         self.estimate = QLabel()
         self.estimate.setWordWrap(True)
         self.estimate.setToolTip("Measured on this computer by training a few steps.")
-        for box in (self.kind, self.init, self.preset, self.device):
+        for box in (self.method, self.init, self.preset, self.device):
             narrow(box)
         form = QFormLayout(self)
-        form.addRow("Method", self.kind)
+        form.addRow("Method", self.method)
         form.addRow("Start from", self.init)
         form.addRow("Thoroughness", self.preset)
         form.addRow("At most", self.minutes)
@@ -106,8 +99,8 @@ class TrainForm(QGroupBox):
         form.addRow(self.estimate)
         self.fill_models()
         self._recall()
-        self.kind.currentIndexChanged.connect(self.fill_models)
-        for box in (self.kind, self.init, self.device):
+        self.method.currentIndexChanged.connect(self.fill_models)
+        for box in (self.method, self.init, self.device):
             box.currentIndexChanged.connect(self._forget_estimate)
         self.preset.currentIndexChanged.connect(self._show_estimate)
         self.minutes.valueChanged.connect(self._show_estimate)
@@ -117,7 +110,7 @@ class TrainForm(QGroupBox):
         before = self.init.currentData()
         self.init.blockSignals(True)
         self.init.clear()
-        for name in starts(self.kind.currentData()):
+        for name in starts(self.method.currentData()):
             self.init.addItem(f"{name} (shipped)" if name == DEFAULT_MODEL else name, name)
         self.init.addItem("nothing", None)
         self.init.setCurrentIndex(max(self.init.findData(before) if before else 0, 0))
@@ -128,7 +121,7 @@ class TrainForm(QGroupBox):
         return {
             "name": self.name.text().strip(),
             "preset": self.preset.currentData(),
-            "kind": self.kind.currentData(),
+            "method": self.method.currentData(),
             "init": self.init.currentData(),
             "minutes": self.minutes.value(),
             "device": self.device.currentData(),
@@ -170,7 +163,7 @@ class TrainForm(QGroupBox):
 
     def _recall(self) -> None:
         kept = {"device": preferences().device, "preset": "quick"} | recall(_FORM)
-        for name in ("kind", "init", "preset", "device"):
+        for name in ("method", "init", "preset", "device"):
             if name in kept:
                 box = getattr(self, name)
                 box.setCurrentIndex(max(box.findData(kept[name]), 0))

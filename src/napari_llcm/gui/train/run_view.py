@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...events import Event, Preview
 from ...models.library import DEFAULT_MODEL
+from ...models.methods import PHASES
 from ...training.clock import RunClock
 from ...training.runs import Run
 from ..jobs.job_bar import JobBar
@@ -105,7 +106,7 @@ class RunView(QWidget):
             self.memory.setVisible(self._live)
         if isinstance(event, Preview) and event.path:
             # by its place in this folder: the run may have been made elsewhere and copied
-            phase = {"vae": "phase 1", "consistency": "phase 2"}.get(event.phase, event.phase)
+            phase = PHASES[event.phase].short
             self.preview.show_file(
                 self._path / Path(event.path).name, f"Preview after step {event.step} of {phase}"
             )
