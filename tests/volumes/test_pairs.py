@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_llcm.events import UserError
-from napari_llcm.volumes import Volume, find_pairs, write
+from napari_llcm.volumes import Volume, find_pairs, find_stacks, write
 
 SPACING = (0.5, 0.25, 0.25)
 
@@ -25,7 +27,6 @@ def test_a_folder_is_matched_by_stem(tmp_path: Path) -> None:
     _save(tmp_path / "DAPI" / "a.ome.zarr", spacing=None)
     _save(tmp_path / "DAPI" / "b.nii.gz")
     _save(tmp_path / "labels" / "a.ome.tif")
-    (tmp_path / "DAPI" / "notes.txt").write_text("hello")
     a, b = find_pairs(tmp_path)
     assert (a.name, b.name) == ("a", "b")
     assert b.labels is None
@@ -121,3 +122,58 @@ def test_positions_that_differ_are_told(tmp_path: Path) -> None:
     _save(tmp_path / "dapi" / "a.ome.tif", origin=(0.0, 10.0, 90.0))
     dapi = find_pairs(tmp_path)[0].read()[1]
     assert "different positions" in dapi.notes[0]
+
+
+def test_names_match_however_their_accents_are_written(tmp_path: Path) -> None:
+    """A Mac writes "ö" in two characters, others in one."""
+    short, long = (unicodedata.normalize(form, "Größe 3") for form in ("NFC", "NFD"))
+    assert short != long
+    _save(tmp_path / "qpi" / f"{short}.tif")
+    _save(tmp_path / "dapi" / f"{long}.tif")
+    (pair,) = find_pairs(tmp_path)
+    assert pair.name == short
+    listing = tmp_path / "p.csv"
+    listing.write_text(f"qpi;dapi\nqpi\\{long}.tif;dapi/{short}.tif\n", encoding="utf-8")
+    (listed,) = find_pairs(listing)
+    assert (listed.name, listed.dapi.exists()) == (short, True)
+
+
+def test_what_is_no_stack_is_passed_over_and_named(tmp_path: Path) -> None:
+    stray = [
+        "report.docx",
+        "paper.pdf",
+        "Thumbs.db",
+        "._a.tif",
+        "a.tif.xml",
+        "a_seg.npy",
+        "a.companion.ome",
+    ]
+    for kind in ("qpi", "dapi"):
+        _save(tmp_path / kind / "a.ome.tif")
+        for name in stray:
+            (tmp_path / kind / name).write_bytes(b"x")
+        (tmp_path / kind / "a.png").write_bytes(b"a picture beside the stack")
+        (tmp_path / kind / "old").mkdir()
+        (tmp_path / kind / "old" / "notes.txt").write_text("x")
+    found = find_pairs(tmp_path)
+    assert [pair.name for pair in found] == ["a"]
+    assert len(found.notes) == 2
+    assert "Passed over" in found.notes[0]
+    assert "Thumbs.db" in found.notes[0]
+    assert "._a" not in found.notes[0]
+    assert [f.name for f in find_stacks(tmp_path / "qpi")] == ["a.ome.tif"]
+    _save(tmp_path / "qpi" / "b.tif")
+    (tmp_path / "dapi" / "b.png").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"No partner.*b\.tif\. Passed over"):
+        find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../out", "/tmp/out", "a/b", "..", "a\\b", "NUL", "c:d", "x" * 300]
+)
+def test_the_name_of_a_pair_is_one_plain_part_of_a_path(tmp_path: Path, name: str) -> None:
+    _save(tmp_path / "a.tif")
+    listing = tmp_path / "p.yaml"
+    listing.write_text(json.dumps([{"qpi": "a.tif", "dapi": "a.tif", "name": name}]))
+    with pytest.raises(UserError, match="name of entry 1"):
+        find_pairs(listing)

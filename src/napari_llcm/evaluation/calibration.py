@@ -15,7 +15,7 @@ from ..models.bundle import load_bundle, write_info
 from ..models.confidence_model import Calibrator, ConfidenceModel, ReliabilityBin
 from ..models.library import find_model
 from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
-from ..volumes import Pair, Volume
+from ..volumes import Found, Pair, Volume, notices
 from ..volumes.apart import check_apart
 from ..volumes.sole_writer import sole_writer
 from .reliability import draw_reliability, reliability, scores
@@ -91,11 +91,14 @@ def calibrate(
     if len(pairs) < 2:
         raise UserError("Calibration takes at least two pairs: it is judged on one left out.")
     yield Started(job="calibrate", total=len(pairs), unit="pairs")
+    if isinstance(pairs, Found):
+        yield from notices(pairs)
     meter = Meter(float(len(pairs)))
     nuclei: list[Measured] = []
     faint: list[Measured] = []
     for number, pair in enumerate(pairs):
         qpi, dapi, _ = pair.read()
+        yield from notices(qpi, dapi)
         done = yield from _measure_field(
             pair.name, qpi, dapi, model, segmenter, device, views, should_stop
         )

@@ -16,7 +16,7 @@ from ..events import Event, Meter, ShouldStop, relay
 from ..models.methods import AUTOENCODER, METHODS
 from ..nuclei.counts import Counts
 from ..nuclei.features import width_of
-from ..volumes import Pair, Volume, labels_of, write
+from ..volumes import Pair, Volume, labels_of, notices, write
 from .assessment import confident
 from .evaluating import write_json
 from .image_metrics import image_metrics
@@ -142,6 +142,7 @@ def judge_all(
     meter = Meter(float(max(len(work), 1)))
     for number, (pair, group, variant, method, steps) in enumerate(work):
         qpi, dapi, labels = pair.read()
+        yield from notices(qpi, dapi, labels)
         diameter = None if labels is None else width_of(labels_of(labels).numpy(), labels.spacing)
         text = f"{variant}, {pair.name}:"
         if variant == CEILING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
 from ..models.config import MethodName
 from ..models.methods import AUTOENCODER, METHODS
-from ..volumes import Pair, PairReadOptions, find_pairs
+from ..volumes import Pair, PairReadOptions, find_pairs, notices
 from .evaluating import prepare_folder
 from .judging import Remembering, judge_all
 from .quality_report import write_quality_report
@@ -143,7 +143,9 @@ def _data(
                 if should_stop is None or not should_stop():
                     (folder / "complete").touch()
             folders.append(folder)
-    return train, {folder.name: find_pairs(folder, benchmark.reading) for folder in tests}
+    found = {folder.name: find_pairs(folder, benchmark.reading) for folder in tests}
+    yield from notices(*found.values())
+    return train, dict(found)
 
 
 def _check_apart(train: Iterable[Path], test: dict[str, list[Pair]]) -> None:

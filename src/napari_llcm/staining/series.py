@@ -20,7 +20,7 @@ from ..events import (
     noting,
 )
 from ..models.bundle import ModelBundle
-from ..volumes import Volume, find_stacks, read
+from ..volumes import Found, Volume, find_stacks, notices, read
 from .job import Focus
 from .options import StainOptions
 from .output import Canvas
@@ -120,7 +120,7 @@ def stain_files(
     UserError
         If there is nothing to stain, or the output folder cannot be written.
     """
-    paths = list(sources)
+    paths = Found(sources)
     paths = find_stacks(paths[0]) if len(paths) == 1 and paths[0].is_dir() else paths
     if not paths:
         raise UserError("There are no stacks to stain: choose a folder that holds some.")
@@ -129,6 +129,7 @@ def stain_files(
     except OSError as error:
         raise UserError(f"The folder {out} cannot be made: choose another.") from error
     yield Started(job="stain", unit="files", total=len(paths))
+    yield from notices(paths)
     total, written, failed = _Total(len(paths)), list[str](), list[str]()
     for number, path in enumerate(paths, start=1):
         if total.stopped:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
 from ..volumes import (
+    Found,
     Pair,
     Spacing,
     Volume,
@@ -50,12 +51,15 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     UserError
         If there are no pairs, or the stacks of one do not fit each other.
     """
+    listed: Found[Pair] = Found()
     if isinstance(source, Path):
-        pairs = [(p.name, *p.read()[:2]) for p in find_pairs(source)]
+        listed = find_pairs(source)
+        pairs = [(p.name, *p.read()[:2]) for p in listed]
     else:
         pairs = [(name, *_on_one_grid(name, qpi, dapi)) for name, qpi, dapi in source]
     chosen = looked_at(len(pairs))
     yield Started(job="pairs", total=len(chosen))
+    yield from notices(listed)
     yield from _few(notices(*(volume for _, *both in pairs for volume in both)))
     meter = Meter(len(chosen))
     checked = []

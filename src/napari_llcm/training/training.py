@@ -29,7 +29,7 @@ from ..models.bundle import ModelInfo, save_bundle
 from ..models.device import autocast, memory_in_use, pick_device
 from ..models.methods import PhaseName
 from ..models.stainer import StainerNetworks
-from ..volumes import Pair, find_pairs, resampled_shape
+from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
 from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
@@ -73,14 +73,14 @@ def train(
     UserError
         If pairs are missing or do not match, or the folder is taken.
     """
-    pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
+    found = [find_pairs(source, job.reading) for source in job.pairs]
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
     networks, info = initial_networks(job)
     folder = RunFolder(job, resume)
     try:
         networks.to(device)
-        for event in _run(job, pairs, networks, info, folder, device, judge, should_stop):
+        for event in _run(job, found, networks, info, folder, device, judge, should_stop):
             folder.keep(event)
             yield event
     except Exception as error:
@@ -92,7 +92,7 @@ def train(
 
 def _run(
     job: TrainJob,
-    pairs: list[Pair],
+    found: list[Found[Pair]],
     networks: StainerNetworks,
     info: ModelInfo | None,
     folder: RunFolder,
@@ -101,6 +101,8 @@ def _run(
     should_stop: ShouldStop | None,
 ) -> Job:
     yield Started(job="train", settings=job.model_dump(mode="json"))
+    yield from notices(*found)
+    pairs = [pair for some in found for pair in some]
     opened = [(p.name, *p.read()[:2]) for p in pairs]  # a mismatched pair ends the job here
     phase_stacks = [qpi for _, qpi, _ in opened]
     start = info.spacing if info else None

@@ -2,10 +2,11 @@
 
 from .atomic import disk_errors
 from .checks import check_stack
+from .folders import Found, find_stacks
 from .grids import on_one_grid
 from .labels import labels_of, labels_told_by, looks_like_labels
 from .options import CheckReadOptions, ChoiceNeeded, PairReadOptions, ReadOptions, StackChoice
-from .pairs import Pair, find_pairs, find_stacks
+from .pairs import Pair, find_pairs
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
 from .resampling import needs_resampling, resample, resampled_shape
@@ -16,6 +17,7 @@ from .zarr_writing import ZarrWriter
 __all__ = [
     "CheckReadOptions",
     "ChoiceNeeded",
+    "Found",
     "Pair",
     "PairReadOptions",
     "ReadOptions",

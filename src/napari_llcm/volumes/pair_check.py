@@ -58,6 +58,7 @@ def check_pairs(
     """
     yield Started(job="pairs", unit="pairs")
     pairs = find_pairs(source, reading)
+    yield from notices(pairs)
     _check_folders(pairs, source, out, apply)
     with ExitStack() as stack:
         for folder in (out, apply):

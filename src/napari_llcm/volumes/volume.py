@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -227,9 +227,18 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", name.casefold())
 
 
-def notices(*volumes: Volume | None) -> Iterator[Notice]:
+class HasNotes(Protocol):
+    """A volume, or a list of what was found in a folder."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that the user should read."""
+        ...
+
+
+def notices(*noted: HasNotes | None) -> Iterator[Notice]:
     """Yield what volumes have to say, each sentence once: for the start of a job."""
-    for text in dict.fromkeys(note for v in volumes if v is not None for note in v.notes):
+    for text in dict.fromkeys(note for one in noted if one is not None for note in one.notes):
         yield Notice(text=text)
 
 

@@ -17,6 +17,7 @@ from ...volumes import (
     find_pairs,
     find_stacks,
     looks_like_labels,
+    notices,
     read,
 )
 from ..jobs.runner import MakeJob
@@ -86,7 +87,9 @@ def listing(folder: Path) -> MakeJob:
         yield Started(job="list")
         named = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
         paired = bool(named & {"qpi", "phase"}) and "dapi" in named
-        yield Finished(value=find_pairs(folder) if paired else find_stacks(folder))
+        found = find_pairs(folder) if paired else find_stacks(folder)
+        yield from notices(found)
+        yield Finished(value=found)
 
     return make_job
 
