@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,57 +13,82 @@ from .volume import Volume
 Element = ElementTree.Element
 
 
-def with_ome(volume: Volume, xml: str, image: int = 0) -> Volume:
-    """Return the volume with channel names, grid and record of one image of OME-XML.
+@dataclass(frozen=True)
+class OmeImage:
+    """An image of OME-XML.
+
+    Parameters
+    ----------
+    element, pixels : Element
+        Its entry, and that of its pixels.
+    files : tuple of str
+        The files that hold its planes; empty where they are in the same file as the XML.
+    field : str
+        Of a plate: row, column and number, such as "B/3/0"; else empty.
+    """
+
+    element: Element
+    pixels: Element
+    files: tuple[str, ...]
+    field: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the file calls it."""
+        return self.element.get("Name") or ""
+
+
+def ome_images(xml: str) -> list[OmeImage]:
+    """Return the images of OME-XML that have pixels."""
+    root = ElementTree.fromstring(xml)
+    fields = _fields(root)
+    found = []
+    for image in root.findall("{*}Image"):
+        pixels = image.find("{*}Pixels")
+        if pixels is not None:
+            names = (u.get("FileName") for u in pixels.iterfind("{*}TiffData/{*}UUID"))
+            files = tuple(dict.fromkeys(n for n in names if n))
+            found.append(OmeImage(image, pixels, files, fields.get(image.get("ID", ""), "")))
+    return found
+
+
+def _fields(root: Element) -> dict[str, str]:
+    """Return which field of a plate each image is, by its ID."""
+    fields = {}
+    for plate in root.findall("{*}Plate"):
+        for well in plate.findall("{*}Well"):
+            row, column = int(well.get("Row", 0)), int(well.get("Column", 0)) + 1
+            letter = chr(ord("A") + row) if row < 26 else str(row)
+            for number, image in enumerate(well.iterfind("{*}WellSample/{*}ImageRef")):
+                fields[image.get("ID", "")] = f"{letter}/{column}/{number}"
+    return fields
+
+
+def with_ome(volume: Volume, image: OmeImage) -> Volume:
+    """Return the volume with the channel names, grid and record that its OME-XML tells.
 
     Parameters
     ----------
     volume : Volume
         The pixels of the image.
-    xml : str
-        OME-XML.
-    image : int
-        Which of its images with pixels.
+    image : OmeImage
+        The image.
     """
-    found = images(xml)
-    if not image < len(found):
-        return volume
-    element, pixels = found[image]
-    channels = tuple(c.get("Name") or "" for c in pixels.findall("{*}Channel"))
+    channels = tuple(c.get("Name") or "" for c in image.pixels.findall("{*}Channel"))
     return volume.replace(
         channels=channels if all(channels) else (),
-        metadata=_provenance(element.findtext("{*}Description")),
+        metadata=_provenance(image.element.findtext("{*}Description")),
         file_grid=FileGrid(
-            {a: _length(pixels, f"PhysicalSize{a.upper()}", "µm") for a in "zyx"},
-            _position(pixels),
+            {a: _length(image.pixels, f"PhysicalSize{a.upper()}", "µm") for a in "zyx"},
+            _position(image.pixels),
         ),
     )
-
-
-def images(xml: str) -> list[tuple[Element, Element]]:
-    """Return the images of OME-XML that have pixels, each with its pixels."""
-    found = []
-    for image in ElementTree.fromstring(xml).findall("{*}Image"):
-        pixels = image.find("{*}Pixels")
-        if pixels is not None:
-            found.append((image, pixels))
-    return found
 
 
 def companion_name(xml: str | None) -> str | None:
     """Return the file that holds the description in place of this XML, if another does."""
     only = None if not xml else ElementTree.fromstring(xml).find("{*}BinaryOnly")
     return None if only is None else only.get("MetadataFile") or "another file"
-
-
-def file_names(xml: str | None) -> list[str]:
-    """Return the names of the files that OME-XML names for its planes, each once."""
-    if not xml:
-        return []
-    names = (
-        u.get("FileName") for u in ElementTree.fromstring(xml).iter() if u.tag.endswith("UUID")
-    )
-    return list(dict.fromkeys(n for n in names if n))
 
 
 def _position(pixels: Element) -> dict[str, Length]:

@@ -147,7 +147,7 @@ def stored_images(path: Path) -> list[StoredImage]:
         if is_zarr(path) or suffix == ".zarr":
             return zarr_images(path)
         return [StoredImage.of(read_folder(path))]
-    if suffix in (".tif", ".tiff"):
+    if suffix in (".tif", ".tiff") or path.name.lower().endswith(".companion.ome"):
         return tiff_images(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):
         return [StoredImage.of(read_nifti(path))]

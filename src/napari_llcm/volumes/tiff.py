@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..events import UserError
 from .imagej import imagej_grid, plain_grid
 from .images import StoredImage
-from .ome_xml import companion_name, with_ome
+from .ome_xml import OmeImage, companion_name, ome_images, with_ome
 from .read_errors import lazy, read_errors
-from .tiff_planes import check_whole, no_lost_tags, with_planes_there
+from .tiff_planes import check_whole, no_lost_tags, not_beside, with_planes_there
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ _AT_ONCE = 2**22  # bytes that are read together
 def tiff_images(path: Path) -> list[StoredImage]:
     """Return the image series of a TIFF file, each lazily, with the file's own axes.
 
-    The levels of a pyramid are one series. Planes or files that an OME-TIFF promises and that are
-    not there are noted.
+    The levels of a pyramid are one series. Of an OME-TIFF in several files those images are
+    returned that have planes in this one, or all for its companion file. Planes or files that it
+    promises and that are not there are noted.
 
     Raises
     ------
@@ -37,23 +38,43 @@ def tiff_images(path: Path) -> list[StoredImage]:
     """
     with ExitStack() as on_error, read_errors(path, _DAMAGED), no_lost_tags():
         tif, notes = _opened(path, on_error)
-        found = [
-            StoredImage(
-                series.name, partial(_look, series), partial(_open, path, tif, series, number)
-            )
-            for number, series in enumerate(tif.series)
-        ]
+        found = []
+        for series, image in _series(tif, path):
+            name = series.name if image is None else image.field or image.name
+            look, opening = partial(_look, series), partial(_open, path, tif, series, image)
+            found.append(StoredImage(name, look, opening, notes))
         if not found:
             raise ValueError("it holds no image")
         on_error.pop_all()  # the lazy arrays keep the file open
-    return [replace(image, notes=notes) for image in found]
+    return found
+
+
+def _series(tif: TiffFile, path: Path) -> list[tuple[TiffPageSeries, OmeImage | None]]:
+    """Return the series of a file, each with its image where OME-XML describes it."""
+    series = list(tif.series)
+    if not (series and series[0].kind == "ome"):
+        return [(one, None) for one in series]
+    # An image of which nothing is there has no series.
+    images = [
+        image
+        for image in ome_images(tif.ome_metadata or "")
+        if not image.files or any(path.with_name(name).is_file() for name in image.files)
+    ]
+    found: list[tuple[TiffPageSeries, OmeImage | None]] = []
+    for one in series:
+        while len(images) > len(series) - len(found) and images[0].name != one.name:
+            images.pop(0)  # nor has one of which every plane is missing from a file that is there
+        found.append((one, images.pop(0) if images else None))
+    if path.suffix.lower() == ".ome":
+        return found
+    return [f for f in found if any(p and p.parent.filename == path.name for p in f[0].pages)]
 
 
 def _look(series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
     return series.axes.lower(), tuple(int(n) for n in series.shape)
 
 
-def _open(path: Path, tif: TiffFile, series: TiffPageSeries, number: int) -> Volume:
+def _open(path: Path, tif: TiffFile, series: TiffPageSeries, image: OmeImage | None) -> Volume:
     import zarr
 
     with read_errors(path, _DAMAGED):
@@ -61,16 +82,24 @@ def _open(path: Path, tif: TiffFile, series: TiffPageSeries, number: int) -> Vol
             check_whole(tif, series)
         array = zarr.open_array(series.aszarr(level=0), mode="r")
         volume = Volume(lazy(array, path, _blocks(array)), axes=series.axes.lower())
-        if series.kind == "ome":
-            volume = with_ome(volume, tif.ome_metadata or "", number)
-            return with_planes_there(volume, tif, series, path)
+        if image is not None:
+            return with_planes_there(with_ome(volume, image), image, series, path)
         return volume.replace(file_grid=imagej_grid(tif) if tif.is_imagej else plain_grid(tif))
 
 
 def _opened(path: Path, on_error: ExitStack) -> tuple[TiffFile, tuple[str, ...]]:
-    """Open the file, with its description where that is in a companion file."""
+    """Open the file, with its description where that is in a companion file, or is the file."""
     from tifffile import TiffFile
 
+    if path.suffix.lower() == ".ome":
+        xml = path.read_text(encoding="utf-8")
+        files = [name for image in ome_images(xml) for name in image.files]
+        first = next((name for name in files if path.with_name(name).is_file()), None)
+        if first is None:
+            raise UserError(
+                f"{path} describes an OME-TIFF of which no file is there{not_beside(path, files)}."
+            )
+        return on_error.enter_context(TiffFile(path.with_name(first), omexml=xml)), ()
     tif = on_error.enter_context(TiffFile(path))
     name = companion_name(tif.ome_metadata) if tif.is_ome else None
     if name is None:

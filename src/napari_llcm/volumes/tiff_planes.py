@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .ome_xml import file_names
+from .ome_xml import OmeImage
 from .volume import Volume
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
-_NAMES = {"t": "time points", "c": "channels", "z": "planes along z"}
+_NAMES = {"t": "time point", "c": "channel", "z": "plane"}
 
 
 @contextmanager
@@ -58,7 +58,9 @@ def check_whole(tif: TiffFile, series: TiffPageSeries) -> None:
             raise ValueError("pixels are missing")
 
 
-def with_planes_there(volume: Volume, tif: TiffFile, series: TiffPageSeries, path: Path) -> Volume:
+def with_planes_there(
+    volume: Volume, image: OmeImage, series: TiffPageSeries, path: Path
+) -> Volume:
     """Return what is there of an OME-TIFF, and note what its description promises besides.
 
     Time points and channels of which nothing is there are left out, planes at the end of the
@@ -69,8 +71,8 @@ def with_planes_there(volume: Volume, tif: TiffFile, series: TiffPageSeries, pat
     ----------
     volume : Volume
         All that is promised.
-    tif : tifffile.TiffFile
-        The opened file.
+    image : OmeImage
+        What promises it.
     series : tifffile.TiffPageSeries
         Its pages, which are None where they are not there.
     path : Path
@@ -80,8 +82,7 @@ def with_planes_there(volume: Volume, tif: TiffFile, series: TiffPageSeries, pat
     there = np.array(pages).reshape(volume.shape[: volume.data.ndim - len(series.keyframe.shape)])
     if there.all():
         return volume
-    lost = [n for n in file_names(tif.ome_metadata) if not path.with_name(n).is_file()]
-    beside = f" ({', '.join(lost[:3])}{', …' * (len(lost) > 3)} is not beside it)" if lost else ""
+    beside = not_beside(path, image.files)
     said = [f"{path.name} promises {there.size} planes, of which {there.sum()} are there{beside}"]
     letters, promised = volume.axes[: there.ndim], there.shape
     kept = {axis: np.arange(n) for axis, n in zip(letters, promised, strict=True)}
@@ -95,11 +96,20 @@ def with_planes_there(volume: Volume, tif: TiffFile, series: TiffPageSeries, pat
         kept["t"], there = kept["t"][whole], there.take(whole, letters.index("t"))
     for axis, n in zip(letters, promised, strict=True):
         if len(kept[axis]) < n:
-            said.append(f"{_NAMES.get(axis, axis)} {_numbers(kept[axis])} of {n} are opened")
+            said.append(_numbers(_NAMES.get(axis, axis), kept[axis], n))
             volume = _taken(volume, axis, kept[axis])
     if not there.all():
-        said.append(f"{(~there).sum()} planes among them are missing and empty")
-    return volume.noted(f"{': '.join((said[0], ', '.join(said[1:])))}.")
+        said.append(f"{(~there).sum()} planes as empty ones")
+    return volume.noted(f"{said[0]}; opened are {', '.join(said[1:])}.")
+
+
+def not_beside(path: Path, files: Sequence[str]) -> str:
+    """Return, in brackets, which files are not where they should be; empty if all are."""
+    lost = [name for name in files if not path.with_name(name).is_file()]
+    if not lost:
+        return ""
+    words = "is" if len(lost) == 1 else "are"
+    return f" ({', '.join(lost[:3])}{', …' * (len(lost) > 3)} {words} not beside it)"
 
 
 def _others(letters: str, axis: str) -> tuple[int, ...]:
@@ -114,8 +124,9 @@ def _taken(volume: Volume, axis: str, kept: np.ndarray) -> Volume:
     return volume.replace(data=volume.data[tuple(index)], channels=names)
 
 
-def _numbers(kept: np.ndarray) -> str:
+def _numbers(word: str, kept: np.ndarray, count: int) -> str:
     first, last = int(kept[0]), int(kept[-1])
+    word += "s" * (len(kept) > 1)
     if last - first + 1 == len(kept):
-        return f"{first} to {last}" if last > first else f"{first}"
-    return f"{', '.join(str(int(i)) for i in kept)} (numbered from 0 here)"
+        return f"{word} {first}{f' to {last}' * (last > first)} of {count}"
+    return f"{word} {', '.join(str(int(i)) for i in kept)} of {count} (numbered from 0 here)"

@@ -82,7 +82,7 @@ def _open(path: Path, group: Any, image: Mapping[str, Any]) -> Volume:
         | ({"labels": True} if "image-label" in attributes else {}),
         file_grid=_grid(image, letters, group, path.name),
     )
-    return volume.noted(*missing_chunks(array, path))
+    return volume.noted(*missing_chunks(array, letters, path))
 
 
 def ome_attributes(group: zarr.Group) -> dict[str, Any]:
