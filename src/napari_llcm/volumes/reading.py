@@ -14,7 +14,7 @@ from .images import StoredImage, pick_image
 from .nifti import read_nifti
 from .options import ChoiceNeeded, ReadOptions, options_from
 from .read_errors import read_errors
-from .slices import PICTURES, read_folder, read_picture
+from .slices import PICTURES, folder_images, read_picture
 from .tiff import tiff_images
 from .units import calibrated
 from .volume import Volume
@@ -85,7 +85,9 @@ def read(
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path} is an empty file.")
     with read_errors(path):
-        found = pick_image(path, stored_images(path), chosen.image)
+        found = pick_image(
+            path, stored_images(path), chosen.image, must=path.is_dir() and not is_zarr(path)
+        )
     found = found.replace(name=" ".join([stem(path), found.name]).rstrip(), source=str(path))
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
@@ -146,7 +148,7 @@ def stored_images(path: Path) -> list[StoredImage]:
     if path.is_dir():
         if is_zarr(path) or suffix == ".zarr":
             return zarr_images(path)
-        return [StoredImage.of(read_folder(path))]
+        return folder_images(path)
     if suffix in (".tif", ".tiff") or path.name.lower().endswith(".companion.ome"):
         return tiff_images(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):

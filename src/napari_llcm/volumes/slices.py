@@ -3,40 +3,88 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..events import UserError
+from .images import StoredImage
+from .plane_names import Series, find_series, listed
 from .volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _PLANES = (".tif", ".tiff", *PICTURES)
 
 
-def read_folder(path: Path) -> Volume:
-    """Return the planes of a folder, in the order of their numbers, as one lazy z stack.
+def folder_images(path: Path) -> list[StoredImage]:
+    """Return the series of planes in a folder, by their names, each as one lazy image.
+
+    Names tell planes, channels and time points apart (`find_series`); a plane that is missing stays
+    empty, one that belongs to no series is left out, and both are noted.
 
     Raises
     ------
     UserError
-        If the folder holds no images, or images that are not planes of one size and type.
+        If the folder holds no planes, or, when it is opened, planes that are not alike.
     """
-    import dask.array as da
-    from dask.delayed import delayed
-
-    files = sorted(
-        (f for f in path.iterdir() if f.suffix.lower() in _PLANES and f.name[0] != "."),
-        key=_natural,
-    )
+    files = plane_files(path)
     if not files:
         raise UserError(f"{path} is a folder without images (TIFF or PNG planes).")
-    shape, dtype = _describe(files[0])
-    if len(shape) != 2:
+    first = _describe(files[0])[0]
+    if len(first) != 2:
         raise UserError(
             f"{files[0]} is not a single grey plane: to read a stack, name its file, "
             "not its folder."
         )
+    found = find_series(files)
+    series = [one for one in found if len(one.files) > 1] or found[:1]
+    strays = [file.name for one in found if one not in series for file in one.files.values()]
+    if len(found) > 1 and len(series[0].files) == 1:
+        raise UserError(
+            f"The names of the {len(files)} images in {path} ({listed([f.name for f in files])}) "
+            "hold no numbers that would make them the planes of a stack: number them."
+        )
+    notes = []
+    if strays:
+        verb = "belong" if len(strays) > 1 else "belongs"
+        notes = [f"{listed(strays)} in {path.name} {verb} to no series of planes: left out."]
+    return [
+        StoredImage(one.name, partial(_look, one), partial(_open, path, one), tuple(notes))
+        for one in series
+    ]
+
+
+def plane_files(path: Path) -> list[Path]:
+    """Return the files in a folder that may be planes, in the order of their numbers."""
+    there = (f for f in path.iterdir() if f.suffix.lower() in _PLANES and f.name[0] != ".")
+    return sorted(there, key=_natural)
+
+
+def holds_planes(path: Path) -> bool:
+    """Whether a folder holds single planes, and not stacks.
+
+    Raises
+    ------
+    UserError
+        If its first image cannot be read.
+    """
+    files = plane_files(path)
+    return bool(files) and len(_describe(files[0])[0]) == 2
+
+
+def _look(series: Series) -> tuple[str, tuple[int, ...]]:
+    shape = tuple(len(n) for n in series.numbers())
+    plane = _describe(next(iter(series.files.values())))[0]
+    return (f"{series.axes or 'z'}yx", (*(shape or (1,)), *plane))
+
+
+def _open(path: Path, series: Series) -> Volume:
+    import dask.array as da
+    from dask.delayed import delayed
+
+    files = list(series.files.values())
+    shape, dtype = _describe(files[0])
     for file in files[1:]:
         other = _describe(file)
         if other != (shape, dtype):
@@ -44,9 +92,32 @@ def read_folder(path: Path) -> Volume:
                 f"{file.name} is {_words(*other)}, but {files[0].name} is {_words(shape, dtype)}: "
                 f"the planes in {path} must be alike."
             )
+    if series.twice:
+        raise UserError(
+            f"{series.twice[0].name} in {path} has the same number as another plane: keep one."
+        )
     load = delayed(_load)
-    planes = [da.from_delayed(load(f), shape=shape, dtype=dtype) for f in files]
-    return Volume(da.stack(planes), axes="zyx")
+    empty = da.zeros(shape, dtype, chunks=shape)
+    planes = [
+        empty if f is None else da.from_delayed(load(f), shape=shape, dtype=dtype)
+        for f in series.grid()
+    ]
+    axes, sizes = _look(series)
+    volume = Volume(da.stack(planes).reshape(sizes), axes=axes, channels=series.channels)
+    if "t" in axes and (times := series.numbers()[0])[0] != 0:
+        volume = volume.noted(
+            f"The time points in {path.name} are numbered from {times[0]} in the names of their "
+            "planes, and from 0 here."
+        )
+    if missing := series.missing():
+        verb = "are missing and stay" if len(missing) > 1 else "is missing and stays"
+        volume = volume.noted(f"Of the planes in {path.name}, {listed(missing)} {verb} empty.")
+    if not series.is_even():
+        volume = volume.noted(
+            f"The planes in {path.name} are not numbered in even steps: they are taken to lie at "
+            "even distances."
+        )
+    return volume
 
 
 def read_picture(path: Path) -> Volume:
