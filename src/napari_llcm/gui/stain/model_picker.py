@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from ...events import Finished, Job, ShouldStop, UserError
 from ...models import ModelInfo, find_model, import_model, list_models, read_info
 from ..session import Session
 from ..settings import preferences, recall
+from .model_card import card_of, summary_of
 
 
 class ModelPicker(QWidget):
@@ -68,8 +68,8 @@ class ModelPicker(QWidget):
         self.details = QLabel()
         self.details.setWordWrap(True)
         self.details.setToolTip(
-            "Kind of model, voxel size of its training stacks, and how well it found nuclei in "
-            "stacks that it had not seen (F1: 1 is perfect)."
+            "How many nuclei it found, and how many that it showed were real, in stacks that it "
+            "had not seen; and the voxel size of the stacks it learned from."
         )
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
@@ -161,21 +161,3 @@ def adding(path: Path) -> Any:
         yield Finished(value=import_model(path).name)
 
     return make_job
-
-
-def summary_of(info: ModelInfo) -> str:
-    """Return a model's kind, spacing and validation F1 in a line."""
-    spacing = " × ".join(f"{s:g}" for s in info.spacing) + " µm" if info.spacing else "any size"
-    f1 = info.metrics.get("f1", info.metrics.get("val_f1"))
-    told = "F1 unknown" if f1 is None else f"F1 {f1:.2f}"
-    return f"{info.method} · {spacing} · {told}"
-
-
-def card_of(info: ModelInfo) -> str:
-    """Return what a model says of itself, as Markdown."""
-    lines = [f"# {info.name}", summary_of(info), "## Validation"]
-    rows = "\n".join(f"| {k} | {v:.4g} |" for k, v in info.metrics.items())
-    lines.append(f"| figure | value |\n| --- | --- |\n{rows}" if rows else "None was recorded.")
-    lines.append("## How it was made")
-    lines.append(f"```\n{json.dumps(info.provenance, indent=2, default=str)}\n```")
-    return "\n\n".join(lines)
