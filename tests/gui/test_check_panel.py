@@ -103,6 +103,21 @@ def test_a_click_and_the_keys_fly_to_a_nucleus(
     assert key_of(panel.table.current()) == key_of(before)
 
 
+def test_a_key_shows_one_stain_in_place_of_the_other(
+    panel: CheckPanel, viewer: Any, qtbot: Any
+) -> None:
+    virtual, real = viewer.layers["virtual nuclei"], viewer.layers["real nuclei"]
+    virtual.visible = True
+    window = viewer.window._qt_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    for shown in ((False, True), (True, False)):
+        qtbot.keyClick(window, "-")
+        assert (virtual.visible, real.visible) == shown
+    panel.swap.click()
+    assert (virtual.visible, real.visible) == (False, True)
+
+
 def test_a_click_in_the_image_chooses_the_row_and_leaves_the_view(
     panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
 ) -> None:

@@ -12,8 +12,10 @@ import pytest
 from napari.layers import Image
 
 from napari_llcm.events import Progress, Tile
+from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import recall
+from napari_llcm.gui.stain import pace
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
 from napari_llcm.gui.stain.stain_layer import NAME, SPREAD
@@ -208,17 +210,57 @@ def test_stain_takes_over_from_the_live_preview(panel: StainPanel, qtbot: Any) -
     assert not panel.form.live.isChecked()
 
 
-def test_the_confidence_layer_is_the_spread_of_samples(panel: StainPanel, qtbot: Any) -> None:
-    panel.form.uncertain.setChecked(True)
+def test_the_spread_layer_tells_a_share_of_the_brightness_and_is_looked_at_alone(
+    panel: StainPanel, qtbot: Any, tmp_path: Path
+) -> None:
+    panel.form.spread.setChecked(True)
     panel.form.samples.setValue(3)
     stain(panel, qtbot)
-    spread = layer(panel, SPREAD)
-    assert spread.data.shape == SHAPE
-    assert spread.data.any()
+    mean, spread = layer(panel, NAME), layer(panel, SPREAD)
+    low, high = panel.form.model.info.dapi.low, panel.form.model.info.dapi.high
+    canvas = next(iter(panel._paintings.values())).canvases[0].array
+    share = canvas[1] / np.maximum(canvas[0] - low, 0.1 * (high - low))
+    assert share.any()
+    np.testing.assert_allclose(np.asarray(spread.data), share, rtol=1e-5)
+    assert tuple(spread.contrast_limits) == (0, 1)
+    assert (spread.visible, spread.blending) == (False, "opaque")
+    assert mean.visible
     np.testing.assert_array_equal(spread.translate, layer(panel, "QPI").translate)
-    assert layer(panel, NAME).data.any()
+    (saved,) = spread.save(str(tmp_path / "spread.ome.tif"), plugin="napari-llcm")
+    np.testing.assert_allclose(read(saved).numpy(), share, rtol=1e-5)
     assert recall("stain")["samples"] == 3
-    assert recall("stain")["uncertain"]
+    assert recall("stain")["spread"]
+
+
+def test_how_long_a_stain_takes_is_told_before_it_once_that_is_known(
+    panel: StainPanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = panel.form
+    assert not form.time.text()
+    monkeypatch.setattr(pace, "_LEAST", 0.0)
+    stain(panel, qtbot)
+    assert form.time.text().startswith("About ")
+    took = recall("pace")
+    assert pace.seconds(form.model.path, "auto", 2 * took["small auto"]) == pytest.approx(2)
+    form.region.combo.setCurrentIndex(1)  # how much is on screen is another question
+    assert not form.time.text()
+    assert not form.free.isVisible()  # nothing was computed on a graphics card
+
+
+def test_from_a_stain_to_its_check_is_one_click(panel: StainPanel, qtbot: Any) -> None:
+    viewer = panel._viewer
+    real = viewer.add_image(np.zeros(SHAPE, np.float32), name="real DAPI")
+    assert not panel.form.check.isVisible()
+    stain(panel, qtbot)
+    assert panel.form.check.isVisible()
+    panel.form.check.click()
+    check = CheckPanel(viewer)  # the viewer's one
+    assert check.form.stain.layer is layer(panel, NAME)
+    assert check.form.truth.layer is real
+    assert check.runner.running
+    qtbot.waitUntil(check.isVisible, timeout=5000)
+    check.bar.cancel.click()
+    qtbot.waitUntil(lambda: not check.runner.running, timeout=120_000)
 
 
 def test_a_layer_that_is_removed_ends_its_staining(

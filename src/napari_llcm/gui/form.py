@@ -43,6 +43,12 @@ def byte_size(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+def place(device: str) -> str:
+    """Return where a job was computed, in words: "cuda:0" is an NVIDIA graphics card."""
+    kinds = {"cpu": "the processor", "cuda": "the NVIDIA graphics card", "mps": "the Apple GPU"}
+    return kinds.get(device.partition(":")[0], device)
+
+
 def tab_order(*widgets: QWidget) -> None:
     """Let the tab key go through widgets in this order."""
     for first, second in pairwise(widgets):

@@ -31,7 +31,7 @@ from .outlines import Overlay
 from .scores import ScoreBoard
 from .verdicts import FILTERS, in_reading_order, key_of
 
-_NEXT, _PREVIOUS = ".", ","
+_NEXT, _PREVIOUS, _BLINK = ".", ",", "-"  # on most keyboards side by side
 
 
 class CheckPanel(Panel):
@@ -66,6 +66,11 @@ class CheckPanel(Panel):
         self.form = CheckForm(self._viewer)
         self.check = QPushButton("Check")
         self.check.setToolTip("Find the nuclei in both images and compare them one by one.")
+        self.swap = QPushButton("Blink")
+        self.swap.setToolTip(
+            f"Show the real stain in place of the virtual one, and back (key: {_BLINK}): what "
+            "differs jumps to the eye."
+        )
         self.bar = JobBar()
         self.scores = ScoreBoard()
         self.confidence = ConfidenceBar()
@@ -100,8 +105,12 @@ class CheckPanel(Panel):
         column.addWidget(self.exports)
         self.results.hide()
         whole = QVBoxLayout(self)
-        for part in (self.form, self.check, self.bar):
-            whole.addWidget(part)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.check, 2)
+        buttons.addWidget(self.swap, 1)
+        whole.addWidget(self.form)
+        whole.addLayout(buttons)
+        whole.addWidget(self.bar)
         whole.addWidget(self.results, 1)
         whole.addStretch()
 
@@ -114,10 +123,15 @@ class CheckPanel(Panel):
         self.table.chosen.connect(self.go_to)
         self.next.clicked.connect(lambda: self.step(1))
         self.previous.clicked.connect(lambda: self.step(-1))
-        for key, by in ((_NEXT, 1), (_PREVIOUS, -1)):
+        self.swap.clicked.connect(self.blink)
+        for key, act in (
+            (_NEXT, lambda: self.step(1)),
+            (_PREVIOUS, lambda: self.step(-1)),
+            (_BLINK, self.blink),
+        ):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-            shortcut.activated.connect(lambda by=by: self.step(by))
+            shortcut.activated.connect(act)
 
     def start(self) -> None:
         """Compare what is chosen."""
@@ -169,6 +183,18 @@ class CheckPanel(Panel):
                 f"check of {stain.name}",
                 then=partial(self._checked, stack),
             )  # fmt: skip
+
+    def check_stain(self, stain: Any) -> None:
+        """Compare a layer with the real stain that is chosen, if there is one."""
+        self.form.stain.choose(stain)
+        if not self.runner.running:
+            self.start()
+
+    def blink(self) -> None:
+        """Show the real stain in place of the virtual one, or the other way round."""
+        stain, truth = self.form.stain.layer, self.form.truth.layer
+        if stain is not None and truth is not None and stain is not truth:
+            stain.visible, truth.visible = not stain.visible, stain.visible
 
     def refresh(self, *_: Any) -> None:
         """Show figures, table and overlay as filter and slider say."""

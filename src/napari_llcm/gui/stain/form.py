@@ -58,13 +58,17 @@ class StainForm(QWidget):
             "card, mps an Apple one, cpu the processor."
         )
         self.free = QPushButton("Free GPU")
-        self.free.setToolTip("Take the model out of memory, for Cellpose, a training or a game.")
+        self.free.setToolTip(
+            "Take the model out of the graphics card's memory, for Cellpose or another program."
+        )
+        self.free.hide()  # until it is known that there is one
         self.region = RegionChoice(viewer)
-        self.uncertain = QCheckBox("Confidence layer, from")
-        self.uncertain.setChecked(bool(known.get("uncertain", False)))
-        self.uncertain.setToolTip(
-            "Paint several times with different noise: the average is shown, and a second layer "
-            "is bright where the paintings differ. Trust nuclei where it is dark."
+        self.spread = QCheckBox("Spread layer, from")
+        self.spread.setChecked(bool(known.get("spread", False)))
+        self.spread.setToolTip(
+            "Stain several times with different noise: the mean is shown, and a second layer tells "
+            "how far the samples differ, relative to the brightness (0: not at all, 1: by all of "
+            "it). Where it is dark, all samples agree; whether they are right, Check tells."
         )
         self.samples = QSpinBox()
         self.samples.setRange(2, 32)
@@ -77,8 +81,15 @@ class StainForm(QWidget):
         self.live = QPushButton("Live preview")
         self.live.setCheckable(True)
         self.live.setToolTip("While it is on, whatever comes on screen is stained.")
+        self.time = words(tip="From how fast the last stain by this model went on this device.")
         self.bar = JobBar()
         self.bar.attach(runner)
+        self.check = QPushButton("Check against the real DAPI")
+        self.check.setToolTip(
+            "Compare the nuclei of this stain with those of the real DAPI, or, where there is "
+            "none, see which to trust: in the Check panel."
+        )
+        self.check.hide()  # until there is a stain
         self.batch = BatchBox(viewer)
 
         form = form_layout()
@@ -93,7 +104,7 @@ class StainForm(QWidget):
         form.addRow("Device", device)
         form.addRow("Region", self.region)
         samples = QHBoxLayout()
-        samples.addWidget(self.uncertain)
+        samples.addWidget(self.spread)
         samples.addWidget(self.samples, 1)
         form.addRow(samples)
         buttons = QHBoxLayout()
@@ -101,16 +112,18 @@ class StainForm(QWidget):
         buttons.addWidget(self.live, 1)
         column = QVBoxLayout(self)
         column.addLayout(form)
+        column.addWidget(self.time)
         column.addLayout(buttons)
         column.addWidget(self.bar)
+        column.addWidget(self.check)
         column.addWidget(self.batch)
         column.addStretch(1)
         self._layout = form
         tab_order(
             self.stack, *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
             self.model.card, self.model.add, self.device, self.free, self.region.combo,
-            self.region.shapes, self.uncertain, self.samples, self.start, self.live,
-            self.bar.cancel, self.bar.details,
+            self.region.shapes, self.spread, self.samples, self.start, self.live,
+            self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip
 
     def set_series(self, series: bool) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
 from ...events import Event, Finished, Tile, UserError, duration
-from ..form import figures
+from ..form import figures, place
 from ..jobs.runner import Runner
 from ..layers.stack import LayerStack, stack_of
 from ..layers.viewport import View
 from ..panel import Panel
 from ..settings import preferences, recall, remember
 from . import jobs as stain_jobs
+from . import pace
 from .batch import checked_folders
 from .form import StainForm
 from .model_picker import adding
@@ -25,6 +28,7 @@ from .stain_layer import Painting
 if TYPE_CHECKING:
     from ...staining import StainOptions
 
+WORKBENCH = ("napari-llcm", "Virtual staining (LLCM)")  # as the manifest names it
 _LOOK = 60  # ms between two looks at where the user is
 
 
@@ -46,6 +50,8 @@ class StainPanel(Panel):
         self._active: list[tuple[Painting, View]] = []
         self._next: Callable[[], None] | None = None  # what takes over from a live preview
         self._following = False
+        self._to_check: Any = None  # the layer of the last stain
+        self._stack_shown: LayerStack | None = None
         self.form = StainForm(self._viewer, self._session, self.runner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,6 +69,12 @@ class StainPanel(Panel):
         form.model.wanted.connect(self._add_model)
         form.free.clicked.connect(self._free)
         form.start.clicked.connect(self.stain)
+        form.check.clicked.connect(self.check)
+        form.model.changed.connect(self._estimate)
+        form.device.currentIndexChanged.connect(self._estimate)
+        form.region.combo.currentIndexChanged.connect(self._estimate)
+        form.spread.toggled.connect(self._estimate)
+        form.samples.valueChanged.connect(self._estimate)
         form.live.toggled.connect(self._toggle_live)
         form.batch.layers_wanted.connect(self.stain_layers)
         form.batch.folder_wanted.connect(self.stain_folder)
@@ -71,6 +83,11 @@ class StainPanel(Panel):
     def stain(self) -> None:
         """Stain the chosen region of the chosen stack; what is done of it stays."""
         self.stain_layers([self.form.stack.layer])
+
+    def check(self) -> None:
+        """Check the stain that was made last, in the Check panel."""
+        _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
+        bench.show_panel("Check").check_stain(self._to_check)
 
     def stain_layers(self, layers: list[Any]) -> None:
         """Stain layers, one after another."""
@@ -138,12 +155,12 @@ class StainPanel(Panel):
         return stack
 
     def _options(self) -> StainOptions:
-        samples = self.form.samples.value() if self.form.uncertain.isChecked() else 1
+        samples = self.form.samples.value() if self.form.spread.isChecked() else 1
         values = {"device": self.form.device.currentText(), "samples": self.form.samples.value()}
         remember(
             "stain",
             **values,
-            uncertain=samples > 1,
+            spread=samples > 1,
             model=self.form.model.combo.currentData() or "",
         )
         return stain_jobs.options_of(preferences(), values["device"], samples)
@@ -220,15 +237,16 @@ class StainPanel(Panel):
         if result.get("stopped"):
             return
         if result["tiles"]:
-            speed = result["voxels_per_second"] / 1e6
-            self.bar.say(
-                f"Stained in {duration(result['seconds'])} on {result['device']} "
-                f"({speed:.2g} million voxels a second)."
-            )
+            self.bar.say(f"Stained in {duration(result['seconds'])} on {place(result['device'])}.")
+            pace.learn(self.form.model.path, self.form.device.currentText(), result)
+            self._estimate()
         else:
             self.bar.say("All of it was stained already.")
+        self.form.free.setVisible(result["device"] != "cpu" or self.form.free.isVisible())
         for painting in paintings:
             self._session.stained.emit(painting.layers[0])
+        self._to_check = paintings[-1].layers[0]
+        self.form.check.show()
 
     def _stained_folder(self, event: Finished) -> None:
         result = event.result
@@ -271,11 +289,24 @@ class StainPanel(Panel):
             form.about.setText("" if stack is None else _about(stack))
         except UserError as error:
             form.about.setText(f"⚠ {error}")
+        self._stack_shown = stack
+        self._estimate()
         form.spacing.ask_for(stack)
         form.region.fit(stack)
         form.set_series(stack is not None and stack.times > 1)
         if self._following and not (stack and self._active[0][0].stack.layer is layer):
             form.live.setChecked(False)
+
+    def _estimate(self, *_: Any) -> None:
+        """Say how long the chosen stack takes, where it is known how fast the model is here."""
+        form, stack, seconds = self.form, self._stack_shown, None
+        if stack is not None and form.region.whole:
+            samples = form.samples.value() if form.spread.isChecked() else 1
+            voxels = float(np.prod(stack.shape)) * samples
+            with suppress(UserError):
+                seconds = pace.seconds(form.model.path, form.device.currentText(), voxels)
+        form.time.setText("" if seconds is None else f"About {duration(seconds)} for this stack.")
+        form.time.setVisible(seconds is not None)
 
 
 def _about(stack: LayerStack) -> str:

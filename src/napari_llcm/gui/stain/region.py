@@ -53,6 +53,11 @@ class RegionChoice(QWidget):
         self.combo.currentIndexChanged.connect(self._show)
         self._show()
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the stack is wanted."""
+        return self.combo.currentData() == WHOLE
+
     def fit(self, stack: LayerStack | None) -> None:
         """Offer the planes of a stack; at first, those around the one on screen."""
         if stack is None:

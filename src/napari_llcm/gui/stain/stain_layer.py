@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from ...models.bundle import ModelInfo
-from ...models.normalise import subsample
 from ...staining import Canvas, picture
 from ..layers.conversion import KEY
 from ..layers.following import Following
 from ..layers.look import VIRTUAL
 from ..layers.stack import LayerStack
 from ..layers.viewport import undisturbed
+from .spread import RelativeSpread
 
-NAME, SPREAD = "DAPI (virtual)", "Uncertainty of DAPI (virtual)"
+NAME, SPREAD = "DAPI (virtual)", "Spread of DAPI (virtual)"
 _PERIOD = 0.2  # s between two repaints
 
 
 class Painting:
-    """One stain of one stack: a layer, and a second one for its uncertainty.
+    """One stain of one stack: a layer, and a second one for the spread of its samples.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ class Painting:
         self._repainted = 0.0
         self._stale = False
         arrays = list(self._array) if many else [self._array]
-        self.layers = [
-            self._add(name, data, model) for name, data in zip((NAME, SPREAD), arrays, strict=False)
-        ]
+        self.layers = [self._add(arrays[0], model)]
+        if many:
+            self.layers.append(self._add_spread(arrays[1], arrays[0], model))
         self._following = Following(stack, self.layers, model.spacing)
 
     @property
@@ -94,27 +94,28 @@ class Painting:
     def _at(self, index: int) -> np.ndarray:
         return self._array[:, index] if self._array.ndim == 5 else self._array[index]
 
-    def _add(self, name: str, data: np.ndarray, model: ModelInfo) -> Any:
+    def _add(self, data: np.ndarray, model: ModelInfo) -> Any:
+        shown, attributes = self._on_layer(data)
+        limits = (model.dapi.low, model.dapi.high)
+        layer = self._image(shown, NAME, model, contrast_limits=limits, **VIRTUAL, **attributes)
+        layer.contrast_limits_range = (0.0, 4 * model.dapi.high)
+        return layer
+
+    def _add_spread(self, spread: np.ndarray, mean: np.ndarray, model: ModelInfo) -> Any:
+        """Add a layer to be looked at alone: it hides what lies below, until it is shown."""
+        shown, attributes = self._on_layer(spread)
+        data = RelativeSpread(shown, self._on_layer(mean)[0], model.dapi.low, model.dapi.high)
+        look = {"colormap": "inferno", "blending": "opaque", "contrast_limits": (0.0, 1.0)}
+        return self._image(data, SPREAD, model, visible=False, **look, **attributes)
+
+    def _on_layer(self, data: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        return self.stack.on_layer(data if self.stack.volume.axes == "tzyx" else data[0])
+
+    def _image(self, data: Any, name: str, model: ModelInfo, **attributes: Any) -> Any:
         from napari.layers import Image
 
-        data = data if self.stack.volume.axes == "tzyx" else data[0]
-        shown, attributes = self.stack.on_layer(data)
-        bright = model.dapi.high
-        look = VIRTUAL
-        limits = (model.dapi.low, bright)
-        if name == SPREAD:
-            look, limits = {"colormap": "inferno", "blending": "additive"}, (0.0, bright / 3)
-            self._limits = limits  # until it is known how large the spread is
-        layer = Image(
-            shown,
-            name=name,
-            contrast_limits=limits,
-            metadata={KEY: {"model": model.name, "input": self.stack.volume.name}},
-            visible=True,
-            **look,
-            **attributes,
-        )
-        layer.contrast_limits_range = (0.0, 4 * bright)
+        record = {"model": model.name, "input": self.stack.volume.name}
+        layer = Image(data, name=name, metadata={KEY: record}, **attributes)
         with undisturbed(self._viewer):
             self._viewer.add_layer(layer)
         return layer
@@ -126,9 +127,6 @@ class Painting:
 
     def note(self) -> None:
         """Note in the layers how they were made; it is saved with them."""
-        if len(self.layers) > 1 and tuple(self.layers[1].contrast_limits) == self._limits:
-            spread = subsample(self.canvases[max(self.canvases)].array[1])
-            self.layers[1].contrast_limits = (0.0, max(float(np.percentile(spread, 99.5)), 1e-6))
         made = [c.volume.metadata for c in self.canvases.values() if c.volume.metadata]
         notices = list(dict.fromkeys(n for one in made for n in one.get("notices", ())))
         for layer in self.layers if made else ():
