@@ -203,7 +203,7 @@ def relay(job: Iterable[Event], text: str = "") -> Generator[Event, None, Any]:
 
 
 def noting(job: Iterable[Event], notices: list[str]) -> Job:
-    """Yield the events of a job, keep what its notices say, and say each sentence once.
+    """Yield the events of a job, keep what its warnings say, and say each sentence once.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def noting(job: Iterable[Event], notices: list[str]) -> Job:
         whether the result can be believed is not lost with the window that showed it.
     """
     for event in job:
-        if isinstance(event, Notice):
+        if isinstance(event, Notice) and event.warning:
             if event.text in notices:
                 continue
             notices.append(event.text)

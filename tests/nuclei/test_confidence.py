@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from napari_llcm.events import Notice, result_of
 from napari_llcm.nuclei import Comparison, compare_nuclei
+from napari_llcm.nuclei.figures import COLOURS, draw_comparison
 from napari_llcm.nuclei.finding import Findings, find_nuclei
-from napari_llcm.nuclei.page import write_page
+from napari_llcm.nuclei.page import draw_page, write_page
+from napari_llcm.nuclei.provenance import caption
+from napari_llcm.nuclei.report import write_rows
 from napari_llcm.nuclei.thresholding import at_confidence, confidences, counts_of
 from napari_llcm.specimen import Specimen
 from napari_llcm.volumes import Volume
@@ -30,7 +35,11 @@ def comparison() -> Comparison:
     """Found 1, misshapen 2, missed 3, merged 4 and 5, hallucinated 9."""
     truth = boxes((1, 0, 10), (2, 20, 30), (3, 40, 50), (4, 60, 66), (5, 66, 72))
     stain = boxes((1, 0, 10), (2, 24, 40), (6, 60, 72), (9, 80, 90))
-    return result_of(compare_nuclei(truth, stain))
+    made = {"model": "m-1", "notices": ["Look twice."]}
+    stain = stain.replace(name="virtual labels", metadata={**stain.metadata, **made})
+    truth = truth.replace(name="real labels")
+    options: dict[str, Any] = {"truth_is_labels": True, "stain_is_labels": True}
+    return result_of(compare_nuclei(truth, stain, **options))
 
 
 def test_counts_of_a_table_are_those_of_the_matching(comparison: Comparison) -> None:
@@ -75,3 +84,35 @@ def test_the_report_is_one_page(comparison: Comparison, tmp_path: Path, name: st
     path = write_page(tmp_path / name, comparison, notes="A note.")
     assert path.stat().st_size > 5000
     assert path.read_bytes()[:4] in (b"%PDF", b"\x89PNG")
+
+
+def test_page_figure_and_table_name_what_was_checked(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    named = caption(comparison.settings)
+    assert named == "virtual labels against real labels (model m-1)"
+    assert any(named in text for text in _texts(draw_page(comparison)))
+    assert any(named in text for text in _texts(draw_comparison(comparison)))
+    assert any("Warning: Look twice." in text for text in _texts(draw_page(comparison)))
+    write_rows(tmp_path / "n.csv", comparison.table, comparison.settings)
+    rows = (tmp_path / "n.csv").read_text().splitlines()
+    assert rows[0].endswith(",check")
+    assert all(row.endswith(f",{named}") for row in rows[1:])
+
+
+def test_a_figure_shows_the_nuclei_that_are_filtered(comparison: Comparison) -> None:
+    def colours(figure: Any) -> set[str]:
+        overlays = [i.get_array() for a in figure.axes for i in a.images if i.get_array().ndim == 3]
+        return {to_hex(c).upper() for o in overlays for c in np.unique(o[o[..., 3] > 0], axis=0)}
+
+    assert colours(draw_comparison(comparison)) >= {COLOURS["found"], COLOURS["missed"]}
+    only = draw_comparison(comparison, verdicts=["missed"])
+    assert colours(only) == {COLOURS["missed"]}
+    assert any("not coloured: found, hallucinated" in text for text in _texts(only))
+    rows = [r for r in comparison.table if r["verdict"] != "hallucinated"]
+    assert COLOURS["hallucinated"] not in colours(draw_comparison(comparison, rows=rows))
+    assert any("hallucinated 0" in text for text in _texts(draw_comparison(comparison, rows=rows)))
+
+
+def _texts(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..volumes import Volume, looks_like_labels
 from .comparing import Comparison
+from .counts import Counts
+from .provenance import caption
 from .scale import normalise
+from .table import Row
+from .thresholding import counts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +43,8 @@ def draw_comparison(
     qpi: Volume | None = None,
     truth: Volume | None = None,
     stain: Volume | None = None,
+    rows: Sequence[Row] | None = None,
+    verdicts: Collection[str] | None = None,
 ) -> Figure:
     """Return the figure: a column for each image, three orthogonal sections in each.
 
@@ -49,6 +56,11 @@ def draw_comparison(
         The label-free image of the same field.
     truth, stain : Volume, optional
         Images to show where labels were compared; those that were compared if None.
+    rows : sequence of dict, optional
+        The nuclei that are counted, with their verdicts, such as those above a confidence; the
+        comparison's own if None.
+    verdicts : collection of str, optional
+        Which of them are coloured; all if None.
 
     Returns
     -------
@@ -67,7 +79,9 @@ def draw_comparison(
         ("virtual stain", virtual),
         ("nuclei on the real stain", real),
     ]
-    paint = _Paint(comparison)
+    rows = comparison.table if rows is None else rows
+    counts = comparison.counts if rows is comparison.table else counts_of(rows)
+    paint = _Paint(comparison, [r for r in rows if verdicts is None or r["verdict"] in verdicts])
     depth, height, width = _extent(comparison)
     inches = 3.6 / (width + depth)
     figure = Figure(
@@ -79,8 +93,10 @@ def draw_comparison(
     for number, (title, image) in enumerate(columns):
         overlay = paint if number == len(columns) - 1 else None
         _sections(figure, panels[number], title, image, comparison, overlay)
-    figure.suptitle(_headline(comparison), fontsize=13, fontweight="bold")
-    _legend(figure, comparison)
+    figure.suptitle(_headline(counts), fontsize=13, fontweight="bold")
+    left_out = set() if verdicts is None else set(_GROUP) - set(verdicts)
+    hidden = f"\nnot coloured: {', '.join(sorted(left_out))}" if left_out else ""
+    _legend(figure, counts, caption(comparison.settings) + hidden)
     return figure
 
 
@@ -127,7 +143,7 @@ def _sections(
 class _Paint:
     """Colours the nuclei of a plane by their verdict, their borders opaque."""
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: Comparison, rows: Sequence[Row]) -> None:
         from matplotlib.colors import to_rgba
 
         self._layers: list[tuple[np.ndarray, np.ndarray]] = []
@@ -137,7 +153,7 @@ class _Paint:
         ):
             labels = volume.numpy()
             colours = np.zeros((int(labels.max(initial=0)) + 1, 4), np.float32)
-            for row in comparison.table:
+            for row in rows:
                 if row["image"] == image and row["verdict"] in shown:
                     colours[row["id"]] = to_rgba(COLOURS[_GROUP[row["verdict"]]], _FILL)
             self._layers.append((labels, colours))
@@ -169,17 +185,15 @@ def _scale_bar(axes: Axes, width: float, height: float, unit: str) -> None:
     )  # fmt: skip
 
 
-def _headline(comparison: Comparison) -> str:
-    counts = comparison.counts
+def _headline(counts: Counts) -> str:
     named = {"recall": counts.recall, "precision": counts.precision, "F1": counts.f1}
     shown = (f"{k} {'not defined' if np.isnan(v) else f'{v:.2f}'}" for k, v in named.items())
     return f"{'   '.join(shown)}\n{counts.found} of {counts.truth} nuclei found"
 
 
-def _legend(figure: Figure, comparison: Comparison) -> None:
+def _legend(figure: Figure, counts: Counts, title: str) -> None:
     from matplotlib.patches import Patch
 
-    counts = comparison.counts
     wrong = counts.misshapen + counts.merged + counts.split
     texts = {
         "found": f"found {counts.found}",
@@ -188,7 +202,10 @@ def _legend(figure: Figure, comparison: Comparison) -> None:
         "hallucinated": f"hallucinated {counts.hallucinated}",
     }
     patches = [Patch(facecolor=COLOURS[name], label=text) for name, text in texts.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=4, frameon=False, fontsize=10,
+        title=title, title_fontsize=9,
+    )  # fmt: skip
 
 
 def _extent(comparison: Comparison) -> tuple[float, float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,9 @@ from ..volumes.atomic import whole_or_nothing
 from .comparing import Comparison
 from .counts import Counts
 from .figures import COLOURS, draw_comparison
-from .table import STRATA, strata
+from .provenance import caption
+from .table import STRATA, Row, strata
+from .thresholding import counts_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +31,8 @@ def write_page(
     qpi: Volume | None = None,
     truth: Volume | None = None,
     stain: Volume | None = None,
-    counts: Counts | None = None,
+    rows: Sequence[Row] | None = None,
+    verdicts: Collection[str] | None = None,
     notes: str = "",
 ) -> Path:
     """Write a one-page report as PDF, PNG or SVG.
@@ -38,10 +43,8 @@ def write_page(
         Where to; an older one is replaced.
     comparison : Comparison
         What to report.
-    qpi, truth, stain : Volume, optional
-        Images for the picture, as `draw_comparison` takes them.
-    counts : Counts, optional
-        Counts other than the comparison's own, such as those above a confidence.
+    qpi, truth, stain, rows, verdicts
+        As `draw_comparison` takes them.
     notes : str
         A sentence to stand below the figures, such as what that confidence is.
 
@@ -56,7 +59,7 @@ def write_page(
         If it cannot be written.
     """
     path = Path(path).expanduser()
-    figure = draw_page(comparison, qpi, truth, stain, counts, notes)
+    figure = draw_page(comparison, qpi, truth, stain, rows, verdicts, notes)
     kind = path.suffix[1:].lower() or "pdf"
     with whole_or_nothing(path, overwrite=True) as partial:
         figure.savefig(partial, format=kind, facecolor="white")
@@ -68,17 +71,18 @@ def draw_page(
     qpi: Volume | None = None,
     truth: Volume | None = None,
     stain: Volume | None = None,
-    counts: Counts | None = None,
+    rows: Sequence[Row] | None = None,
+    verdicts: Collection[str] | None = None,
     notes: str = "",
 ) -> Figure:
     """Return the report as a figure of the size of an A4 page; parameters as in `write_page`."""
     from matplotlib.figure import Figure
 
-    counts = counts or comparison.counts
+    rows = comparison.table if rows is None else rows
+    counts = comparison.counts if rows is comparison.table else counts_of(rows)
     page = Figure(figsize=_A4, dpi=200)
-    names = [v.name for v in (comparison.truth or truth, comparison.stain or stain) if v]
     page.text(0.07, 0.955, "Nuclei of a virtual stain", fontsize=18, fontweight="bold")
-    page.text(0.07, 0.935, " against ".join(reversed(names)) or "labels as given", fontsize=10)
+    page.text(0.07, 0.935, caption(comparison.settings), fontsize=10)
     for i, (name, value) in enumerate(
         (("recall", counts.recall), ("precision", counts.precision), ("F1", counts.f1))
     ):
@@ -88,8 +92,8 @@ def draw_page(
     _counts(page, counts)
     if notes:
         page.text(0.07, 0.795, notes, fontsize=9, style="italic")
-    bottom = _picture(page, draw_comparison(comparison, qpi, truth, stain))
-    _strata(page, comparison, bottom)
+    bottom = _picture(page, draw_comparison(comparison, qpi, truth, stain, rows, verdicts))
+    _strata(page, comparison, rows, bottom)
     _settings(page, comparison)
     return page
 
@@ -126,9 +130,9 @@ def _picture(page: Figure, picture: Figure) -> float:
     return 0.785 - height
 
 
-def _strata(page: Figure, comparison: Comparison, top: float) -> None:
+def _strata(page: Figure, comparison: Comparison, rows: Sequence[Row], top: float) -> None:
     """Draw the recall of each third by brightness, volume and depth."""
-    found = strata(comparison.table)
+    found = strata(rows)
     unit = comparison.settings["unit"]
     units = {"brightness": "", "volume": f" ({unit}³)", "depth": f" ({unit})"}
     known = [name for name in STRATA if name in found]
@@ -157,10 +161,7 @@ def _settings(page: Figure, comparison: Comparison) -> None:
         f"AP {comparison.counts.ap:.3f}, AP at IoU 0.5 {comparison.counts.ap_50:.3f}, "
         f"detection recall {comparison.counts.detection_recall:.3f}",
     ]
-    model = (comparison.stain.metadata if comparison.stain else {}).get("model")
-    if isinstance(model, dict):
-        model = model.get("name")
-    if model:
-        made.append(f"Stained by model: {model}")
+    for warning in said.get("notices", ()):
+        made += textwrap.wrap(f"Warning: {warning}", 120)
     made.append(f"napari-llcm {version('napari-llcm')}")
     page.text(0.07, 0.05, "\n".join(made), fontsize=8, va="bottom", linespacing=1.5)

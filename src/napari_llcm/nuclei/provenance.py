@@ -1,4 +1,4 @@
-"""What a check was made of and what was said about it: in its settings, captions and files."""
+"""What a check was made of and what was warned of: in its settings, captions and files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def warnings_of(*volumes: Volume) -> Generator[Event, None, None]:
 
 
 def keeps_notices(make_job: Callable[_P, Job]) -> Callable[_P, Job]:
-    """Decorate a job: each notice is said once, and kept in the settings of its value."""
+    """Decorate a job: each warning is said once, and kept in the settings of its value."""
 
     @wraps(make_job)
     def kept(*args: _P.args, **options: _P.kwargs) -> Job:

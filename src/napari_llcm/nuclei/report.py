@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..volumes import Volume
 from ..volumes.atomic import whole_or_nothing
 from .comparing import Comparison
 from .finding import Findings
+from .provenance import caption
 from .table import COLUMNS, Row
 
 _SIZES = {"z": "", "y": "", "x": "", "depth": "", "volume": "³"}
@@ -55,7 +57,7 @@ def write_report(
         "figure": folder / "nuclei.png",
     }
     with whole_or_nothing(paths["table"], overwrite=True) as partial:
-        write_rows(partial, comparison.table, comparison.settings["unit"])
+        write_rows(partial, comparison.table, comparison.settings)
     with whole_or_nothing(paths["report"], overwrite=True) as partial:
         partial.write_text(json.dumps(comparison.figures, indent=2) + "\n", "utf-8")
     with whole_or_nothing(paths["figure"], overwrite=True) as partial:
@@ -89,7 +91,7 @@ def write_nuclei(folder: Path | str, findings: Findings, faint: Sequence[dict[st
     folder = Path(folder).expanduser()
     rows = sorted(findings.table, key=lambda row: -(row.get("confidence") or 0.0))
     with whole_or_nothing(folder / "nuclei.csv", overwrite=True) as partial:
-        write_rows(partial, rows, findings.settings["unit"])
+        write_rows(partial, rows, findings.settings)
     with (
         whole_or_nothing(folder / "probably_missed.csv", overwrite=True) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
@@ -100,8 +102,8 @@ def write_nuclei(folder: Path | str, findings: Findings, faint: Sequence[dict[st
     return folder / "nuclei.csv"
 
 
-def write_rows(path: Path, rows: Sequence[Row], unit: str) -> None:
-    """Write rows of a table as CSV.
+def write_rows(path: Path, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
+    """Write rows of a table as CSV; its last column says in each row what was checked.
 
     Parameters
     ----------
@@ -109,12 +111,13 @@ def write_rows(path: Path, rows: Sequence[Row], unit: str) -> None:
         The file.
     rows : sequence of dict
         The nuclei; what they know beyond `COLUMNS`, such as a confidence, follows those.
-    unit : str
-        Of lengths.
+    settings : mapping
+        Of the `Comparison` or `Findings` whose rows they are.
     """
+    unit, named = settings["unit"], caption(settings)
     further = [c for c in (rows[0] if rows else ()) if c not in COLUMNS]
     names = [f"{c} ({unit}{_SIZES[c]})" if c in _SIZES else c for c in COLUMNS]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(names + further)
-        writer.writerows([row.get(c) for c in (*COLUMNS, *further)] for row in rows)
+        writer.writerow([*names, *further, "check"])
+        writer.writerows([*(row.get(c) for c in (*COLUMNS, *further)), named] for row in rows)

@@ -12,7 +12,6 @@ from ...events import Finished, Job, Started
 from ...nuclei.comparing import Comparison
 from ...nuclei.finding import Findings
 from ...nuclei.table import Row
-from ...nuclei.thresholding import counts_of
 from ...volumes import Volume
 from ...volumes.atomic import whole_or_nothing
 from ..jobs.job_bar import JobBar
@@ -50,6 +49,7 @@ class Exports(QWidget):
         self._bar: JobBar | None = None
         self._result: Comparison | Findings | None = None
         self._rows: list[Row] = []
+        self._verdicts: tuple[str, ...] = ()
         self._least = 0.0
         self._images: dict[str, Volume | None] = {}
         row = QHBoxLayout(self)
@@ -71,6 +71,7 @@ class Exports(QWidget):
         self,
         result: Comparison | Findings,
         rows: Sequence[Row],
+        verdicts: Sequence[str],
         least: float,
         images: dict[str, Volume | None],
     ) -> None:
@@ -81,14 +82,16 @@ class Exports(QWidget):
         result : Comparison or Findings
             The check.
         rows : sequence of dict
-            Its nuclei as they are shown.
+            Its nuclei, with their verdicts as they are shown.
+        verdicts : sequence of str
+            Those that are listed and outlined.
         least : float
             The least confidence that is believed.
         images : dict
             "qpi", "truth" and "stain" for the picture.
         """
         self._result, self._rows, self._least = result, list(rows), least
-        self._images = images
+        self._images, self._verdicts = images, tuple(verdicts)
         compared = isinstance(result, Comparison)
         for kind in ("figure", "report"):
             self.buttons[kind].setEnabled(compared)
@@ -96,17 +99,30 @@ class Exports(QWidget):
                 _TIPS[kind] if compared else "Choose a real stain to compare with, for this."
             )
 
+    def withdraw(self) -> None:
+        """Save nothing any more: what was offered is no longer shown, or no longer true."""
+        self._result = None
+
     def save(self, kind: str, path: Path) -> None:
         """Save the table, the figure or the report; an older file is replaced."""
-        result, rows, least, images = self._result, self._rows, self._least, self._images
-        if result is None or self.runner.running:
+        result, images = self._result, self._images
+        if result is None:
+            if self._bar is not None:
+                self._bar.fail("There is no finished check to save: press Check first.")
+            return
+        if self.runner.running:
             return
         write: Callable[[], None]
+        rows = self._rows
         if kind == "table":
-            write = lambda: _write_table(path, rows, result.settings["unit"])  # noqa: E731
+            write = lambda: _write_table(path, rows, result.settings)  # noqa: E731
         elif isinstance(result, Comparison):
-            draw = _write_figure if kind == "figure" else _write_page
-            write = lambda: draw(path, result, rows, least, images)  # noqa: E731
+            shown = {"rows": rows if self._least else None, "verdicts": self._verdicts}
+            notes = _notes(self._least)
+            if kind == "figure":
+                write = lambda: _write_figure(path, result, **images, **shown)  # noqa: E731
+            else:
+                write = lambda: _write_page(path, result, notes, **images, **shown)  # noqa: E731
         else:
             return
         self.runner.start(
@@ -131,27 +147,26 @@ def _saving(path: Path, write: Callable[[], None]) -> Job:
     yield Finished(result={"path": str(path)})
 
 
-def _write_table(path: Path, rows: Sequence[Row], unit: str) -> None:
+def _write_table(path: Path, rows: Sequence[Row], settings: dict[str, Any]) -> None:
     from ...nuclei.report import write_rows
 
     with whole_or_nothing(path, overwrite=True) as partial:
-        write_rows(partial, rows, unit)
+        write_rows(partial, rows, settings)
 
 
-def _write_figure(
-    path: Path, result: Comparison, rows: Any, least: float, images: dict[str, Volume | None]
-) -> None:
+def _write_figure(path: Path, result: Comparison, **shown: Any) -> None:
     from ...nuclei.figures import draw_comparison
 
-    figure = draw_comparison(result, **images)
+    figure = draw_comparison(result, **shown)
     with whole_or_nothing(path, overwrite=True) as partial:
         figure.savefig(partial, format=path.suffix[1:].lower() or "png", facecolor="white")
 
 
-def _write_page(
-    path: Path, result: Comparison, rows: Any, least: float, images: dict[str, Volume | None]
-) -> None:
+def _write_page(path: Path, result: Comparison, notes: str, **shown: Any) -> None:
     from ...nuclei.page import write_page
 
-    notes = f"Virtual nuclei of a confidence of at least {least:.2f}." if least else ""
-    write_page(path, result, **images, counts=counts_of(rows) if least else None, notes=notes)
+    write_page(path, result, **shown, notes=notes)
+
+
+def _notes(least: float) -> str:
+    return f"Virtual nuclei of a confidence of at least {least:.2f}." if least else ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...nuclei.table import Row
 from ...volumes import Volume
+from ..layers.following import Following
 from ..layers.stack import LayerStack
 from ..layers.viewport import to_data, to_world, undisturbed
 from .outline_colours import Painted, colour_table
@@ -50,6 +51,12 @@ class Overlay:
         self._colours: dict[int, str] = {}
         self._chosen: int | None = None
         self.layer: Any = None
+        self._following: Following | None = None
+
+    @property
+    def layer_below(self) -> Any:
+        """The layer that was checked."""
+        return self._stack.layer
 
     def show(self, rows: Iterable[Row], least: float = 0.0) -> None:
         """Show some nuclei, and hide the others.
@@ -80,7 +87,9 @@ class Overlay:
             self._viewer.layers.remove(self.layer)
         if self._click in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._click)
-        self.layer = None
+        if self._following is not None:
+            self._following.stop()
+        self.layer = self._following = None
 
     def place(self, row: Row, volume: Volume) -> np.ndarray:
         """Return where a nucleus lies, in the viewer's world.
@@ -162,5 +171,6 @@ class Overlay:
         self.layer.editable = False
         with undisturbed(self._viewer):
             self._viewer.add_layer(self.layer)
+        self._following = Following(self._stack, [self.layer])
         if self._click not in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.append(self._click)

@@ -9,24 +9,25 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ...evaluation.assessment import trusting
 from ...events import Finished, UserError
-from ...nuclei.comparing import Comparison, compare_nuclei
-from ...nuclei.finding import Findings, find_nuclei
+from ...nuclei.comparing import Comparison
+from ...nuclei.finding import Findings
+from ...nuclei.provenance import caption
 from ...nuclei.table import Row
 from ...nuclei.thresholding import CONFIDENCE, at_confidence, counts_of
 from ...volumes import Volume
+from ..form import words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
-from ..layers.combo import volume_of
+from ..layers.combo import same_voxels, volume_of
 from ..layers.stack import LayerStack, stack_of
 from ..panel import Panel
 from .camera import Flight
 from .confidence_slider import ConfidenceBar
 from .exports import Exports
 from .form import CheckForm
+from .jobs import checking
 from .nuclei_table import NucleiTable
-from .outline_colours import painting
 from .outlines import Overlay
 from .scores import ScoreBoard
 from .verdicts import FILTERS, in_reading_order, key_of
@@ -72,6 +73,7 @@ class CheckPanel(Panel):
             "differs jumps to the eye."
         )
         self.bar = JobBar()
+        self.caption = words(tip="What the figures, the table and the outlines are of.")
         self.scores = ScoreBoard()
         self.confidence = ConfidenceBar()
         self.filter = QComboBox()
@@ -98,6 +100,7 @@ class CheckPanel(Panel):
         self.results = QWidget()
         column = QVBoxLayout(self.results)
         column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.caption)
         column.addWidget(self.scores)
         column.addWidget(self.confidence)
         column.addLayout(row)
@@ -118,6 +121,7 @@ class CheckPanel(Panel):
         self.bar.attach(self.runner)
         self.runner.running_changed.connect(lambda running: self.check.setEnabled(not running))
         self.check.clicked.connect(self.start)
+        self._session.stained.connect(self._stained)
         self.filter.currentIndexChanged.connect(self.refresh)
         self.confidence.changed.connect(self.refresh)
         self.table.chosen.connect(self.go_to)
@@ -134,55 +138,46 @@ class CheckPanel(Panel):
             shortcut.activated.connect(act)
 
     def start(self) -> None:
-        """Compare what is chosen."""
+        """Compare what is chosen; the check before is no longer shown as if it were this one."""
         form = self.form
         stain, truth, qpi = form.stain.layer, form.truth.layer, form.qpi.layer
         settings, iou = form.settings(), form.iou.value()
         try:
             if stain is None:
                 raise UserError("Stain a stack first, or open a virtual DAPI, and choose it here.")
-            if stain is truth:
+            if truth is not None and same_voxels(stain, truth):
                 raise UserError("Choose two different layers: a virtual stain and a real one.")
             stack = stack_of(stain)
             virtual = volume_of(stain, self._viewer)
             real = None if truth is None else volume_of(truth, self._viewer)
             phase = None if qpi is None else volume_of(qpi, self._viewer)
         except UserError as error:
+            self._forget()
             self.bar.clear()
             self.bar.fail(str(error))
             return
         form.remember()
         if phase is not None and phase.shape != virtual.shape:
-            phase = None  # of another field
-        self._images = {"qpi": phase, "truth": real, "stain": virtual}
-        stain_is_labels, truth_is_labels = _is_labels(stain), _is_labels(truth)
-        if real is None:
-            self.runner.start(
-                lambda stop: painting(
-                    trusting(
-                        find_nuclei(
-                            virtual, is_labels=stain_is_labels, should_stop=stop, **settings
-                        ),
-                        phase, virtual, should_stop=stop,
-                    )
-                ),
-                f"search for the nuclei of {stain.name}",
-                then=partial(self._checked, stack),
-            )  # fmt: skip
-        else:
-            self.runner.start(
-                lambda stop: painting(
-                    trusting(
-                        compare_nuclei(
-                            real, virtual, iou=iou, truth_is_labels=truth_is_labels,
-                            stain_is_labels=stain_is_labels, should_stop=stop, **settings,
-                        ),
-                        phase, virtual, should_stop=stop,
-                    )
-                ),
-                f"check of {stain.name}",
-                then=partial(self._checked, stack),
-            )  # fmt: skip
+            virtual = virtual.noted(
+                f"{phase.name} is of another size than {virtual.name}: it is left out."
+            )
+            phase = None
+        images = {"qpi": phase, "truth": real, "stain": virtual}
+        self._outdate()
+        self.runner.start(
+            checking(
+                virtual,
+                real,
+                phase,
+                settings,
+                iou=iou,
+                stain_is_labels=_is_labels(stain),
+                truth_is_labels=_is_labels(truth),
+            ),
+            f"check of {stain.name}",
+            then=partial(self._checked, stack, images),
+            otherwise=lambda *_: self._forget(),
+        )
 
     def check_stain(self, stain: Any) -> None:
         """Compare a layer with the real stain that is chosen, if there is one."""
@@ -212,7 +207,7 @@ class CheckPanel(Panel):
         self.table.show_only(verdicts)
         self.table.fill(rows, self.result.settings["unit"], least)
         self.overlay.show((row for row in rows if row["verdict"] in verdicts), least)
-        self.exports.offer(self.result, rows, least, self._images)
+        self.exports.offer(self.result, rows, verdicts, least, self._images)
 
     def go_to(self, row: Row) -> None:
         """Fly to a nucleus and make it white."""
@@ -254,13 +249,35 @@ class CheckPanel(Panel):
             at = 0 if by > 0 else -1
         self.table.select(keys[at % len(keys)])
 
-    def _checked(self, stack: LayerStack, event: Finished) -> None:
-        if event.value is None:
-            return  # it was cancelled
+    def _outdate(self) -> None:
+        """Show the check before in grey, without outlines, while another one is going on."""
         if self.overlay is not None:
             self.overlay.remove()
+        self.overlay = None
+        self.exports.withdraw()
+        self.results.setEnabled(False)
+
+    def _forget(self) -> None:
+        """Show no check: the one that was asked for failed or was cancelled."""
+        self._outdate()
+        self.result, self._rows, self._images = None, [], {}
+        self.results.hide()
+
+    def _stained(self, layer: Any) -> None:
+        """Say that what was checked is no longer what the layer shows."""
+        if self.overlay is not None and self.overlay.layer_below is layer:
+            self.caption.setText(f"⚠ {layer.name} was stained again since this check: check anew.")
+            self.exports.withdraw()
+
+    def _checked(
+        self, stack: LayerStack, images: dict[str, Volume | None], event: Finished
+    ) -> None:
+        if event.value is None:  # it was cancelled
+            self._forget()
+            return
         result, painted = event.value
-        self.result, self._rows = result, list(result.table)
+        self.result, self._rows, self._images = result, list(result.table), images
+        self.caption.setText(caption(result.settings))
         compared = isinstance(result, Comparison)
         self.overlay = Overlay(self._viewer, stack, painted, self._choose)
         self.filter.setVisible(compared)
@@ -268,6 +285,7 @@ class CheckPanel(Panel):
         self.filter.setCurrentIndex(0)
         self.filter.blockSignals(False)
         self.confidence.offer(self._rows)
+        self.results.setEnabled(True)
         self.results.show()
         self.refresh()
         column = self.table.nuclei.column(CONFIDENCE if not compared else "verdict")
