@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Labels, Layer
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 
+from napari_llcm.events import Job, ShouldStop, Started, UserError
 from napari_llcm.gui.check.outlines import NAME
 from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.check.verdicts import key_of
 from napari_llcm.gui.layers.conversion import as_layers
+from napari_llcm.gui.train.pairs import PairChoice
 from napari_llcm.nuclei.figures import COLOURS
 from napari_llcm.specimen import Specimen
 
@@ -38,7 +42,7 @@ def panel(viewer: Any, specimen: Specimen, qtbot: Any) -> CheckPanel:
     for volume, name in ((truth, "real nuclei"), (truth.replace(data=found), "virtual nuclei")):
         for one in as_layers(volume, "labels", name=name, visible=False):
             viewer.add_layer(Layer.create(*one))
-    made = CheckPanel(viewer)
+    made = CheckPanel(PublicOnlyProxy(viewer))  # as napari hands it to plugins
     viewer.window.add_dock_widget(made, area="right")
     made.form.stain.choose(viewer.layers["virtual nuclei"])
     made.form.truth.choose(viewer.layers["real nuclei"])
@@ -124,7 +128,7 @@ def test_a_click_in_the_image_chooses_the_row_and_leaves_the_view(
     run(panel, qtbot)
     spacing = np.asarray(specimen.labels.spacing)
     inside = np.argwhere(specimen.labels.numpy() == 2)
-    voxel = inside[len(inside) // 2]
+    voxel = inside[np.abs(inside - inside.mean(0)).sum(1).argmin()]
     world = voxel * spacing + ORIGIN
     viewer.dims.set_point(0, world[0])
     viewer.camera.center = tuple(world)
@@ -138,6 +142,101 @@ def test_a_click_in_the_image_chooses_the_row_and_leaves_the_view(
     z, y, x = voxel
     assert panel.overlay.painted.colour_at(z, y, x) == "#FFFFFF"
     assert tuple(viewer.camera.center) == pytest.approx(before)
+
+
+def test_a_new_check_takes_the_place_of_the_one_before(
+    panel: CheckPanel, viewer: Any, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(panel, qtbot)
+    assert panel.caption.text() == "virtual nuclei against real nuclei"
+    panel.exports.save("table", tmp_path / "n.csv")
+    qtbot.waitUntil(lambda: not panel.exports.runner.running, timeout=60_000)
+    assert "virtual nuclei against real nuclei" in (tmp_path / "n.csv").read_text()
+
+    def waiting(stop: ShouldStop) -> Job:
+        yield Started(job="nuclei")
+        while not stop():
+            time.sleep(0.01)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("napari_llcm.gui.check.panel.checking", lambda *_, **__: waiting)
+        panel.start()  # grey, without outlines, and not to be saved
+    assert panel.results.isVisible()
+    assert not panel.results.isEnabled()
+    assert NAME not in viewer.layers
+    panel.exports.save("report", tmp_path / "stale.pdf")
+    assert "press Check first" in panel.bar.said
+    panel.runner.stop()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    gone(panel, viewer)  # a check that was cancelled shows nothing
+    assert not (tmp_path / "stale.pdf").exists()
+    run(panel, qtbot)
+    assert panel.results.isEnabled()
+    viewer.add_labels(np.zeros((4, 8, 8), int), name="small")
+    panel.form.truth.choose(viewer.layers["small"])
+    run(panel, qtbot)
+    gone(panel, viewer)  # nor does one that failed
+    panel.form.truth.choose(viewer.layers["real nuclei"])
+    run(panel, qtbot)
+    panel.form.truth.choose(panel.form.stain.layer)
+    panel.start()
+    gone(panel, viewer)  # nor one that could not begin
+
+
+def gone(panel: CheckPanel, viewer: Any) -> None:
+    assert not panel.results.isVisible()
+    assert panel.result is None
+    assert NAME not in viewer.layers
+
+
+def test_a_stain_that_goes_on_is_no_longer_what_was_checked(
+    panel: CheckPanel, viewer: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    run(panel, qtbot)
+    panel._session.stained.emit(viewer.layers["real nuclei"])
+    assert "stained again" not in panel.caption.text()
+    panel._session.stained.emit(viewer.layers["virtual nuclei"])
+    assert "stained again since this check" in panel.caption.text()
+    panel.exports.save("table", tmp_path / "n.csv")
+    assert not (tmp_path / "n.csv").exists()
+
+
+def test_the_time_point_and_the_model_stand_in_the_caption(
+    viewer: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    made = specimen.labels.replace(metadata={"model": "m-7", "notices": ["Voxel size assumed."]})
+    for one in as_layers(made, "labels", name="virtual"):
+        data, attributes, kind = one
+        attributes |= {
+            "scale": [1, *attributes["scale"]],
+            "translate": [0, *attributes["translate"]],
+            "units": ["pixel", *attributes["units"]],
+            "axis_labels": tuple("tzyx"),
+        }
+        viewer.add_layer(Layer.create(np.stack([data, data]), attributes, kind))
+    panel = CheckPanel(PublicOnlyProxy(viewer))
+    viewer.window.add_dock_widget(panel, area="right")
+    panel.form.stain.choose(viewer.layers["virtual"])
+    viewer.dims.set_current_step(0, 1)
+    run(panel, qtbot)
+    assert panel.caption.text() == "virtual, time point 1 (model m-7)"
+    assert "Voxel size assumed." in panel.bar.sentence.text()
+
+
+def test_one_layer_is_not_both_sides(panel: CheckPanel, viewer: Any, qtbot: Any) -> None:
+    same = viewer.layers["virtual nuclei"]
+    copy = viewer.add_labels(same.data, name="a copy", scale=same.scale, units=same.units)
+    panel.form.truth.choose(copy)
+    panel.start()
+    assert "two different layers" in panel.bar.said
+    pairs = PairChoice(viewer)
+    qtbot.addWidget(pairs)
+    for name in ("QPI", "DAPI"):
+        viewer.add_image(copy.data.view(), name=name)
+    pairs.qpi.choose(viewer.layers["QPI"])
+    pairs.dapi.choose(viewer.layers["DAPI"])
+    with pytest.raises(UserError, match="two different layers"):
+        pairs.volumes()
 
 
 def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any) -> None:
@@ -214,5 +313,5 @@ def test_what_cannot_be_checked_is_said_in_words(
     viewer.add_labels(np.zeros((4, 8, 8), int), name="small")
     panel.form.truth.choose(viewer.layers["small"])
     run(panel, qtbot)
-    assert "same grid" in panel.bar.said
+    assert "one shape" in panel.bar.said
     assert not panel.results.isVisible()
