@@ -13,7 +13,7 @@ import numpy as np
 
 from ..events import UserError
 from ..models.torchvision import check_torchvision
-from ..volumes import Volume
+from ..volumes import Volume, find_no_data
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ def image_metrics(
     Parameters
     ----------
     truth, stain : Volume or ndarray
-        Axes z, y, x; the same shape and units.
+        Axes z, y, x; the same shape and units. Voxels without data in either count for nothing.
     data_range : float, optional
         The span of intensities that errors are measured against; by default that between the
         0.1 and the 99.9 percentile of the truth, which no single hot pixel can stretch.
@@ -56,8 +56,8 @@ def image_metrics(
     Raises
     ------
     UserError
-        If the shapes differ, a value is no finite number, the truth is constant, or an installed
-        torchvision does not fit the installed torch.
+        If the shapes differ, nothing is left that holds data in both, the truth is constant, or
+        an installed torchvision does not fit the installed torch.
     """
     check_torchvision()
     import torch
@@ -70,21 +70,25 @@ def image_metrics(
             f"The stain's shape {_by(virtual.shape)} is not the truth's {_by(real.shape)}: "
             "compare volumes on the same grid."
         )
-    if not (np.isfinite(real).all() and np.isfinite(virtual).all()):
+    valid = ~np.logical_or(*(find_no_data(Volume(v)).mask(v) for v in (real, virtual)))
+    if not valid.any():
         raise UserError("An image to compare holds values that are not numbers (NaN or infinite).")
-    low, high = (float(p) for p in np.percentile(real, (BLACK, WHITE)))
+    low, high = (float(p) for p in np.percentile(real[valid], (BLACK, WHITE)))
     span = high - low if data_range is None else float(data_range)
     if span <= 0:
         raise UserError("The truth has no contrast to measure an error against.")
-    x, y = torch.from_numpy(real), torch.from_numpy(virtual)
+    # the windows of SSIM and LPIPS see the same in both where one holds no data
+    real, virtual = (np.where(valid, v, low) for v in (real, virtual))
+    x, y = (torch.from_numpy(v[valid]) for v in (real, virtual))
     reason = _no_lpips(real.shape)
-    constant = np.ptp(virtual) == 0 or np.ptp(real) == 0
+    constant = float(x.min()) == float(x.max()) or float(y.min()) == float(y.max())
+    whole = [torch.from_numpy((v - low) / span) for v in (real, virtual)]
     return {
         "psnr": float(peak_signal_noise_ratio(y, x, data_range=span)),
-        "ssim": _ssim(real, virtual, span),
-        "pearson": None if constant else float(pearson_corrcoef(y.flatten(), x.flatten())),
+        "ssim": _ssim(real, virtual, span, valid),
+        "pearson": None if constant else float(pearson_corrcoef(y, x)),
         "nrmse": float(mean_squared_error(y, x, squared=False)) / span,
-        "lpips": _lpips((x - low) / span, (y - low) / span) if reason is None else None,
+        "lpips": _lpips(*whole) if reason is None else None,
         "lpips_reason": reason,
         "data_range": span,
     }
@@ -100,8 +104,8 @@ def _by(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _ssim(real: np.ndarray, virtual: np.ndarray, span: float) -> float:
-    """Return the mean SSIM over all voxels, the volumes mirrored at their faces.
+def _ssim(real: np.ndarray, virtual: np.ndarray, span: float, valid: np.ndarray) -> float:
+    """Return the mean SSIM over the valid voxels, the volumes mirrored at their faces.
 
     scikit-image filters along one axis after the other: 3 × 11 products for each voxel where the
     dense 3D kernel of torchmetrics and MONAI needs 11³, or, in float64, 94 GB for 1.8 Mvoxel.
@@ -123,7 +127,7 @@ def _ssim(real: np.ndarray, virtual: np.ndarray, span: float) -> float:
         use_sample_covariance=False,
         full=True,
     )
-    return float(similarity[here].mean())
+    return float(similarity[here][valid].mean())
 
 
 def _no_lpips(shape: tuple[int, ...]) -> str | None:

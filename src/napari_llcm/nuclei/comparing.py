@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
-from ..volumes import Volume, labels_of, notices, on_one_grid
+from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError
+from ..volumes import Volume, find_no_data, labels_of, notices, on_one_grid
 from .counts import Counts
 from .finding import holds_labels
 from .matching import Matches, match_nuclei
@@ -133,6 +133,7 @@ def compare_nuclei(
             found, pixels = yield from nuclei_in(volume, chosen, pixels)
             images.append(volume)
             labels.append(found)
+    labels = yield from _where_both_hold_data(labels, images)
     yield meter.at(2, "matching them")
     matches = match_nuclei(labels[0].numpy(), labels[1].numpy(), iou)
     table = make_table(matches, labels, images)
@@ -172,6 +173,29 @@ def pool(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         "volumes": len(comparisons),
         "iou": thresholds.pop(),
     }
+
+
+def _where_both_hold_data(
+    labels: list[Volume], images: list[Volume | None]
+) -> Generator[Event, None, list[Volume]]:
+    """Return the labels without nuclei that lie for the most part where an image holds no data.
+
+    Neither found nor missed, real nor made up, they cannot be judged.
+    """
+    empty = np.zeros(labels[0].shape, bool)
+    for image in (i for i in images if i is not None):
+        if no_data := find_no_data(image):
+            yield Notice(text=no_data.sentence(image.name))
+            empty |= no_data.mask(image.data)
+    if not empty.any():
+        return labels
+    judged = []
+    for volume in labels:
+        data = volume.numpy()
+        count = np.bincount(data.ravel())
+        out = np.bincount(data[empty], minlength=len(count)) > count / 2
+        judged.append(volume.replace(data=np.where(out[data], 0, data).astype(data.dtype)))
+    return judged
 
 
 def _width(volume: Volume, diameter: float | None, known: list[Volume]) -> float | None:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..models.normalise import dapi_scaling, qpi_scaling, stabilise
+from ..volumes import Volume, filled, find_no_data
 
 Features = dict[str, np.ndarray]
 STAIN = ("mean", "peak", "contrast", "edge", "volume", "volume²", "border")
@@ -47,7 +48,9 @@ def measure(
     step = np.array(spacing or (1.0, 1.0, 1.0))
     scaling = dapi_scaling(stain)
     light = stabilise(stain, scaling)
-    scaled = qpi_scaling(qpi).apply(np.asarray(qpi, np.float32))
+    phase = qpi_scaling(qpi)
+    holes = find_no_data(Volume(qpi)).mask(qpi)
+    scaled = phase.apply(filled(np.array(qpi, np.float32), holes, phase.low))
     fine = scaled - ndimage.gaussian_filter(scaled, 0.8 / step)
     shell = _shells(labels, step)
     border = _on_border(labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..events import UserError
-from ..volumes import Volume, check_stack
+from ..volumes import Volume, check_stack, with_nan
 
 # Nuclei narrower than this have too few pixels for any segmenter to hold on to.
 _NARROWEST = 4.0
@@ -17,16 +17,15 @@ _MIDDLE = 0.938
 
 
 def readable_image(volume: Volume) -> np.ndarray:
-    """Return the voxels of one stack as float32.
+    """Return the voxels of one stack as float32, NaN where it holds no data.
 
     Raises
     ------
     UserError
-        If the volume is no stack of finite numbers with something in it.
+        If the volume is no stack of numbers with something in it.
     """
     stack = volume.select()
-    check_stack(stack)
-    return stack.numpy().astype(np.float32)
+    return with_nan(stack.data, check_stack(stack))
 
 
 def normalise(
@@ -43,7 +42,7 @@ def normalise(
     Parameters
     ----------
     image : ndarray of float32
-        Shape (z, y, x).
+        Shape (z, y, x); NaN, where there is no data, becomes background.
     low, high : float
         Percentiles that become 0 and 1.
     root : bool
@@ -55,7 +54,11 @@ def normalise(
         Same shape, not below 0 where the root was taken.
     """
     # Every fourth voxel along y and x is sample enough for a percentile.
-    bottom, top = np.percentile(image[:, ::2, ::2], [low, high])
+    empty = np.isnan(image)
+    if empty.any():
+        image = np.where(empty, np.float32(np.nanpercentile(image, low)), image)
+    sample = image[:, ::2, ::2][~empty[:, ::2, ::2]]
+    bottom, top = np.percentile(sample if sample.size else image, [low, high])
     if top <= bottom:  # nearly everything is background: what is left is the brightest voxel
         top = max(float(image.max()), bottom + np.finfo(np.float32).tiny)
     scaled = (image - np.float32(bottom)) / np.float32(top - bottom)

@@ -34,7 +34,8 @@ class Segmenter(Protocol):
         Parameters
         ----------
         image : ndarray of float32
-            Shape (z, y, x), as it was measured: normalising is the segmenter's own part.
+            Shape (z, y, x), as it was measured: normalising is the segmenter's own part. NaN
+            where there is no data.
         diameter : float
             Typical nuclear diameter in pixels of the plane.
         anisotropy : float
@@ -122,7 +123,7 @@ def segment(
     chosen = make_segmenter(segmenter, weights, device)
     image, anisotropy = readable_image(volume), anisotropy_of(volume)
     pixels = estimate_diameter(image) if diameter is None else diameter_in_pixels(volume, diameter)
-    return as_labels(volume, chosen(image, pixels, anisotropy), chosen, pixels)
+    return as_labels(volume, _found(chosen, image, pixels, anisotropy), chosen, pixels)
 
 
 def nuclei_in(
@@ -173,8 +174,13 @@ def nuclei_in(
             )
             return as_labels(volume, none, segmenter, None), None
         yield Notice(text=width_in_words(volume, pixels, estimated=True), warning=False)
-    found = segmenter(image, pixels, anisotropy_of(volume))
+    found = _found(segmenter, image, pixels, anisotropy_of(volume))
     return as_labels(volume, found, segmenter, pixels), pixels
+
+
+def _found(segmenter: Segmenter, image: np.ndarray, pixels: float, anisotropy: float) -> np.ndarray:
+    """Return the labels of the nuclei; none where there is no data."""
+    return np.where(np.isnan(image), np.uint32(0), segmenter(image, pixels, anisotropy))
 
 
 def as_labels(

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..events import UserError
-from ..volumes import Spacing, Volume, check_stack, labels_of, on_one_grid
+from ..volumes import Spacing, Volume, check_stack, labels_of, on_one_grid, with_nan
 from .cells import Body, Kind, Tissue, add_bodies, draw_body, empty_tissue
 from .difficulty import Difficulty, DifficultyName, find_difficulty
 from .grid import Array, Grid
@@ -52,12 +52,13 @@ def specimen_from_dapi(
     """
     preset = find_difficulty(difficulty, seed)
     modality = find_modality(modality)
-    check_stack(dapi)
+    no_data = check_stack(dapi)
     if labels is not None:
         dapi, labels = on_one_grid(dapi, labels_of(labels))
     if dapi.spacing is None:
         raise UserError(f"{dapi.name} has no spacing: give its voxel size with --spacing Z,Y,X.")
-    image = dapi.numpy().astype(np.float32)
+    image = with_nan(dapi.data, no_data)
+    image = np.where(np.isnan(image), np.float32(np.nanmedian(image)), image)
     nuclei = _numbered(labels.numpy()) if labels is not None else find_nuclei(image, dapi.spacing)
     if nuclei.max() == 0:
         raise UserError(f"No nucleus was found in {dapi.name}: give its labels with --labels.")

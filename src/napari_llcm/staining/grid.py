@@ -15,7 +15,7 @@ import numpy as np
 from ..events import UserError
 from ..models.bundle import ModelInfo
 from ..models.normalise import Scaling, noise_level
-from ..volumes import Volume
+from ..volumes import NoData, Volume
 from .tiling import Box, padded, slices
 
 _SAME = 0.05  # spacings that differ by less are the same
@@ -181,7 +181,9 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     return (z, y, x), notices
 
 
-def contrast_notices(volume: Volume, scaling: Scaling, info: ModelInfo) -> list[str]:
+def contrast_notices(
+    volume: Volume, scaling: Scaling, info: ModelInfo, no_data: NoData | None = None
+) -> list[str]:
     """Return notices if contrast or noise are far from those of the training volumes.
 
     Integers are counts of a unit that no file tells: 16-bit phase differs from the training
@@ -205,7 +207,7 @@ def contrast_notices(volume: Volume, scaling: Scaling, info: ModelInfo) -> list[
                 "trained on."
             )
     if info.qpi_noise:
-        ratio = noise_level(volume.data, scaling) / info.qpi_noise
+        ratio = noise_level(volume.data, scaling, no_data) / info.qpi_noise
         if ratio > _NOISY:
             notices.append(
                 f"{volume.name} is {ratio:.1f} times as noisy as the training stacks: expect "

@@ -71,6 +71,8 @@ class StainJob:
         What is stained first, or alone.
     should_stop : callable, optional
         Asked while there is nothing to follow.
+    empty : callable, optional
+        Returns which input voxels of a box hold no data; they are put as 0.
     tiles, voxels : int
         How many tiles, and input voxels, this job has put so far.
     """
@@ -85,6 +87,7 @@ class StainJob:
     folder: Path
     focus: Focus = Focus()
     should_stop: ShouldStop | None = None
+    empty: Callable[[Box], np.ndarray] | None = None
     tiles: int = 0
     voxels: int = 0
 
@@ -113,6 +116,8 @@ class StainJob:
 
     def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:
         """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
+        if self.empty is not None:
+            data = np.where(self.empty(box[-3:]), np.float32(0), data)
         self.output.put(box, data, part)
         self.tiles += 1
         self.voxels += size(box[-3:])

@@ -10,12 +10,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..events import UserError
 from ..models.bundle import ModelBundle
-from ..models.normalise import Scaling, qpi_scaling
-from ..volumes import Volume, disk_errors
+from ..models.normalise import Scaling, hot_share, no_data_of_sample, qpi_scaling
+from ..volumes import NoData, Volume, check_stack, disk_errors
 from .output import Canvas, MemoryOutput, Output
 from .stored import StoredOutput, fingerprint
+from .tiling import Box
+
+_FEW_HOT = 1e-4  # share of hot voxels that is not worth a word
+_AT_ONCE = 2**28  # voxels that are looked through within a second or two
 
 
 @contextmanager
@@ -35,7 +41,24 @@ def scratch_folder(out: Path | None, scratch: Path | None) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def contrast(qpi: Volume) -> Scaling:
+def look_through(qpi: Volume, region: Box | None) -> NoData:
+    """Check a stack and return which of its voxels hold no data.
+
+    Of a very large one of which a region is wanted, the region is checked, and what holds no data
+    is told from a few planes over the whole depth.
+
+    Raises
+    ------
+    UserError
+        If it is no stack that can be stained.
+    """
+    if region is None or np.prod(qpi.shape, dtype=float) <= _AT_ONCE:
+        return check_stack(qpi)
+    check_stack(qpi, part=region)
+    return no_data_of_sample(qpi.data)
+
+
+def contrast(qpi: Volume, no_data: NoData) -> Scaling:
     """Return the scaling of a volume whose contrast is enough to be scaled.
 
     Raises
@@ -43,13 +66,31 @@ def contrast(qpi: Volume) -> Scaling:
     UserError
         If nearly all voxels are the same.
     """
-    scaling = qpi_scaling(qpi.data)
+    scaling = qpi_scaling(qpi.data, no_data)
     if scaling.high - scaling.low <= 1e-7 * max(abs(scaling.low), 1e-4):
         raise UserError(
             f"98 % of the voxels of {qpi.name} have the same value ({scaling.low:g}): there is "
             "too little in it to stain."
         )
     return scaling
+
+
+def no_data_notices(qpi: Volume, no_data: NoData, scaling: Scaling) -> list[str]:
+    """Return what a user should know of voxels without data, and of hot ones."""
+    notices = [no_data.sentence(qpi.name)] if no_data else []
+    if no_data.masked:
+        notices.append(
+            f"About {100 * no_data.masked:.0f} % of the voxels of {qpi.name} have one exact value, "
+            "as if the background had been masked: it is stained as it is."
+        )
+    hot = hot_share(qpi.data, scaling, no_data)
+    if hot > _FEW_HOT:
+        notices.append(
+            f"{100 * hot:.1g} % of the voxels of {qpi.name} are brighter or darker than all others "
+            "by far (hot pixels, or a bright corner): they are clipped. Do not trust the stain "
+            "there."
+        )
+    return notices
 
 
 def make_output(
@@ -59,6 +100,7 @@ def make_output(
     scaling: Scaling,
     where: Canvas | Path | None,
     overwrite: bool,
+    no_data: NoData,
 ) -> Output:
     """Return where tiles go; the result has the input's grid, and the record of its making."""
     many = settings["samples"] > 1
@@ -70,6 +112,7 @@ def make_output(
         source=str(where) if isinstance(where, Path) else None,
         metadata={
             **settings,
+            **({"no_data": no_data.where, "no_data_share": no_data.share} if no_data else {}),
             "made_by": f"napari-llcm {version('napari-llcm')}: virtual staining",
             "input": qpi.source or qpi.name,
         },
@@ -77,7 +120,7 @@ def make_output(
     shape = (2, *qpi.shape) if many else qpi.shape
     if where is None:
         return MemoryOutput(result, shape)
-    mark = fingerprint(qpi, model, {**settings, "qpi": scaling.model_dump()})
+    mark = fingerprint(qpi, model, {**settings, "qpi": scaling.model_dump(), **no_data.key})
     if isinstance(where, Path):
         return StoredOutput(where, result, shape, mark, overwrite)
     if where.array.shape != shape:

@@ -12,13 +12,13 @@ from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, noti
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision
 from ..models.library import load_model
-from ..models.normalise import Scaling
-from ..volumes import Volume, check_stack, losses
+from ..models.normalise import HOT, Scaling
+from ..volumes import FilledStack, NoData, Volume, losses
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
 from .output import Canvas
-from .setup import contrast, make_output, scratch_folder
+from .setup import contrast, look_through, make_output, no_data_notices, scratch_folder
 
 
 def stain(
@@ -29,6 +29,7 @@ def stain(
     out: Path | Canvas | None = None,
     focus: Focus = Focus(),
     scaling: Scaling | None = None,
+    no_data: NoData | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Stain a label-free volume of any size, tile by tile; the result has no seams.
@@ -50,6 +51,8 @@ def stain(
     scaling : Scaling, optional
         `qpi_scaling` of the input, where it is known already: the input is not read once more
         to measure and to check it.
+    no_data : NoData, optional
+        With `scaling`: which voxels hold no data. They are stained as 0.
     should_stop : callable, optional
         Asked before every layer; once True, the job ends and what is done is kept.
 
@@ -68,17 +71,21 @@ def stain(
     """
     steps = model.info.steps(options.steps)
     began = time.monotonic()
+    warned: list[str] = []
     if scaling is None:
-        check_stack(qpi, part=None if focus.region is None else focus.region())
+        no_data = look_through(qpi, None if focus.region is None else focus.region())
+        scaling = contrast(qpi, no_data)
+        warned = no_data_notices(qpi, no_data, scaling)
+    no_data = NoData() if no_data is None else no_data
     device = pick_device(options.device)
     model.networks.to(device).eval()
     ratio, further = spacing_ratio(qpi, model.info)
-    scaling = scaling or contrast(qpi)
     warned = [
         *qpi.notes,
+        *warned,
         *(losses(out, qpi) if isinstance(out, Path) else []),
         *further,
-        *contrast_notices(qpi, scaling, model.info),
+        *contrast_notices(qpi, scaling, model.info, no_data),
     ]
     settings: dict[str, Any] = {
         "model": model.info.name,
@@ -95,7 +102,7 @@ def stain(
                 "stain the whole volume, or choose another model."
             )
         warned.append(f"Model {model.info.name} needs the whole volume at once: all is stained.")
-    output = make_output(qpi, model, settings, scaling, out, options.overwrite)
+    output = make_output(qpi, model, settings, scaling, out, options.overwrite, no_data)
     began_with = {**settings, "qpi": scaling.model_dump()}
     yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
     if output.notice:
@@ -105,10 +112,21 @@ def stain(
 
     stopped = False
     path = out if isinstance(out, Path) else None
+    stack = FilledStack(qpi.data, no_data, scaling.low, (scaling.undo(-HOT), scaling.undo(HOT)))
     with scratch_folder(path, options.scratch) as folder:
-        grid = NetworkGrid(qpi.data, ratio, model.info.network.multiple)
+        grid = NetworkGrid(stack, ratio, model.info.network.multiple)
         job = StainJob(
-            model, device, grid, scaling, options, steps, output, folder, focus, should_stop
+            model,
+            device,
+            grid,
+            scaling,
+            options,
+            steps,
+            output,
+            folder,
+            focus,
+            should_stop,
+            stack.empty,
         )
         try:
             yield from noting(_run(job), notices)

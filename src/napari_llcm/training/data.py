@@ -18,28 +18,19 @@ from monai.transforms import (
     Compose,
     DivisiblePadd,
     EnsureTyped,
-    MapTransform,
     RandGaussianNoised,
     RandScaleIntensityd,
     RandShiftIntensityd,
     SpatialPadd,
-    Transform,
 )
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from ..events import UserError
 from ..models.blocks import DepthToSpace, SpaceToDepth
-from ..models.normalise import Scaling, dapi_scaling, noise_level, qpi_scaling, stabilise
-from ..volumes import (
-    Pair,
-    Spacing,
-    Volume,
-    check_stack,
-    needs_resampling,
-    on_one_grid,
-    resample,
-)
+from ..models.normalise import Scaling, no_data_of_sample, noise_level, qpi_scaling
+from ..volumes import Pair, Spacing, Volume
+from .reading import ReadPair, Standardised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,58 +43,6 @@ VARIANTS = 8  # flips of y and x, and the transposition of both; z is kept, ligh
 # Encoding a view costs a quarter of a step or more, so each serves several steps, in turn with
 # others, so that neighbouring steps see different volumes.
 POOL, SERVES = 8, 4
-
-
-class ReadPair(Transform):
-    """Read a pair as arrays on the grid that is trained on.
-
-    Both stacks are opened together, since a file may not tell the voxel size that its partner
-    tells: resampled by itself, each would end up on a grid of its own.
-
-    Parameters
-    ----------
-    spacing : tuple of float, optional
-        Voxel size (z, y, x) in µm; None leaves all as they are.
-    """
-
-    def __init__(self, spacing: Spacing | None) -> None:
-        self.spacing = spacing
-
-    def __call__(self, data: Pair) -> dict[str, np.ndarray]:
-        """Return "qpi" and "dapi", float32 of one shape (1, z, y, x)."""
-        qpi, dapi, _ = data.read()
-        for volume in (qpi, dapi):
-            check_stack(volume)
-        if self.spacing is not None and needs_resampling(qpi, self.spacing):
-            qpi, dapi = on_one_grid(*(resample(v, self.spacing) for v in (qpi, dapi)))
-        both = {"qpi": qpi, "dapi": dapi}
-        return {name: np.asarray(v.numpy(), np.float32)[None] for name, v in both.items()}
-
-
-class Standardised(MapTransform):
-    """Standardise QPI and stabilise DAPI by the statistics of the whole volume.
-
-    Parameters
-    ----------
-    keys : sequence of str
-        "qpi" and "dapi".
-    root : bool
-        Whether DAPI goes through the square root.
-    """
-
-    def __init__(self, keys: Sequence[str], root: bool = True) -> None:
-        super().__init__(keys)
-        self.root = root
-
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the pair with scaled intensities and the scalings used."""
-        qpi, dapi = (np.asarray(data[key], np.float32) for key in ("qpi", "dapi"))
-        q, d = qpi_scaling(qpi[0]), dapi_scaling(dapi[0])
-        return {
-            "qpi": np.asarray(q.apply(qpi), np.float32),
-            "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
-            "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
-        }
 
 
 def load_pairs(
@@ -274,4 +213,8 @@ def median_scalings(dataset: Any) -> tuple[Scaling, Scaling]:
 def median_noise(volumes: Sequence[Volume]) -> float:
     """Return the median noise of label-free stacks, from about six of them."""
     chosen = volumes[:: max(len(volumes) // 6, 1)]
-    return float(np.median([noise_level(v.data, qpi_scaling(v.data)) for v in chosen]))
+    levels = []
+    for data in (v.data for v in chosen):
+        no_data = no_data_of_sample(data)
+        levels.append(noise_level(data, qpi_scaling(data, no_data), no_data))
+    return float(np.median(levels))

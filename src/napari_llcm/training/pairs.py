@@ -60,7 +60,7 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     chosen = looked_at(len(pairs))
     yield Started(job="pairs", total=len(chosen))
     yield from notices(listed)
-    yield from _few(notices(*(volume for _, *both in pairs for volume in both)))
+    yield from few(notices(*(volume for _, *both in pairs for volume in both)))
     meter = Meter(len(chosen))
     checked = []
     for done, index in enumerate(chosen):
@@ -143,7 +143,7 @@ def spacing_notices(
     start : tuple of float, optional
         That of the model that the training starts from.
     """
-    yield from _few(notices(*(volume for _, *both in pairs for volume in both)))
+    yield from few(notices(*(volume for _, *both in pairs for volume in both)))
     if spacing is None:
         yield Notice(
             text="No pair tells its voxel size, so the model knows none: it will stain stacks "
@@ -186,7 +186,7 @@ def registration_notices(pairs: Sequence[Pair], should_stop: ShouldStop | None) 
         )
 
 
-def _few(sentences: Iterable[Notice]) -> Job:
+def few(sentences: Iterable[Notice]) -> Job:
     """Yield the first notices, and how many more there are: a hundred are not read."""
     every = list(sentences)
     yield from every[:_NAMED]

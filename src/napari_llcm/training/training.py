@@ -34,7 +34,7 @@ from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
 from .objectives import make_objective
-from .pairs import common_spacing, registration_notices, spacing_notices
+from .pairs import common_spacing, few, registration_notices, spacing_notices
 from .run_folder import RunFolder
 from .start import initial_networks
 from .state import PhaseState
@@ -121,6 +121,8 @@ def _run(
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
     qpi, dapi = median_scalings(data)
+    told = (text for part in (data, held_out) for item in part for text in item["told"])
+    yield from few(Notice(text=text) for text in told)
     # described anew, also when it starts from a model: that one's figures are not this one's
     info = ModelInfo(
         name=job.name or job.out.name,

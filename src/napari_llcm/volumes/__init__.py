@@ -5,6 +5,8 @@ from .checks import check_stack
 from .folders import Found, find_stacks
 from .grids import on_one_grid
 from .labels import labels_of, labels_told_by, looks_like_labels
+from .no_data import FilledStack, NoData, filled, with_nan
+from .no_data_search import NoDataSearch, find_no_data
 from .options import CheckReadOptions, ChoiceNeeded, PairReadOptions, ReadOptions, StackChoice
 from .pairs import Pair, find_pairs
 from .reading import read
@@ -17,7 +19,10 @@ from .zarr_writing import ZarrWriter
 __all__ = [
     "CheckReadOptions",
     "ChoiceNeeded",
+    "FilledStack",
     "Found",
+    "NoData",
+    "NoDataSearch",
     "Pair",
     "PairReadOptions",
     "ReadOptions",
@@ -30,6 +35,8 @@ __all__ = [
     "check_registration",
     "check_stack",
     "disk_errors",
+    "filled",
+    "find_no_data",
     "find_pairs",
     "find_stacks",
     "labels_of",
@@ -43,5 +50,6 @@ __all__ = [
     "read",
     "resample",
     "resampled_shape",
+    "with_nan",
     "write",
 ]

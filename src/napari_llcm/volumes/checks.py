@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..events import UserError
+from .no_data import NoData
+from .no_data_search import NoDataSearch
 from .read_errors import read_errors
 from .volume import Volume, planes
 
@@ -18,7 +20,7 @@ class BlankStack(UserError):
 
 def check_stack(
     volume: Volume, *, least: int = 2, part: Sequence[tuple[int, int]] | None = None
-) -> None:
+) -> NoData:
     """Check, reading every plane once, that a volume is a whole grey stack with something in it.
 
     Parameters
@@ -30,13 +32,18 @@ def check_stack(
     part : sequence of tuple, optional
         (start, stop) for z, y and x: read these voxels only, which may be of one value.
 
+    Returns
+    -------
+    NoData
+        Which voxels hold no data; of a part, what that part tells.
+
     Raises
     ------
     BlankStack
         If it has one value throughout.
     UserError
-        If it is not a stack, is complex or empty, holds NaN or infinite values, or cannot
-        be read to its end.
+        If it is not a stack, is complex or empty, holds no finite number, or cannot be read to
+        its end.
     """
     name = volume.source or volume.name
     if volume.axes == "yx":
@@ -52,20 +59,25 @@ def check_stack(
     if volume.dtype.kind not in "biuf":
         raise UserError(f"{name} holds {volume.dtype} values; real numbers are needed.")
     low, high = np.inf, -np.inf
+    search = NoDataSearch()
     first, read = 0, volume
     if part is not None:
         first, read = part[0][0], volume.replace(data=_lazy(volume.data)[_slices(part)])
     with read_errors(name):
         for z, plane in enumerate(planes(read), start=first):
+            search.add(z, plane)
             smallest, largest = float(plane.min()), float(plane.max())
             if not np.isfinite([smallest, largest]).all():  # min and max pass NaN on
-                raise UserError(
-                    f"{name} holds values that are not numbers (NaN or infinite) in plane {z}: "
-                    "replace them first."
-                )
+                finite = plane[np.isfinite(plane)]
+                if not finite.size:
+                    continue
+                smallest, largest = float(finite.min()), float(finite.max())
             low, high = min(low, smallest), max(high, largest)
+    if part is None and low > high:
+        raise UserError(f"{name} holds nothing but values that are not numbers (NaN or infinite).")
     if low == high and part is None:
         raise BlankStack(f"{name} has the same value ({low:g}) everywhere: there is nothing in it.")
+    return search.found()
 
 
 def _slices(part: Sequence[tuple[int, int]]) -> tuple[slice, ...]:

@@ -1,0 +1,95 @@
+"""A pair of files as the arrays that are trained on: on one grid, without holes, scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import MapTransform, Transform
+
+from ..models.normalise import HOT, dapi_scaling, qpi_scaling, stabilise
+from ..volumes import (
+    Pair,
+    Spacing,
+    Volume,
+    check_stack,
+    filled,
+    needs_resampling,
+    on_one_grid,
+    resample,
+)
+
+
+class ReadPair(Transform):
+    """Read a pair as arrays on the grid that is trained on.
+
+    Both stacks are opened together, since a file may not tell the voxel size that its partner
+    tells: resampled by itself, each would end up on a grid of its own.
+
+    Parameters
+    ----------
+    spacing : tuple of float, optional
+        Voxel size (z, y, x) in µm; None leaves all as they are.
+    """
+
+    def __init__(self, spacing: Spacing | None) -> None:
+        self.spacing = spacing
+
+    def __call__(self, data: Pair) -> dict[str, Any]:
+        """Return "qpi" and "dapi", float32 of one shape (1, z, y, x), and where they are "filled".
+
+        Voxels without data in one of the two are filled in both alike, by mirroring: what is seen
+        there is another view of a true pair.
+        """
+        qpi, dapi, _ = data.read()
+        holes, told = np.zeros(qpi.shape, bool), list[str]()
+        for volume in (qpi, dapi):
+            if no_data := check_stack(volume):
+                holes |= no_data.mask(volume.data)
+                told.append(no_data.sentence(f"{data.name} ({volume.name})"))
+        if holes.any():
+            qpi, dapi = (_filled(volume, holes) for volume in (qpi, dapi))
+        if self.spacing is not None and needs_resampling(qpi, self.spacing):
+            where = resample(qpi.replace(data=holes), self.spacing, order=0)
+            qpi, dapi = on_one_grid(*(resample(v, self.spacing) for v in (qpi, dapi)))
+            holes = where.numpy()
+        both = {"qpi": qpi, "dapi": dapi}
+        arrays = {name: np.asarray(v.numpy(), np.float32)[None] for name, v in both.items()}
+        return {**arrays, "filled": holes[None], "told": told}
+
+
+def _filled(volume: Volume, holes: np.ndarray) -> Volume:
+    """Return a stack, float32, with its holes filled."""
+    data = np.array(volume.data, np.float32)
+    background = float(np.median(data[~holes])) if not holes.all() else 0.0
+    return volume.replace(data=filled(data, holes, background))
+
+
+class Standardised(MapTransform):
+    """Standardise QPI and stabilise DAPI by the statistics of the whole volume.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        "qpi" and "dapi".
+    root : bool
+        Whether DAPI goes through the square root.
+    """
+
+    def __init__(self, keys: Sequence[str], root: bool = True) -> None:
+        super().__init__(keys)
+        self.root = root
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the pair with scaled intensities and the scalings used."""
+        qpi, dapi = (np.asarray(data[key], np.float32) for key in ("qpi", "dapi"))
+        with_data = [np.where(data["filled"], np.float32(np.nan), v)[0] for v in (qpi, dapi)]
+        q, d = qpi_scaling(with_data[0]), dapi_scaling(with_data[1])
+        return {
+            "qpi": np.clip(q.apply(qpi), -HOT, HOT).astype(np.float32),
+            "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
+            "told": data["told"],
+            "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
+        }
