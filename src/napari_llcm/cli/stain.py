@@ -43,38 +43,25 @@ def stain(
     reading: Reading,
 ) -> None:
     """Stain a label-free stack: write the DAPI volume that you would have seen."""
-    from ..models import load_model
-    from ..models.device import pick_device
-    from ..staining import StainOptions, stain
-    from ..volumes import read
+    from ..staining import StainOptions
+    from ..staining.one_file import stain_file
 
-    volume = read(source, reading).select()
-    bundle = load_model(model, str(pick_device(device)))
-    lines = as_json(events)
-    finished = run(
-        lambda stop: stain(
-            volume,
-            bundle,
-            StainOptions(
-                device=device,
-                seed=seed,
-                samples=samples,
-                steps=steps,
-                scheduler=scheduler,
-                overwrite=overwrite,
-            ),
-            out=out,
-            should_stop=stop,
-        ),
-        lines,
+    options = StainOptions(
+        device=device,
+        seed=seed,
+        samples=samples,
+        steps=steps,
+        scheduler=scheduler,
+        overwrite=overwrite,
     )
-    result = finished.result
-    if lines:
-        return
+    result = run(
+        lambda stop: stain_file(source, out, model, options, reading=reading, should_stop=stop),
+        as_json(events),
+    ).result
     if result["stopped"]:
         stdout.print("Stopped. What is done is kept: the same command goes on from there.")
     else:
         stdout.print(
-            f"Stained {volume.name} in {duration(result['seconds'])} "
+            f"Stained {source.name} in {duration(result['seconds'])} "
             f"({result['voxels_per_second'] / 1e6:.2f} megavoxels/s on {result['device']}): {out}"
         )

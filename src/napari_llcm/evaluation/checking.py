@@ -91,7 +91,7 @@ def check_nuclei(
     for name in _WRITTEN:
         check_apart(check.out / name, (check.stain, check.truth, check.qpi))
     with sole_writer(check.out, folder=True) as notice:
-        yield from [Notice(text=notice)] if notice else []
+        yield from [Notice(text=notice, warning=False)] if notice else []
         virtual = read_role(check.stain, check.reading, "stain")
         phase = None if check.qpi is None else read_role(check.qpi, check.reading, "qpi")
         if check.truth is not None:

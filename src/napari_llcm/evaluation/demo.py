@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..events import Finished, Job, Notice, ShouldStop, Started, UserError
 from ..volumes import write
-from .evaluating import evaluate_pair, prepare_folder, write_json
+from ..volumes.atomic import write_json
+from ..volumes.sole_writer import sole_writer
+from .evaluating import evaluate_pair
 
 if TYPE_CHECKING:
     from ..nuclei import Segmenter
@@ -50,6 +52,19 @@ def demo(
     UserError
         If the model cannot be read, or there is no room.
     """
+    yield Started(job="demo")
+    with sole_writer(out, folder=True) as notice:
+        yield from [Notice(text=notice, warning=False)] if notice else []
+        yield from _demo(out, model, segmenter, device, should_stop)
+
+
+def _demo(
+    out: Path,
+    model: str | None,
+    segmenter: Segmenter,
+    device: str,
+    should_stop: ShouldStop | None,
+) -> Job:
     from ..models import load_model
     from ..models.device import pick_device
     from ..nuclei import write_report
@@ -57,8 +72,6 @@ def demo(
 
     place = str(pick_device(device))
     bundle = load_model(model, place)
-    prepare_folder(out)
-    yield Started(job="demo")
     yield Notice(text="Making a specimen that no model was trained on.", warning=False)
     specimen = make_specimen(_SIZE, DEMO_SEED, "medium")
     done = yield from evaluate_pair(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -12,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import Pair, Volume, find_pairs, write
+from ..volumes.apart import check_apart
+from ..volumes.atomic import write_json, write_table
+from ..volumes.sole_writer import sole_writer
 from .assessment import confident
 from .image_metrics import image_metrics
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from ..models import ModelBundle
     from ..nuclei import Comparison, Segmenter
+
+
+_WRITTEN = ("pairs.csv", "report.json")
 
 
 @dataclass(frozen=True)
@@ -151,15 +155,34 @@ def evaluate(
     UserError
         If pairs or model cannot be read.
     """
+    found = find_pairs(pairs) if isinstance(pairs, Path) else pairs
+    if isinstance(pairs, Path):
+        for name in _WRITTEN:
+            check_apart(out / name, [pairs])
+    for pair in found:
+        for target in (out, out / pair.name, out / pair.name / "virtual.ome.tif"):
+            check_apart(target, (pair.qpi, pair.dapi, pair.labels), replaced=False)
+    with sole_writer(out, folder=True) as notice:
+        yield from [Notice(text=notice, warning=False)] if notice else []
+        yield from _evaluate(found, out, model, segmenter, device, seed, should_stop)
+
+
+def _evaluate(
+    found: list[Pair],
+    out: Path,
+    model: str | None,
+    segmenter: Segmenter,
+    device: str,
+    seed: int,
+    should_stop: ShouldStop | None,
+) -> Job:
     from ..models import load_model
     from ..models.device import pick_device
     from ..nuclei import pool, write_report
 
-    found = find_pairs(pairs) if isinstance(pairs, Path) else pairs
     opened = [pair.read() for pair in found]  # what does not match is said before the work
     place = str(pick_device(device))
     bundle = load_model(model, place)
-    prepare_folder(out)
     yield Started(job="evaluate", total=len(found), unit="pairs")
     reports: list[dict[str, Any]] = []
     comparisons: list[Comparison] = []
@@ -193,32 +216,6 @@ def evaluate(
     yield Finished(result=pooled, value=reports)
 
 
-def prepare_folder(out: Path) -> None:
-    """Make the folder for results.
-
-    Raises
-    ------
-    UserError
-        If it cannot be made.
-    """
-    from ..volumes import disk_errors
-
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: choose a folder for the results.")
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a report, whole or not at all."""
-    from ..volumes import disk_errors
-
-    partial = path.with_name(f".{path.name}.partial")
-    with disk_errors(path):
-        partial.write_text(json.dumps(content, indent=2, default=float), encoding="utf-8")
-        partial.replace(path)
-
-
 def _pooled(reports: list[dict[str, Any]], nuclei: dict[str, Any]) -> dict[str, Any]:
     """Return nuclei figures over all counts, image metrics as means, speed over all voxels."""
     pooled: dict[str, Any] = dict(nuclei)
@@ -234,7 +231,4 @@ def _pooled(reports: list[dict[str, Any]], nuclei: dict[str, Any]) -> dict[str, 
 
 def _write_table(path: Path, reports: list[dict[str, Any]]) -> None:
     plain = [{k: v for k, v in r.items() if not isinstance(v, dict | list)} for r in reports]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(plain[0]))
-        writer.writeheader()
-        writer.writerows(plain)
+    write_table(path, list(plain[0]), plain)

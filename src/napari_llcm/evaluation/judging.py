@@ -17,8 +17,8 @@ from ..models.methods import AUTOENCODER, METHODS
 from ..nuclei.counts import Counts
 from ..nuclei.features import width_of
 from ..volumes import Pair, Volume, labels_of, notices, write
+from ..volumes.atomic import write_json
 from .assessment import confident
-from .evaluating import write_json
 from .image_metrics import image_metrics
 from .sharpness import spectral_distance
 
@@ -183,10 +183,8 @@ def judge_all(
         if done is None:
             return False
         target = stain_path(out, variant, group, pair.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         write(target, stained, overwrite=True)
         path = judged_path(out, variant, group, pair.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, asdict(done))
         yield meter.at(number + 1.0, f"{variant}, {pair.name}: F1 {done.counts.f1:.3f}")
     return True

@@ -11,7 +11,8 @@ from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, U
 from ..models.config import MethodName
 from ..models.methods import AUTOENCODER, METHODS
 from ..volumes import Pair, PairReadOptions, find_pairs, notices
-from .evaluating import prepare_folder
+from ..volumes.apart import check_apart
+from ..volumes.sole_writer import sole_writer
 from .judging import Remembering, judge_all
 from .quality_report import write_quality_report
 
@@ -92,8 +93,17 @@ def benchmark_quality(
     unknown = [m for m in benchmark.methods if m not in METHODS]
     if unknown:
         raise UserError(f"There is no method {unknown[0]!r}: choose from {', '.join(METHODS)}.")
-    prepare_folder(benchmark.out)
     yield Started(job="benchmark", settings={"methods": list(benchmark.methods)})
+    for folder in (*benchmark.train, *benchmark.test):
+        check_apart(benchmark.out, [folder])
+    with sole_writer(benchmark.out, folder=True) as notice:
+        yield from [Notice(text=notice, warning=False)] if notice else []
+        yield from _benchmark(benchmark, segmenter, should_stop)
+
+
+def _benchmark(
+    benchmark: QualityBenchmark, segmenter: Segmenter, should_stop: ShouldStop | None
+) -> Job:
     train, test = yield from _data(benchmark, should_stop)
     _check_apart(train, test)
     remembering = Remembering(segmenter)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..volumes import Pair, Volume, read
+from ..volumes.atomic import save_figure
 from .judging import CEILING, Judged, stain_path
 
 _HALF = (24.0, 24.0)  # µm (y, x) around the nucleus that is shown
@@ -32,7 +33,7 @@ def draw_strata(path: Path, strata: Mapping[str, Mapping[str, Sequence[Mapping[s
         axis.set(title=f"by {name}", ylim=(0, 1.03))
     axes[0].set_ylabel("recall")
     axes[-1].legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=110)
+    save_figure(path, figure, dpi=110)
     return path.name
 
 
@@ -48,7 +49,7 @@ def draw_precision_recall(
         axis.plot(recall, precision, label=f"{name} ({area:.3f})")
     axis.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     axis.legend(fontsize=8, frameon=False, title="area")
-    figure.savefig(path, dpi=110)
+    save_figure(path, figure, dpi=110)
     return path.name
 
 
@@ -86,7 +87,7 @@ def draw_side_by_side(
             axis.set(xticks=[], yticks=[])
     for axis, title in zip(axes[0], columns, strict=True):
         axis.set_title(title, fontsize=9)
-    figure.savefig(path, dpi=110)
+    save_figure(path, figure, dpi=110)
     return path.name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 from ..models.methods import AUTOENCODER, LLCM, METHODS
 from ..nuclei.table import strata
 from ..volumes import Pair
-from .evaluating import write_json
+from ..volumes.atomic import write_json, write_table, write_text
 from .judging import CEILING, ROUND_TRIP, Judged, load_judged
 from .quality_figures import draw_precision_recall, draw_side_by_side, draw_strata
 from .statistics import interval, pooled, precision_recall
@@ -190,10 +189,7 @@ def _write_csv(path: Path, report: dict[str, Any]) -> None:
                 flat |= {key.replace("interval", "low"): low, key.replace("interval", "high"): high}
             rows.append({"group": group, "method": name, **flat})
     columns = list(dict.fromkeys(k for row in rows for k in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, columns, rows)
 
 
 def _write_page(path: Path, report: dict[str, Any], figures: Mapping[str, list[str]]) -> None:
@@ -205,7 +201,7 @@ def _write_page(path: Path, report: dict[str, Any], figures: Mapping[str, list[s
     page = pages.get_template("quality.html.jinja").render(
         report=report, figures=figures, columns=columns, ours=OURS
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _known(report: dict[str, Any], key: str) -> list[bool]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..models.confidence_model import ReliabilityBin
+from ..volumes.atomic import save_figure
 
 _BINS = 10
 
@@ -71,7 +72,7 @@ def draw_reliability(path: Path, bins: Sequence[ReliabilityBin]) -> Path:
         xlim=(0, 1.02),
         ylim=(0, 1.02),
     )
-    figure.savefig(path, dpi=110)
+    save_figure(path, figure, dpi=110)
     return path
 
 

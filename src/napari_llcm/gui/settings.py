@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+
+from ..events import UserError
+from ..volumes.atomic import write_json
 
 PLUGIN = "napari-llcm"
 
@@ -57,14 +60,8 @@ def remember(form: str, **values: Any) -> None:
     """Keep values (JSON) of a form for the next session; others of the same form stay."""
     everything = _read()
     everything[form] = {**recall(form), **values}
-    path = _file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".partial")
-        fresh.write_text(json.dumps(everything, indent=1), encoding="utf-8")
-        os.replace(fresh, path)
-    except OSError:
-        pass  # a form that is not remembered is no reason to stop anybody's work
+    with suppress(OSError, UserError):  # a form that is not remembered stops nobody's work
+        write_json(_file(), everything)
 
 
 def _file() -> Path:

@@ -6,17 +6,24 @@ stranger's model cannot run a stranger's code.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+import stat
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from ..events import UserError
+from ..volumes.atomic import replacing, write_text
 from .confidence_model import ConfidenceModel
 from .config import (
     ConsistencyConfig,
@@ -35,28 +42,47 @@ if TYPE_CHECKING:
 
 MODEL_JSON, WEIGHTS = "model.json", "weights.safetensors"
 FORMAT = 2  # 1 said "kind" for "method"
+_MOST = {MODEL_JSON: 2**24, WEIGHTS: 2**33}  # bytes; the shipped model has 10 kB and 12 MB
+
+
+def _usable(scaling: Scaling) -> Scaling:
+    if not scaling.usable:
+        raise ValueError(f"{scaling.low:g} to {scaling.high:g} is no range of intensities")
+    return scaling
+
+
+_Scaling = Annotated[Scaling, AfterValidator(_usable)]
+_Size = Annotated[float, Field(gt=0)]
 
 
 class ModelInfo(BaseModel):
     """Everything about a trained stainer but its weights; the content of `model.json`."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     format: int = FORMAT
-    name: str
+    name: str = Field(max_length=1000)
     # "kind" in format 1
     method: MethodName = Field(default="llcm", validation_alias=AliasChoices("method", "kind"))
     network: NetworkConfig = NetworkConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     resshift: ResShiftConfig = ResShiftConfig()
-    spacing: tuple[float, float, float] | None = None  # µm (z, y, x) of the training volumes
-    dapi: Scaling  # median over the training volumes: gives the output its unit
-    qpi: Scaling | None = None  # median over the training volumes: for warnings only
+    spacing: tuple[_Size, _Size, _Size] | None = None  # µm (z, y, x) of the training volumes
+    dapi: _Scaling  # median over the training volumes: gives the output its unit
+    qpi: _Scaling | None = None  # median over the training volumes: for warnings only
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
     qpi_noise: float | None = None  # median `noise_level` of the training volumes: for warnings
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _known(cls, metrics: Any) -> Any:
+        """Leave out figures that could not be measured, which JSON holds as null."""
+        if not isinstance(metrics, dict):
+            return metrics
+        return {k: v for k, v in metrics.items() if v is not None and v == v}
 
     @property
     def local(self) -> bool:
@@ -105,24 +131,24 @@ def save_bundle(folder: Path, info: ModelInfo, networks: StainerNetworks) -> Pat
 
     Raises
     ------
-    OSError
-        If there is no room.
+    UserError
+        If it cannot be written, or a weight is no number.
     """
     import torch
     from safetensors.torch import save_file
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        tensors = {
-            k: v.detach().cpu().to(torch.float16).contiguous()
-            for k, v in networks.state_dict().items()
-        }
-        save_file(tensors, fresh / WEIGHTS)
-        (fresh / MODEL_JSON).write_text(info.model_dump_json(indent=2), encoding="utf-8")
-        replace_folder(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    tensors = {
+        k: v.detach().cpu().to(torch.float16).contiguous() for k, v in networks.state_dict().items()
+    }
+    if not all(bool(v.isfinite().all()) for v in tensors.values()):
+        raise UserError(
+            f"The weights of {info.name} have grown beyond all numbers: train it anew, with a "
+            "lower learning rate."
+        )
+    with replacing(folder) as partial:
+        partial.mkdir()
+        save_file(tensors, partial / WEIGHTS)
+        write_text(partial / MODEL_JSON, info.model_dump_json(indent=2))
     return folder
 
 
@@ -131,15 +157,10 @@ def write_info(folder: Path, info: ModelInfo) -> None:
 
     Raises
     ------
-    OSError
-        If there is no room.
+    UserError
+        If it cannot be written.
     """
-    partial = folder / f".{MODEL_JSON}.partial"
-    try:
-        partial.write_text(info.model_dump_json(indent=2), encoding="utf-8")
-        os.replace(partial, folder / MODEL_JSON)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(folder / MODEL_JSON, info.model_dump_json(indent=2))
 
 
 def load_bundle(path: Path, device: str | torch.device = "cpu") -> ModelBundle:
@@ -157,21 +178,30 @@ def load_bundle(path: Path, device: str | torch.device = "cpu") -> ModelBundle:
     UserError
         If it is no bundle, is damaged, or comes from a newer version.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     from .stainer import StainerNetworks
 
     info = read_info(path)
-    networks = StainerNetworks(info.network, info.consistency, info.method)
     try:
         weights = load(_member(path, WEIGHTS))
+        with torch.device("meta"):  # sizes alone: what model.json says may not fit into memory
+            wanted = StainerNetworks(info.network, info.consistency, info.method).state_dict()
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in wanted.items()}:
+            raise RuntimeError("other names or shapes")
+        networks = StainerNetworks(info.network, info.consistency, info.method)
         networks.load_state_dict({k: v.float() for k, v in weights.items()})
     except (SafetensorError, RuntimeError) as error:
         raise UserError(
             f"The weights of model {path} are damaged or do not fit its model.json: "
             "get the model again."
         ) from error
+    if not all(bool(v.isfinite().all()) for v in weights.values()):
+        raise UserError(
+            f"Among the weights of model {path} are some that are no numbers: get the model again."
+        )
     return ModelBundle(info, networks.eval().to(device), str(path))
 
 
@@ -186,7 +216,12 @@ def read_info(path: Path) -> ModelInfo:
     try:
         info = ModelInfo.model_validate_json(_member(path, MODEL_JSON))
     except ValidationError as error:
-        raise UserError(f"{path}/{MODEL_JSON} is damaged: get the model again.") from error
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path}/{MODEL_JSON} is damaged{f', at {where}' if where else ''} ({first['msg']}): "
+            "get the model again."
+        ) from error
     if info.format > FORMAT:
         raise UserError(f"Model {path} was made by a newer napari-llcm: update napari-llcm.")
     return info.model_copy(update={"format": FORMAT})
@@ -203,35 +238,42 @@ def is_bundle(path: Path) -> bool:
 
 
 def zip_bundle(folder: Path, target: Path) -> Path:
-    """Pack a bundle folder into one .zip, whole or not at all."""
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for name in (MODEL_JSON, WEIGHTS):
-                archive.writestr(name, _member(folder, name))
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Pack a bundle (a folder or a .zip) into one .zip, whole or not at all."""
+    with replacing(target) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name in (MODEL_JSON, WEIGHTS):
+            archive.writestr(name, _member(folder, name))
     return target
-
-
-def replace_folder(fresh: Path, target: Path) -> None:
-    """Put `fresh` in the place of `target`, which may exist; never leaves neither."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        os.replace(target, old)
-    os.replace(fresh, target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _member(path: Path, name: str) -> bytes:
     try:
         if path.is_dir():
+            size = (path / name).stat().st_size
+        else:
+            with zipfile.ZipFile(path) as archive:
+                _check_members(path, archive)
+                size = archive.getinfo(name).file_size
+        if size > _MOST[name]:
+            raise UserError(f"{name} of model {path} is too large: get the model again.")
+        if path.is_dir():
             return (path / name).read_bytes()
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UserError(
             f"{path} is not a model: a model is a folder or a .zip with {MODEL_JSON} and {WEIGHTS}."
         ) from error
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that another program would unpack outside of its folder."""
+    names = [m.filename for m in archive.infolist()]
+    for member in archive.infolist():
+        inside = PurePosixPath(member.filename.replace("\\", "/"))
+        linked = stat.S_ISLNK(member.external_attr >> 16)
+        if linked or inside.is_absolute() or ".." in inside.parts or ":" in member.filename:
+            raise UserError(
+                f"{path} holds {member.filename!r}, which leads out of the model: do not use it."
+            )
+    if len(set(names)) < len(names):
+        raise UserError(f"{path} holds two files of one name: get the model again.")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Calibrator(BaseModel):
     """A logistic regression: p = 1 / (1 + exp(-(bias + w · (x - centre) / scale)))."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     features: tuple[str, ...]
     centre: tuple[float, ...]
@@ -73,7 +73,7 @@ class ConfidenceModel(BaseModel):
     nuclei: Calibrator
     faint: Calibrator | None = None
     estimator: str
-    views: int = 1
+    views: int = Field(default=1, ge=1, le=64)
     compared: dict[str, dict[str, float]] = Field(default_factory=dict)
     reliability: tuple[ReliabilityBin, ...] = ()
     fields: int = 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Factor = tuple[int, int, int]
+# bounds far beyond what is of use: a stranger's model.json must not take all memory
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
+_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 # what a model is trained to do; see `methods`
 MethodName = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
 
@@ -18,25 +21,25 @@ class NetworkConfig(BaseModel):
     space-to-depth stem, so that no convolution runs at full resolution.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _STRICT
 
     autoencoder: Literal["local", "monai"] = "local"  # monai: AutoencoderKL
     unet: Literal["local", "monai"] = "local"  # monai: DiffusionModelUNet
     condition: Literal["spatial", "vector"] = "spatial"  # vector: the design's ablation
     factor: Factor = (2, 4, 4)  # voxels (z, y, x) for each latent site
-    latent_channels: int = 4
-    encoder_widths: tuple[int, ...] = (32, 64)  # of the DAPI encoder, fine to coarse
-    decoder_widths: tuple[int, ...] = (32, 80)  # of the DAPI decoder, fine to coarse
-    condition_widths: tuple[int, ...] = (32, 64)  # of the QPI encoder, fine to coarse
-    unet_widths: tuple[int, ...] = (64, 96, 128)  # of the latent U-Net, fine to coarse
-    unet_blocks: int = 1  # residual blocks for each level and direction
+    latent_channels: int = Field(default=4, ge=1, le=1024)
+    encoder_widths: Widths = (32, 64)  # of the DAPI encoder, fine to coarse
+    decoder_widths: Widths = (32, 80)  # of the DAPI decoder, fine to coarse
+    condition_widths: Widths = (32, 64)  # of the QPI encoder, fine to coarse
+    unet_widths: Widths = (64, 96, 128)  # of the latent U-Net, fine to coarse
+    unet_blocks: int = Field(default=1, ge=1, le=64)  # residual blocks for each level and direction
     decoder_skip: bool = False  # QPI features at half the resolution into the decoder; an ablation
-    generator_widths: tuple[int, ...] = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
+    generator_widths: Widths = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
 
     @model_validator(mode="after")
     def _consistent(self) -> NetworkConfig:
-        if any(f & (f - 1) or f < 1 for f in self.factor):
-            raise ValueError("factor must be powers of two")
+        if any(f & (f - 1) or not 1 <= f <= 64 for f in self.factor):
+            raise ValueError("factor must be powers of two, 64 at most")
         levels = max(*self.factor, 2).bit_length() - 1
         names = ["condition_widths"]
         if self.autoencoder == "local":
@@ -64,19 +67,19 @@ class NetworkConfig(BaseModel):
 class ConsistencyConfig(BaseModel):
     """The noise scale and the objective of consistency training (ECT, Geng et al. 2024)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _STRICT
 
     # adjacent: the plain student-teacher loss first written down, kept to be measured
     objective: Literal["ect", "adjacent"] = "ect"
-    sigma_min: float = 0.002
-    sigma_max: float = 40.0
-    sigma_data: float = 1.0  # latents are standardised
+    sigma_min: float = Field(default=0.002, gt=0)
+    sigma_max: float = Field(default=40.0, gt=0)
+    sigma_data: float = Field(default=1.0, gt=0)  # latents are standardised
     log_sigma_mean: float = -0.4  # training noise is lognormal
     log_sigma_std: float = 2.0
     # The gap t - r halves (q = 2) from stage to stage. The gradient's norm grows as it closes, from
     # 0.1 in the first stage to 1-5 in the fifth and 9-38 in the eighth; the direct term's is 0.5.
-    stages: int = 4
-    q: float = 2.0
+    stages: int = Field(default=4, ge=1, le=64)
+    q: float = Field(default=2.0, gt=1)
     consistency_weight: float = 1.0
     # Share of the phase that the direct term has to itself: it finds the nuclei, and is cheaper.
     consistency_start: float = Field(default=0.5, ge=0, lt=1)
@@ -92,9 +95,9 @@ class ConsistencyConfig(BaseModel):
 class DiffusionConfig(BaseModel):
     """The rival of many steps: latent diffusion, cosine schedule, DDIM."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _STRICT
 
-    train_steps: int = 1000
+    train_steps: int = Field(default=1000, ge=1, le=100_000)
     # x0, behind the consistency model's preconditioner: from its weights there is little to learn
     # anew
     prediction: Literal["v", "x0"] = "v"
@@ -106,12 +109,14 @@ class DiffusionConfig(BaseModel):
 class ResShiftConfig(BaseModel):
     """The rival that starts from a guess: residual shifting (Yue et al. 2023)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _STRICT
 
-    steps: int = 15
-    kappa: float = 2.0  # noise of the start, in standard deviations of the latent
+    steps: int = Field(default=15, ge=1, le=10_000)
+    kappa: float = Field(
+        default=2.0, gt=0
+    )  # noise of the start, in standard deviations of the latent
     power: float = 0.3  # how the shift is spread over the steps
-    eta_min: float = 4e-4  # of the first step; (0.04 / kappa)²
+    eta_min: float = Field(default=4e-4, gt=0)  # of the first step; (0.04 / kappa)²
     eta_max: float = 0.999
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..events import UserError
+from ..volumes.apart import check_apart
+from ..volumes.atomic import replacing, write_text
+from ..volumes.names import plain_name
+from ..volumes.sole_writer import sole_writer
 from .bundle import (
     MODEL_JSON,
     WEIGHTS,
@@ -16,7 +19,6 @@ from .bundle import (
     is_bundle,
     load_bundle,
     read_info,
-    replace_folder,
     save_bundle,
     zip_bundle,
 )
@@ -42,7 +44,9 @@ def list_models() -> dict[str, Path]:
     for folder in (_SHIPPED, user_folder()):
         if folder.is_dir():
             found |= {
-                p.name.removesuffix(".zip"): p for p in sorted(folder.iterdir()) if is_bundle(p)
+                p.name.removesuffix(".zip"): p
+                for p in sorted(folder.iterdir())
+                if not p.name.startswith(".") and is_bundle(p)  # a dot: being written
             }
     return found
 
@@ -97,19 +101,23 @@ def import_model(source: Path, name: str | None = None, overwrite: bool = False)
     Raises
     ------
     UserError
-        If it is no model, or the name is taken.
+        If it is no model, or the name is taken or cannot be that of a folder.
     """
     path = find_model(source)
     info = read_info(path)
-    target = user_folder() / (name or info.name)
+    target = user_folder() / plain_name(name or info.name, "name of the model")
+    check_apart(target, [path])
     if target.exists() and not overwrite:
         raise UserError(f"You have a model named {target.name!r}: choose another --name.")
-    pickled = [path / _VAE, path / _EMA] if path.is_dir() else []
-    if pickled and all(p.is_file() for p in pickled):
-        networks = _from_pth(info, path)
-    else:
-        networks = load_bundle(path).networks
-    return save_bundle(target, info.model_copy(update={"name": target.name}), networks)
+    if target.is_dir() and any(target.iterdir()) and not is_bundle(target):
+        raise UserError(f"{target} is a folder that holds no model: choose another --name.")
+    with sole_writer(target):
+        pickled = [path / _VAE, path / _EMA] if path.is_dir() else []
+        if pickled and all(p.is_file() for p in pickled):
+            networks = _from_pth(info, path)
+        else:
+            networks = load_bundle(path).networks
+        return save_bundle(target, info.model_copy(update={"name": target.name}), networks)
 
 
 def keep_model(bundle: Path, name: str) -> Path:
@@ -130,16 +138,12 @@ def keep_model(bundle: Path, name: str) -> Path:
     UserError
         If it is no bundle.
     """
-    info = read_info(bundle).model_copy(update={"name": name})
+    info = read_info(bundle).model_copy(update={"name": plain_name(name, "name of the model")})
     target = user_folder() / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
-    try:
-        shutil.copyfile(bundle / WEIGHTS, fresh / WEIGHTS)
-        (fresh / MODEL_JSON).write_text(info.model_dump_json(indent=2), encoding="utf-8")
-        replace_folder(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with sole_writer(target), replacing(target) as partial:
+        partial.mkdir()
+        shutil.copyfile(bundle / WEIGHTS, partial / WEIGHTS)
+        write_text(partial / MODEL_JSON, info.model_dump_json(indent=2))
     return target
 
 
@@ -152,25 +156,23 @@ def export_model(model: str | Path, target: Path, pth: bool = False) -> Path:
         If there is no such model, or the target exists.
     """
     path = find_model(model)
+    check_apart(target, [path])
     if target.exists():
         raise UserError(f"{target} exists: choose another name.")
-    if not pth:
+    with sole_writer(target):
         bundle = load_bundle(path)  # a damaged model is found now, not by its receiver
-        folder = Path(bundle.source)
-        if folder.is_dir():
-            return zip_bundle(folder, target)
-        shutil.copyfile(folder, target)
-        return target
-    import torch
+        if not pth:
+            return zip_bundle(path, target)
+        import torch
 
-    bundle = load_bundle(path)
-    target.mkdir(parents=True)
-    (target / "model.json").write_text(bundle.info.model_dump_json(indent=2), encoding="utf-8")
-    weights = bundle.networks.state_dict()
-    vae = {k: v for k, v in weights.items() if k.startswith("autoencoder.")}
-    torch.save(vae, target / _VAE)
-    torch.save({k: v for k, v in weights.items() if k not in vae}, target / _EMA)
-    return target
+        weights = bundle.networks.state_dict()
+        vae = {k: v for k, v in weights.items() if k.startswith("autoencoder.")}
+        with replacing(target) as partial:
+            partial.mkdir()
+            write_text(partial / MODEL_JSON, bundle.info.model_dump_json(indent=2))
+            torch.save(vae, partial / _VAE)
+            torch.save({k: v for k, v in weights.items() if k not in vae}, partial / _EMA)
+        return target
 
 
 def _from_pth(info: ModelInfo, folder: Path) -> StainerNetworks:

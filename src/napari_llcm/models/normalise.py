@@ -39,6 +39,11 @@ class Scaling(BaseModel):
     high: float
     root: bool = True
 
+    @property
+    def usable(self) -> bool:
+        """True where both ends are numbers, and apart."""
+        return bool(np.isfinite((self.low, self.high)).all() and self.high > self.low)
+
     def apply(self, x: Any) -> Any:
         """Return (x - low) / (high - low)."""
         return (x - self.low) / (self.high - self.low)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..volumes import Volume
-from ..volumes.atomic import whole_or_nothing
+from ..volumes.atomic import save_figure
 from .comparing import Comparison
 from .counts import Counts
 from .figures import COLOURS, draw_comparison
@@ -60,9 +60,7 @@ def write_page(
     """
     path = Path(path).expanduser()
     figure = draw_page(comparison, qpi, truth, stain, rows, verdicts, notes)
-    kind = path.suffix[1:].lower() or "pdf"
-    with whole_or_nothing(path, overwrite=True) as partial:
-        figure.savefig(partial, format=kind, facecolor="white")
+    save_figure(path, figure, format=path.suffix[1:].lower() or "pdf", facecolor="white")
     return path
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..volumes import Volume
-from ..volumes.atomic import whole_or_nothing
+from ..volumes.atomic import save_figure, write_json, write_table
 from .comparing import Comparison
 from .finding import Findings
 from .provenance import caption
@@ -56,13 +54,10 @@ def write_report(
         "report": folder / "report.json",
         "figure": folder / "nuclei.png",
     }
-    with whole_or_nothing(paths["table"], overwrite=True) as partial:
-        write_rows(partial, comparison.table, comparison.settings)
-    with whole_or_nothing(paths["report"], overwrite=True) as partial:
-        partial.write_text(json.dumps(comparison.figures, indent=2) + "\n", "utf-8")
-    with whole_or_nothing(paths["figure"], overwrite=True) as partial:
-        figure = draw_comparison(comparison, qpi, truth, stain)
-        figure.savefig(partial, format="png", facecolor="white")
+    write_rows(paths["table"], comparison.table, comparison.settings)
+    write_json(paths["report"], comparison.figures)
+    figure = draw_comparison(comparison, qpi, truth, stain)
+    save_figure(paths["figure"], figure, facecolor="white")
     return paths
 
 
@@ -90,20 +85,13 @@ def write_nuclei(folder: Path | str, findings: Findings, faint: Sequence[dict[st
     """
     folder = Path(folder).expanduser()
     rows = sorted(findings.table, key=lambda row: -(row.get("confidence") or 0.0))
-    with whole_or_nothing(folder / "nuclei.csv", overwrite=True) as partial:
-        write_rows(partial, rows, findings.settings)
-    with (
-        whole_or_nothing(folder / "probably_missed.csv", overwrite=True) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, ["confidence", "z", "y", "x"])
-        writer.writeheader()
-        writer.writerows(faint)
+    write_rows(folder / "nuclei.csv", rows, findings.settings)
+    write_table(folder / "probably_missed.csv", ["confidence", "z", "y", "x"], faint)
     return folder / "nuclei.csv"
 
 
 def write_rows(path: Path, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
-    """Write rows of a table as CSV; its last column says in each row what was checked.
+    """Write rows of a table as CSV, whole; its last column says in each row what was checked.
 
     Parameters
     ----------
@@ -117,7 +105,6 @@ def write_rows(path: Path, rows: Sequence[Row], settings: Mapping[str, Any]) -> 
     unit, named = settings["unit"], caption(settings)
     further = [c for c in (rows[0] if rows else ()) if c not in COLUMNS]
     names = [f"{c} ({unit}{_SIZES[c]})" if c in _SIZES else c for c in COLUMNS]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*names, *further, "check"])
-        writer.writerows([*(row.get(c) for c in (*COLUMNS, *further)), named] for row in rows)
+    told = dict(zip((*COLUMNS, *further), (*names, *further), strict=True))
+    shown = ({told[c]: row.get(c) for c in told} | {"check": named} for row in rows)
+    write_table(path, [*told.values(), "check"], shown)

@@ -23,6 +23,7 @@ from ..specimen.grid import Grid
 from ..specimen.index import draw_nucleoli
 from ..specimen.make import TISSUE_AROUND
 from ..volumes import Spacing
+from ..volumes.atomic import replacing, write_json
 from .scale import normalise
 
 FIRST_SEED = 10_000
@@ -171,7 +172,6 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
             min_train_masks=0,
             save_path=scratch,
         )
-    out.mkdir(parents=True, exist_ok=True)
     about = {
         "channels": CHANNELS,
         "diameter": DIAMETER,
@@ -186,8 +186,9 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
         name: value.half() if value.is_floating_point() else value
         for name, value in net.state_dict().items()
     }
-    save_file(weights, out / "nuclei.safetensors")
-    (out / "nuclei.json").write_text(json.dumps(about, indent=2) + "\n")
+    with replacing(out / "nuclei.safetensors") as partial:
+        save_file(weights, partial)
+    write_json(out / "nuclei.json", about)
     print(json.dumps(about), flush=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
 from ..volumes import Spacing, Volume, labels_of, notices, on_one_grid, write
-from ..volumes.atomic import whole_or_nothing
+from ..volumes.atomic import write_json
 from .difficulty import DifficultyName, find_difficulty
 from .make import Size, check_request, make_specimen
 from .optics import Modality
@@ -58,8 +58,7 @@ def write_specimen(
         "spacing": specimen.qpi.spacing,
         "nuclei": [asdict(nucleus) for nucleus in specimen.nuclei],
     }
-    with whole_or_nothing(folder / TABLE, overwrite=True) as partial:
-        partial.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / TABLE, table)
     return paths
 
 

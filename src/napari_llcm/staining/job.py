@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..events import Event, ShouldStop, Tile
+from ..events import Event, ShouldStop, Tile, UserError
 from ..models.bundle import ModelBundle
 from ..models.normalise import Scaling
 from .grid import NetworkGrid
@@ -115,9 +115,22 @@ class StainJob:
         return self.keep(box, data, part)
 
     def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:
-        """Put the result's voxels of a box (one span for each of its axes); return the `Tile`."""
+        """Put the result's voxels of a box (one span for each of its axes); return the `Tile`.
+
+        Raises
+        ------
+        UserError
+            If some are no numbers: they are never written.
+        """
         if self.empty is not None:
             data = np.where(self.empty(box[-3:]), np.float32(0), data)
+        if not np.isfinite(data).all():
+            where = ", ".join(f"{a} to {b}" for a, b in box[-3:])
+            raise UserError(
+                f"Model {self.model.info.name} gives values that are no numbers (voxels z, y, x "
+                f"{where}), so nothing of them was written: choose another model, or the "
+                "processor (cpu) as the device."
+            )
         self.output.put(box, data, part)
         self.tiles += 1
         self.voxels += size(box[-3:])

@@ -20,7 +20,7 @@ class StainOptions(BaseModel):
         Tile sizes; by default planned from the free memory. The result does not depend on it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
     seed: int = Field(default=0, description="Which random field is used.")

@@ -16,6 +16,7 @@ from ..events import UserError
 from ..models.bundle import ModelBundle
 from ..models.normalise import Scaling, hot_share, no_data_of_sample, qpi_scaling
 from ..volumes import NoData, Volume, check_stack, disk_errors
+from ..volumes.atomic import remove
 from .output import Canvas, MemoryOutput, Output
 from .stored import StoredOutput, fingerprint
 from .tiling import Box
@@ -32,9 +33,9 @@ def scratch_folder(out: Path | None, scratch: Path | None) -> Iterator[Path]:
             yield Path(folder)
         return
     beside = out.with_name(f".{out.name}.scratch")
-    shutil.rmtree(beside, ignore_errors=True)
     with disk_errors(out):
-        beside.mkdir()
+        remove(beside)
+        beside.mkdir(parents=True)
     try:
         yield beside
     finally:

@@ -19,6 +19,7 @@ from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
 from .output import Canvas
 from .setup import contrast, look_through, make_output, no_data_notices, scratch_folder
+from .stored import claimed
 
 
 def stain(
@@ -67,11 +68,34 @@ def stain(
     Raises
     ------
     UserError
-        If the input is no stack that can be stained, or the output cannot be written.
+        If the input is no stack that can be stained, or the output cannot be written, is the
+        input, or is written by another process.
     """
+    path = out if isinstance(out, Path) else None
+    with claimed(path, qpi.source, options.overwrite) as notice:
+        yield from _stain(qpi, model, options, out, focus, scaling, no_data, should_stop, notice)
+
+
+def _stain(
+    qpi: Volume,
+    model: ModelBundle,
+    options: StainOptions,
+    out: Path | Canvas | None,
+    focus: Focus,
+    scaling: Scaling | None,
+    no_data: NoData | None,
+    should_stop: ShouldStop | None,
+    notice: str | None,
+) -> Job:
+    """Do as `stain`, which keeps the output for this job."""
     steps = model.info.steps(options.steps)
     began = time.monotonic()
     warned: list[str] = []
+    if scaling is not None and not scaling.usable:
+        raise UserError(
+            f"The scaling of {qpi.name}, {scaling.low:g} to {scaling.high:g}, is no range of "
+            "intensities."
+        )
     if scaling is None:
         no_data = look_through(qpi, None if focus.region is None else focus.region())
         scaling = contrast(qpi, no_data)
@@ -105,8 +129,8 @@ def stain(
     output = make_output(qpi, model, settings, scaling, out, options.overwrite, no_data)
     began_with = {**settings, "qpi": scaling.model_dump()}
     yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
-    if output.notice:
-        yield Notice(text=output.notice)  # of this run alone: a resumed result is the same
+    for text in filter(None, (notice, output.notice)):
+        yield Notice(text=text)  # of this run alone: a resumed result is the same
     notices: list[str] = []
     yield from noting((Notice(text=text) for text in warned), notices)
 

@@ -4,20 +4,65 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, PositiveInt, TypeAdapter
 
 from ..events import UserError
 from ..models.bundle import ModelBundle
 from ..volumes import Volume, ZarrWriter, disk_errors, read, write
-from ..volumes.atomic import check_target
+from ..volumes.apart import check_apart
+from ..volumes.atomic import check_target, open_log, write_text
+from ..volumes.sole_writer import sole_writer
 from .output import remembering
 from .tiling import Box, covered, slices
 
 _FORMATS = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz")
+
+
+def check_output(path: Path, source: str | Path | None, overwrite: bool) -> None:
+    """Refuse a result that cannot be written where it shall be, before any work.
+
+    Parameters
+    ----------
+    path : Path
+        Where the result shall be.
+    source : str or Path, optional
+        The file that is stained.
+    overwrite : bool
+        Whether a result at `path` may be replaced.
+
+    Raises
+    ------
+    UserError
+        If the format is unknown, the result is the input, exists, or is being written.
+    """
+    if not path.name.lower().endswith(_FORMATS):
+        raise UserError(f"{path} must end with .ome.zarr, .ome.tif or .nii.gz.")
+    check_apart(path, [source])
+    with sole_writer(path):
+        check_target(path, overwrite)
+
+
+@contextmanager
+def claimed(path: Path | None, source: str | None, overwrite: bool) -> Iterator[str | None]:
+    """Keep an output for one job: `check_output`, and no other job writes it meanwhile.
+
+    Yields
+    ------
+    str or None
+        What the user should know.
+    """
+    if path is None:
+        yield None
+        return
+    check_output(path, source, overwrite)
+    with sole_writer(path) as notice:
+        yield notice
 
 
 class StoredOutput:
@@ -57,9 +102,6 @@ class StoredOutput:
     def __init__(
         self, path: Path, volume: Volume, shape: Sequence[int], fingerprint: str, overwrite: bool
     ) -> None:
-        if not path.name.lower().endswith(_FORMATS):
-            raise UserError(f"{path} must end with .ome.zarr, .ome.tif or .nii.gz.")
-        check_target(path, overwrite)
         self.path, self.volume, self.overwrite = path, volume, overwrite
         self._fingerprint = fingerprint
         self._is_zarr = path.name.lower().endswith(".zarr")
@@ -79,8 +121,11 @@ class StoredOutput:
         )
         if known and self._writer.resumed:
             self.notice = f"Going on with {path}: {len(self._done)} tiles are done already."
-        else:
-            self._done, self.tile = [], None
+            return
+        if known:
+            self.notice = f"What an earlier job has left of {path} is damaged: it is begun anew."
+        self._record.unlink(missing_ok=True)
+        self._done, self.tile = [], None
 
     def is_done(self, box: Box) -> bool:
         """Return whether an earlier job has put all voxels of a box (z, y, x)."""
@@ -91,14 +136,13 @@ class StoredOutput:
         if self.tile is None:
             self.tile = tuple(tile)
             header = {"fingerprint": self._fingerprint, "tile": self.tile}
-            with disk_errors(self.path):
-                self._record.write_text(json.dumps(header) + "\n", encoding="utf-8")
+            write_text(self._record, json.dumps(header) + "\n")
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Write the voxels of a box (one span for each axis of the result), then note it."""
         with disk_errors(self.path):
             self._writer.array[slices(box)] = data
-            with self._record.open("a", encoding="utf-8") as record:
+            with open_log(self._record) as record:
                 record.write(json.dumps(box[-3:]) + "\n")
 
     def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
@@ -127,22 +171,32 @@ class StoredOutput:
         """Return whether a record of the same job is there, and take over what it says."""
         if not self._record.exists():
             return False
-        lines = self._record.read_text(encoding="utf-8").splitlines()
         try:
-            header: dict[str, Any] = json.loads(lines[0])
-            same = header["fingerprint"] == self._fingerprint
-            tile = tuple(header["tile"])
-        except (ValueError, KeyError, IndexError):
-            same = False
-        if not same:
-            self.notice = f"{self.path} was begun with another input, model or settings: anew."
-            self._record.unlink()
+            lines = self._record.read_text(encoding="utf-8").split("\n")
+            header = _Header.model_validate_json(lines[0])
+            # a job killed while it wrote leaves half a line
+            self._done = [_BOX.validate_json(line) for line in lines[1:-1]]
+        except (OSError, ValueError):
+            self.notice = (
+                f"The record of an earlier job, {self._record}, is damaged: {self.path} is begun "
+                "anew."
+            )
             return False
-        self.tile = tile
-        for line in lines[1:]:
-            if line.endswith("]]"):  # a job killed while it wrote leaves half a line
-                self._done.append(tuple((a, b) for a, b in json.loads(line)))
+        if header.fingerprint != self._fingerprint:
+            self.notice = f"{self.path} was begun with another input, model or settings: anew."
+            return False
+        self.tile = header.tile
         return True
+
+
+class _Header(BaseModel):
+    """The first line of a record."""
+
+    fingerprint: str
+    tile: tuple[PositiveInt, PositiveInt, PositiveInt]
+
+
+_BOX: TypeAdapter[Box] = TypeAdapter(tuple[tuple[int, int], tuple[int, int], tuple[int, int]])
 
 
 def fingerprint(qpi: Volume, model: ModelBundle, settings: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,23 +18,26 @@ from ..models.config import (
     ResShiftConfig,
 )
 from ..models.methods import AUTOENCODER, METHODS, PhaseName
+from ..volumes.atomic import write_text
+from ..volumes.names import plain_name
 from ..volumes.options import PairReadOptions
 
 if TYPE_CHECKING:
     from ..volumes import Pair
 
 Preset = Literal["quick", "standard", "full"]
+_Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class PhaseConfig(BaseModel):
     """How one of the two phases is trained."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(gt=0)
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    share: float = 0.5  # of the minutes, where the job has a time limit
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=50, ge=1)
+    share: float = Field(default=0.5, gt=0, le=1)  # of the minutes, where the job has a time limit
 
 
 class TrainJob(BaseModel):
@@ -48,7 +51,7 @@ class TrainJob(BaseModel):
         The run folder.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
     pairs: list[Path]
     out: Path
@@ -58,8 +61,8 @@ class TrainJob(BaseModel):
     phase: PhaseName | Literal["all"] = "all"
     init: str | None = None  # start from this model: name, folder or .zip
     device: str = "auto"
-    seed: int = 0
-    max_minutes: float | None = Field(None, gt=0)
+    seed: int = Field(default=0, ge=0)
+    max_minutes: float | None = Field(default=None, gt=0)
     network: NetworkConfig = NetworkConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -67,22 +70,26 @@ class TrainJob(BaseModel):
     vae_phase: PhaseConfig = PhaseConfig(steps=1500, share=0.3)
     method_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # of the method's own phase
     root: bool = True  # learn the square root of DAPI, so that dim nuclei count
-    patch: tuple[int, int, int] = (32, 64, 64)  # voxels (z, y, x)
-    crops: int = Field(4, gt=0)  # patches from one volume; one volume for each step
+    patch: tuple[_Side, _Side, _Side] = (32, 64, 64)  # voxels (z, y, x)
+    crops: int = Field(
+        default=4, gt=0, le=4096
+    )  # patches from one volume; one volume for each step
     kl_weight: float = 1e-6
     vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output
     vae_perceptual: float = 0.0  # weight of the distance of local gradients
-    clip: float = 1.0  # norm of the gradient of each module
-    ema: float = 0.999  # of the weights, for inference; warmed up
+    clip: float = Field(default=1.0, gt=0)  # norm of the gradient of each module
+    ema: float = Field(default=0.999, ge=0, lt=1)  # of the weights, for inference; warmed up
     recompute: bool = False  # gradient checkpointing: less memory, more time
     mixed_precision: bool = True  # bfloat16 where the device is quicker with it
-    validation_share: float = Field(0.1, ge=0, lt=1)  # of the pairs, at least one of four
-    validations: int = 10  # for each phase
-    checkpoint_seconds: float = 60.0  # a killed run loses no more
+    validation_share: float = Field(default=0.1, ge=0, lt=1)  # of the pairs, at least one of four
+    validations: int = Field(default=10, ge=0)  # for each phase
+    checkpoint_seconds: float = Field(default=60.0, ge=0)  # a killed run loses no more
     tensorboard: bool = True
 
     @model_validator(mode="after")
     def _phase_of_method(self) -> TrainJob:
+        if self.name:
+            plain_name(self.name, "name of the model")
         if self.phase not in (known := ("all", *self._all_phases())):
             raise ValueError(f"phase of {self.method} must be one of {', '.join(known)}")
         least = max(METHODS[self.method].least_patch, 16 if self.vae_adversarial else 1)
@@ -170,8 +177,8 @@ def load_job(path: Path) -> TrainJob:
 
 
 def save_job(job: TrainJob, path: Path) -> None:
-    """Write a job as YAML."""
-    path.write_text(yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    """Write a job as YAML, whole or not at all."""
+    write_text(path, yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False))
 
 
 def _sentence(error: ValidationError) -> str:

@@ -9,10 +9,38 @@ from typing import Any
 
 from ..events import Event, Step, UserError
 from ..models.methods import PhaseName
+from ..volumes.atomic import disk_errors, open_log
+from ..volumes.sole_writer import MARK
 from .config import TrainJob, save_job
-from .run_lock import is_alive, mark_alive, mark_ended
 
 COLUMNS = ("phase", "step", "name", "value")
+
+
+def check_run_folder(path: Path, resume: bool) -> None:
+    """Refuse a folder that a run must not be put into, before anything is made of it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    resume : bool
+        Go on with what is there.
+
+    Raises
+    ------
+    UserError
+        If it holds a run and `resume` is False, or something else than a run.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file: choose another --out for the run.")
+    with disk_errors(path):
+        there = {p.name for p in path.iterdir()} if path.is_dir() else set()
+    if "job.yaml" in there and not resume:
+        raise UserError(
+            f"{path} holds a run already: add --resume to go on, or choose another --out."
+        )
+    if "job.yaml" not in there and there - {MARK}:
+        raise UserError(f"{path} holds other files: choose an empty folder as --out.")
 
 
 class RunFolder:
@@ -21,43 +49,25 @@ class RunFolder:
     Parameters
     ----------
     job : TrainJob
-        The job; its `out` is the folder.
-    resume : bool
-        Go on with what is there.
+        The job; its `out` is the folder, see `check_run_folder`.
 
     Raises
     ------
     UserError
-        If the folder holds a run and `resume` is False, something else than a run, or a run that
-        another program is training.
+        If the folder cannot be written.
     """
 
-    def __init__(self, job: TrainJob, resume: bool) -> None:
+    def __init__(self, job: TrainJob) -> None:
         self.path = job.out
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file: choose another --out for the run.")
-        started = (self.path / "job.yaml").exists()
-        if started and not resume:
-            raise UserError(
-                f"{self.path} holds a run already: add --resume to go on, or choose another --out."
-            )
-        if not started and self.path.exists() and any(self.path.iterdir()):
-            raise UserError(f"{self.path} holds other files: choose an empty folder as --out.")
-        if is_alive(self.path):
-            raise UserError(
-                f"{self.path} is being trained by another program right now: wait until it ends, "
-                "or stop it there."
-            )
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        mark_alive(self.path)
+        with disk_errors(self.path):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
         # absolute, so that the run can be resumed from anywhere
         there = {"out": job.out.absolute(), "pairs": [p.absolute() for p in job.pairs]}
         save_job(job.model_copy(update=there), self.path / "job.yaml")
-        self._events = (self.path / "events.jsonl").open("a", encoding="utf-8")
-        fresh = not (self.path / "metrics.csv").exists()
-        self._table = (self.path / "metrics.csv").open("a", encoding="utf-8", newline="")
+        self._events = open_log(self.path / "events.jsonl")
+        self._table = open_log(self.path / "metrics.csv")
         self._csv = csv.writer(self._table)
-        if fresh:
+        if not self._table.tell():
             self._csv.writerow(COLUMNS)
         self._board: Any = None
         if job.tensorboard:
@@ -102,4 +112,3 @@ class RunFolder:
         if self._board is not None:
             self._board.close()
         shutil.rmtree(self.cache, ignore_errors=True)
-        mark_ended(self.path)

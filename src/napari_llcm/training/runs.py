@@ -10,12 +10,12 @@ from typing import Literal
 from ..events import Event, Failed, Finished, Job, ShouldStop, UserError, parse_event
 from ..models.bundle import is_bundle, read_info
 from ..volumes.atomic import disk_errors, remove
+from ..volumes.sole_writer import is_written, sole_writer
 from .config import TrainJob, load_job
-from .run_lock import is_alive
 
 _MADE = (
     "events.jsonl", "metrics.csv", "tensorboard", "checkpoints", "cache", "model", "preview.png",
-    "running.json", "job.yaml",
+    "job.yaml",
 )  # fmt: skip
 _TAIL = 65536  # bytes; the longest event, the last one with its figures, has a few thousand
 
@@ -191,15 +191,16 @@ def discard_run(path: Path) -> None:
     made = list(_MADE)
     if run.job.pairs == [path / "pairs"]:  # written for this run, from open layers
         made.append("pairs")
-    with disk_errors(path):
+    with sole_writer(path, folder=True), disk_errors(path):
         for name in made:
             remove(path / name)
+    with disk_errors(path):
         if not any(path.iterdir()):
             path.rmdir()
 
 
 def _judge(path: Path, last: Event | None) -> RunState:
-    if is_alive(path):
+    if is_written(path, folder=True):
         return "running"
     if last is None:
         return "new"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ..events import UserError
 from ..models.torchvision import check_torchvision
+from ..volumes.atomic import replacing
 
 if TYPE_CHECKING:
     from .config import PhaseConfig, TrainJob
@@ -93,15 +93,8 @@ class PhaseState:
             "optimiser": self.optimiser.state_dict(),
             "ema": self.ema.state_dict(),
         }
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as partial:
+            torch.save(state, partial)
 
     def load(self, path: Path) -> None:
         """Go on from a saved state.

@@ -30,12 +30,14 @@ from ..models.device import autocast, memory_in_use, pick_device
 from ..models.methods import PhaseName
 from ..models.stainer import StainerNetworks
 from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
+from ..volumes.apart import check_apart
+from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .losses import LossInputs
 from .objectives import make_objective
 from .pairs import common_spacing, few, registration_notices, spacing_notices
-from .run_folder import RunFolder
+from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks
 from .state import PhaseState
 from .validation import Judge, Validator
@@ -71,23 +73,33 @@ def train(
     Raises
     ------
     UserError
-        If pairs are missing or do not match, or the folder is taken.
+        If pairs are missing or do not match, or the folder is taken, holds the pairs, cannot be
+        written, or is written by another process.
     """
     found = [find_pairs(source, job.reading) for source in job.pairs]
+    check_run_folder(job.out, resume)
+    pairs = [pair for some in found for pair in some]
+    files = [p for pair in pairs for p in (pair.qpi, pair.dapi, pair.labels) if p is not None]
+    folders = {f for source in job.pairs if source.is_dir() for f in source.iterdir()}
+    inputs = [*files, *{p.parent for p in files} & folders]
+    check_apart(job.out, inputs, replaced=False)
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
-    networks, info = initial_networks(job)
-    folder = RunFolder(job, resume)
-    try:
-        networks.to(device)
-        for event in _run(job, found, networks, info, folder, device, judge, should_stop):
-            folder.keep(event)
-            yield event
-    except Exception as error:
-        folder.keep(Failed(sentence=str(error), detail=traceback.format_exc()))
-        raise
-    finally:
-        folder.close()
+    with sole_writer(job.out, folder=True) as notice:
+        networks, info = initial_networks(job)
+        folder = RunFolder(job)
+        try:
+            networks.to(device)
+            if notice:
+                yield Notice(text=notice, warning=False)
+            for event in _run(job, found, networks, info, folder, device, judge, should_stop):
+                folder.keep(event)
+                yield event
+        except Exception as error:
+            folder.keep(Failed(sentence=str(error), detail=traceback.format_exc()))
+            raise
+        finally:
+            folder.close()
 
 
 def _run(
@@ -125,7 +137,7 @@ def _run(
     yield from few(Notice(text=text) for text in told)
     # described anew, also when it starts from a model: that one's figures are not this one's
     info = ModelInfo(
-        name=job.name or job.out.name,
+        name=job.name or job.out.absolute().name,
         method=job.method,
         network=networks.network,
         consistency=job.consistency,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from ..models.normalise import unstabilise
 from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
 from ..volumes import Volume
+from ..volumes.atomic import save_figure
 
 
 class Judge(Protocol):
@@ -186,6 +186,4 @@ def _save_preview(images: dict[str, np.ndarray], path: Path) -> None:
         axis.set(xticks=[], yticks=[])
     # seen through and in grey, it can be read on light and on dark windows; whole or not at all,
     # as somebody may be looking
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, dpi=100, format="png", transparent=True)
-    os.replace(partial, path)
+    save_figure(path, figure, dpi=100, transparent=True)

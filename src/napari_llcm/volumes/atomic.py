@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import itertools
@@ -10,15 +11,16 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..events import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _COUNT = itertools.count()
+_PIECE = 65536  # bytes
 
 
 def is_zarr(path: Path) -> bool:
@@ -155,6 +157,29 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, default=float) + "\n")
 
 
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, whole or not at all; an older file is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    columns : sequence of str
+        Names of the columns.
+    rows : iterable of mapping
+        Column to value; what is missing stays empty.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def save_figure(path: Path, figure: Any, **how: Any) -> None:
     """Write a figure of matplotlib, whole or not at all; the suffix tells the format.
 
@@ -178,6 +203,32 @@ def save_figure(path: Path, figure: Any, **how: Any) -> None:
         raise UserError(f"{path} must end with .png, .pdf or .svg.")
     with replacing(path) as partial:
         figure.savefig(partial, **how)
+
+
+def open_log(path: Path) -> TextIO:
+    """Open a text file that lines are added to.
+
+    It cannot be written whole; a last line that was cut off, as the power went, is cut away, or
+    the next one would be lost with it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    with disk_errors(path):
+        with path.open("ab+") as file:
+            end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                start = max(end - _PIECE, 0)
+                file.seek(start)
+                last = file.read(end - start).rfind(b"\n")
+                if last >= 0:
+                    end = start + last + 1
+                    break
+                end = start
+            file.truncate(end)
+        return path.open("a", encoding="utf-8", newline="")
 
 
 def put_in_place(partial: Path, path: Path) -> None:

@@ -64,7 +64,7 @@ def check_pairs(
         for folder in (out, apply):
             if folder is not None:
                 notice = stack.enter_context(sole_writer(folder, folder=True))
-                yield from [Notice(text=notice)] if notice else []
+                yield from [Notice(text=notice, warning=False)] if notice else []
         if apply is not None:
             for target in _targets(pairs, apply):
                 check_target(target, overwrite=False)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import UserError
-from .atomic import check_target, disk_errors, is_zarr, linked, put_in_place, remove
+from .atomic import check_target, disk_errors, linked, put_in_place, remove
+from .sole_writer import sole_writer
 from .volume import Volume, is_mirrored
 from .zarr_reading import ome_attributes
 
@@ -43,7 +44,7 @@ class ZarrWriter:
     chunks : tuple of int, optional
         Chunk size; by default up to (32, 128, 128) along z, y, x and 1 along t and c.
     resume : bool
-        Go on with a store that an earlier writer of the same shape left behind.
+        Go on with a store that an earlier writer of the same shape left behind, if it is sound.
     overwrite : bool
         Whether a finished store at `path` may be replaced.
 
@@ -59,7 +60,7 @@ class ZarrWriter:
     Raises
     ------
     UserError
-        If the target exists, the disk is full, or the store to resume is another one.
+        If the target exists, or the disk is full.
     """
 
     def __init__(
@@ -80,23 +81,31 @@ class ZarrWriter:
         self.partial = self.path.with_name(f"{self.path.name}.partial")
         self.like, self.axes, self.labels = like, like.axes, labels
         check_target(self.path, overwrite)
-        self.resumed = resume and is_zarr(self.partial)
+        self.resumed = resume and self._resume(tuple(shape), np.dtype(dtype))
         if self.resumed:
-            self._group = zarr.open_group(self.partial, mode="r+")
-            array = self._group["0"]
-            assert isinstance(array, zarr.Array)
-            if array.shape != tuple(shape) or array.dtype != np.dtype(dtype):
-                raise UserError(f"{self.partial} belongs to another job: remove it to start anew.")
-            self.array = array.with_config(_WHOLE)
             return
-        remove(self.partial)
         try:
             with disk_errors(self.path):
+                remove(self.partial)
                 self._group = zarr.open_group(self.partial, mode="w", zarr_format=3)
                 self.array = self._create("0", shape, np.dtype(dtype), chunks)
         except UserError:
             self.discard()
             raise
+
+    def _resume(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Open the store of an earlier writer; return False where it is none, or damaged."""
+        import zarr
+
+        try:
+            self._group = zarr.open_group(self.partial, mode="r+")
+            array = self._group["0"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        if not isinstance(array, zarr.Array) or (array.shape, array.dtype) != (shape, dtype):
+            return False
+        self.array = array.with_config(_WHOLE)
+        return True
 
     def _create(
         self, key: str, shape: Sequence[int], dtype: np.dtype, chunks: tuple[int, ...] | None
@@ -227,8 +236,13 @@ def write_zarr(
     Raises
     ------
     UserError
-        If the target exists or the disk is full.
+        If the target exists, the disk is full, or another process writes there.
     """
+    with sole_writer(path):
+        _write_zarr(path, volume, overwrite, labels)
+
+
+def _write_zarr(path: Path, volume: Volume, overwrite: bool, labels: bool) -> None:
     import dask.array as da
 
     writer = ZarrWriter(

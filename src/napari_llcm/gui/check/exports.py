@@ -13,7 +13,7 @@ from ...nuclei.comparing import Comparison
 from ...nuclei.finding import Findings
 from ...nuclei.table import Row
 from ...volumes import Volume
-from ...volumes.atomic import whole_or_nothing
+from ...volumes.atomic import save_figure
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import JobRunner
 
@@ -150,16 +150,13 @@ def _saving(path: Path, write: Callable[[], None]) -> Job:
 def _write_table(path: Path, rows: Sequence[Row], settings: dict[str, Any]) -> None:
     from ...nuclei.report import write_rows
 
-    with whole_or_nothing(path, overwrite=True) as partial:
-        write_rows(partial, rows, settings)
+    write_rows(path, rows, settings)
 
 
 def _write_figure(path: Path, result: Comparison, **shown: Any) -> None:
     from ...nuclei.figures import draw_comparison
 
-    figure = draw_comparison(result, **shown)
-    with whole_or_nothing(path, overwrite=True) as partial:
-        figure.savefig(partial, format=path.suffix[1:].lower() or "png", facecolor="white")
+    save_figure(path, draw_comparison(result, **shown), facecolor="white")
 
 
 def _write_page(path: Path, result: Comparison, notes: str, **shown: Any) -> None:
