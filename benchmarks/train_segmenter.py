@@ -1,6 +1,6 @@
 """Train the small Cellpose network that ships, on simulated specimens only.
 
-``python -m napari_llcm.nuclei.train_segmenter OUT`` makes ``OUT/nuclei.safetensors`` and
+``python benchmarks/train_segmenter.py OUT`` makes ``OUT/nuclei.safetensors`` and
 ``OUT/nuclei.json``; copied to ``nuclei/weights`` they are what the package loads. The specimens'
 seeds start at 10000 and are used nowhere else; no real image takes part.
 """
@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..specimen.cells import add_bodies, empty_tissue, pack
-from ..specimen.difficulty import find_difficulty
-from ..specimen.fluorescence import expected_photons
-from ..specimen.grid import Grid
-from ..specimen.index import draw_nucleoli
-from ..specimen.make import TISSUE_AROUND
-from ..volumes import Spacing
-from ..volumes.atomic import replacing, write_json
-from .scale import normalise
+from napari_llcm.nuclei.scale import normalise
+from napari_llcm.specimen.cells import add_bodies, empty_tissue, pack
+from napari_llcm.specimen.difficulty import find_difficulty
+from napari_llcm.specimen.fluorescence import expected_photons
+from napari_llcm.specimen.grid import Grid
+from napari_llcm.specimen.index import draw_nucleoli
+from napari_llcm.specimen.make import TISSUE_AROUND
+from napari_llcm.volumes import Spacing
+from napari_llcm.volumes.atomic import replacing, write_json
 
 FIRST_SEED = 10_000
 CHANNELS = (32, 64, 128)
@@ -148,7 +148,7 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
     import torch
     from safetensors.torch import save_file
 
-    from .network import MixedPrecision
+    from napari_llcm.nuclei.network import MixedPrecision
 
     start = time.monotonic()
     torch.manual_seed(seed)
@@ -175,7 +175,7 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
     about = {
         "channels": CHANNELS,
         "diameter": DIAMETER,
-        "made_by": f"python -m napari_llcm.nuclei.train_segmenter OUT --specimens {specimens} "
+        "made_by": f"python benchmarks/train_segmenter.py OUT --specimens {specimens} "
         f"--epochs {epochs} --seed {seed}",
         "trained_on": f"simulated specimens, seeds {seed} to {seed + specimens - 1}; no real image",
         "planes": len(planes),

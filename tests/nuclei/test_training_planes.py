@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from napari_llcm.nuclei.train_segmenter import CROP, FIRST_SEED, training_planes
+from train_segmenter import CROP, FIRST_SEED, training_planes
 
 
 def test_training_planes_hold_crowds_and_emptiness() -> None:
