@@ -28,8 +28,14 @@ HEADLINE = (
     "f1",
     "detection_recall",
     "ap",
+    # of the real nuclei, the next five add up to the first; of the virtual ones, some are real
+    "truth_nuclei",
     "found",
+    "misshapen",
+    "merged",
+    "split",
     "missed",
+    "stain_nuclei",
     "hallucinated",
 )
 
@@ -178,7 +184,7 @@ def print_figures(title: str, rows: dict[str, Any]) -> None:
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in rows.items():
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        table.add_row(name, "not available" if value is None else shown)
+        table.add_row(name, "not defined" if value is None else shown)
     stdout.print(table)
 
 

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..events import UserError
 from .console import print_report, run
 from .from_models import options_from_models
 from .options import (
     Device,
+    Diameter,
     Events,
     Model,
     Out,
@@ -31,6 +33,7 @@ def evaluate(
     weights: Weights = None,
     device: Device = "auto",
     seed: Seed = 0,
+    diameter: Diameter = None,
     events: Events = None,
     *,
     reading: PairReading,
@@ -40,7 +43,7 @@ def evaluate(
     from ..nuclei import make_segmenter
     from ..volumes import find_pairs
 
-    finished = run(
+    report = run(
         lambda stop: evaluate(
             find_pairs(pairs, reading),
             out,
@@ -48,8 +51,14 @@ def evaluate(
             segmenter=make_segmenter(segmenter, weights, device),
             device=device,
             seed=seed,
+            diameter=diameter,
             should_stop=stop,
         ),
         as_json(events),
-    )
-    print_report("Evaluation", finished.result, out)
+    ).result
+    print_report("Evaluation", report, out)
+    if report["failed"]:
+        raise UserError(
+            f"{len(report['failed'])} of {report['volumes'] + len(report['failed'])} pairs are not "
+            "in these figures: " + " ".join(f"{f['name']}: {f['error']}" for f in report["failed"])
+        )

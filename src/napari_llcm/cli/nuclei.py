@@ -9,7 +9,7 @@ import typer
 
 from .console import HEADLINE, print_figures, run, stdout
 from .from_models import options_from_models
-from .options import CheckReading, Device, Events, Model, Out, Segmenter, Weights, as_json
+from .options import CheckReading, Device, Diameter, Events, Model, Out, Segmenter, Weights, as_json
 
 
 @options_from_models
@@ -30,9 +30,7 @@ def nuclei(
     iou: Annotated[
         float, typer.Option(min=0.05, max=0.95, help="Overlap that counts as found.")
     ] = 0.5,
-    diameter: Annotated[
-        float | None, typer.Option(help="Typical nucleus in µm; estimated if none.")
-    ] = None,
+    diameter: Diameter = None,
     truth_labels: Annotated[
         bool | None, typer.Option("--truth-labels/--truth-dapi", help="What --truth holds.")
     ] = None,

@@ -23,6 +23,10 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Diameter = Annotated[
+    float | None,
+    typer.Option("--diameter", help="Typical nucleus in µm; estimated from the images if none."),
+]
 Seed = Annotated[int, typer.Option("--seed", "-s", help="Which random field is used.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

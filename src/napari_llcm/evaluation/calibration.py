@@ -97,17 +97,23 @@ def calibrate(
     nuclei: list[Measured] = []
     faint: list[Measured] = []
     for number, pair in enumerate(pairs):
-        qpi, dapi, _ = pair.read()
-        yield from notices(qpi, dapi)
-        done = yield from _measure_field(
-            pair.name, qpi, dapi, model, segmenter, device, views, should_stop
-        )
+        try:
+            qpi, dapi, _ = pair.read()
+            yield from notices(qpi, dapi)
+            done = yield from _measure_field(
+                pair.name, qpi, dapi, model, segmenter, device, views, should_stop
+            )
+        except UserError as error:
+            yield Notice(text=f"{pair.name} is not calibrated on. {error}")
+            continue
         if done is None:
             yield Finished(result={"stopped": True})
             return
         nuclei.append(done[0])
         faint.append(done[1])
         yield meter.at(number + 1.0, pair.name)
+    if len(nuclei) < 2:
+        raise UserError("Calibration takes at least two pairs that can be measured.")
     confidence = fit(nuclei, faint)
     best = confidence.compared[confidence.estimator]
     yield Notice(

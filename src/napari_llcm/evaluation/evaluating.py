@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
-from ..volumes import Pair, Volume, find_pairs, write
+from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, noting, relay
+from ..volumes import Found, Pair, Volume, find_pairs, notices, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import write_json, write_table
 from ..volumes.sole_writer import sole_writer
 from .assessment import confident
-from .image_metrics import image_metrics
+from .image_metrics import NoContrast, image_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _WRITTEN = ("pairs.csv", "report.json")
+_IMAGE_FIGURES = ("psnr", "ssim", "pearson", "nrmse", "lpips")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def evaluate_pair(
     segmenter: Segmenter,
     device: str,
     seed: int = 0,
+    diameter: float | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Generator[Event, None, Evaluation | None]:
     """Stain one volume and compare it with the real DAPI.
@@ -65,6 +67,8 @@ def evaluate_pair(
         Where to stain.
     seed : int
         Seed of the noise field.
+    diameter : float, optional
+        Typical nucleus in µm (pixels where the spacing is unknown); estimated if None.
     should_stop : callable, optional
         Asked between tiles.
 
@@ -83,17 +87,18 @@ def evaluate_pair(
     from ..staining import StainOptions, stain
 
     began = time.perf_counter()
+    said: list[str] = []  # the comparison says again what was said of its stain
+    options = StainOptions(device=device, seed=seed)
     virtual: Volume | None = yield from relay(
-        stain(qpi, model, StainOptions(device=device, seed=seed), should_stop=should_stop),
-        f"{name}: staining",
+        noting(stain(qpi, model, options, should_stop=should_stop), said), f"{name}: staining"
     )
     seconds = time.perf_counter() - began
     if virtual is None:
         return None
-    comparison: Comparison | None = yield from relay(
-        compare_nuclei(dapi, virtual, segmenter=segmenter, should_stop=should_stop),
-        f"{name}: nuclei",
+    job = compare_nuclei(
+        dapi, virtual, segmenter=segmenter, diameter=diameter, should_stop=should_stop
     )
+    comparison: Comparison | None = yield from relay(noting(job, said), f"{name}: nuclei")
     if comparison is None:
         return None
     comparison = yield from confident(
@@ -105,7 +110,7 @@ def evaluate_pair(
     report = {
         "name": name,
         **comparison.figures,
-        **image_metrics(dapi, virtual),
+        **_image_figures(dapi, virtual),
         "seconds": seconds,
         "voxels_per_second": voxels / seconds,
         "model": model.info.name,
@@ -124,9 +129,13 @@ def evaluate(
     segmenter: Segmenter,
     device: str = "auto",
     seed: int = 0,
+    diameter: float | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Stain every pair and write report.json, pairs.csv, and a folder with a figure for each.
+
+    A pair that cannot be evaluated is told and named in the report with the reason; the others
+    are evaluated.
 
     Parameters
     ----------
@@ -142,20 +151,26 @@ def evaluate(
         Where to stain.
     seed : int
         Seed of the noise field.
+    diameter : float, optional
+        Typical nucleus in µm (pixels where the spacing is unknown); estimated of each pair if
+        None.
     should_stop : callable, optional
         On True the job ends after the pair in work; what is done is reported.
 
     Yields
     ------
     Event
-        At the end `Finished` with the pooled report; `value` is the list of reports.
+        At the end `Finished` with the pooled report, in which "failed" lists name and "error" of
+        each pair that could not be evaluated; `value` is the list of reports.
 
     Raises
     ------
     UserError
-        If pairs or model cannot be read.
+        If there are no pairs, none can be evaluated, or the model cannot be read.
     """
+    yield Started(job="evaluate", unit="pairs")
     found = find_pairs(pairs) if isinstance(pairs, Path) else pairs
+    yield from notices(found if isinstance(found, Found) else None)
     if isinstance(pairs, Path):
         for name in _WRITTEN:
             check_apart(out / name, [pairs])
@@ -164,7 +179,7 @@ def evaluate(
             check_apart(target, (pair.qpi, pair.dapi, pair.labels), replaced=False)
     with sole_writer(out, folder=True) as notice:
         yield from [Notice(text=notice, warning=False)] if notice else []
-        yield from _evaluate(found, out, model, segmenter, device, seed, should_stop)
+        yield from _evaluate(found, out, model, segmenter, device, seed, diameter, should_stop)
 
 
 def _evaluate(
@@ -174,52 +189,86 @@ def _evaluate(
     segmenter: Segmenter,
     device: str,
     seed: int,
+    diameter: float | None,
     should_stop: ShouldStop | None,
 ) -> Job:
     from ..models import load_model
     from ..models.device import pick_device
     from ..nuclei import pool, write_report
 
-    opened = [pair.read() for pair in found]  # what does not match is said before the work
+    failed: list[dict[str, str]] = []
+    opened: list[tuple[Pair, Volume, Volume]] = []
+    for pair in found:  # what does not match is said before the work
+        try:
+            opened.append((pair, *pair.read()[:2]))
+        except UserError as error:
+            yield _failure(pair, error, failed)
     place = str(pick_device(device))
     bundle = load_model(model, place)
-    yield Started(job="evaluate", total=len(found), unit="pairs")
     reports: list[dict[str, Any]] = []
     comparisons: list[Comparison] = []
-    for pair, (qpi, dapi, _) in zip(found, opened, strict=True):
-        done = yield from evaluate_pair(
-            pair.name,
-            qpi,
-            dapi,
-            bundle,
-            segmenter=segmenter,
-            device=place,
-            seed=seed,
-            should_stop=should_stop,
-        )
+    stopped = False
+    for pair, qpi, dapi in opened:
+        try:
+            done = yield from evaluate_pair(
+                pair.name,
+                qpi,
+                dapi,
+                bundle,
+                segmenter=segmenter,
+                device=place,
+                seed=seed,
+                diameter=diameter,
+                should_stop=should_stop,
+            )
+        except Exception as error:  # one bad field does not take the others' figures away
+            yield _failure(pair, error, failed)
+            continue
         if done is None:
+            stopped = True
             break
         write(out / pair.name / "virtual.ome.tif", done.stain, overwrite=True)
         write_report(out / pair.name, done.comparison, qpi=qpi, truth=dapi, stain=done.stain)
         reports.append(done.report)
         comparisons.append(done.comparison)
-        r = done.report
-        yield Notice(
-            text=f"{pair.name} ({len(reports)} of {len(found)}): recall {r['recall']:.3f}, "
-            f"precision {r['precision']:.3f}, F1 {r['f1']:.3f}"
-        )
-    if not reports:
+        yield Notice(text=_headline(done.report, len(reports), len(found)), warning=False)
+    if stopped and not reports:
         raise UserError("Stopped before the first pair was done: there is nothing to report.")
-    pooled = _pooled(reports, pool(comparisons))
-    _write_table(out / "pairs.csv", reports)
+    pooled = _pooled(reports, pool(comparisons)) if reports else {}
+    pooled["failed"] = failed
+    _write_table(out / "pairs.csv", [*reports, *failed])
     write_json(out / "report.json", pooled | {"pairs": reports})
+    if not reports:
+        raise UserError(f"No pair could be evaluated. {failed[0]['name']}: {failed[0]['error']}")
     yield Finished(result=pooled, value=reports)
+
+
+def _failure(pair: Pair, error: Exception, failed: list[dict[str, str]]) -> Notice:
+    """Note why a pair is not in the figures; return the sentence."""
+    unexpected = not isinstance(error, UserError)
+    text = f"{type(error).__name__}: {error}" if unexpected else str(error)
+    failed.append({"name": pair.name, "error": text})
+    return Notice(text=f"{pair.name} is not in the figures. {text}")
+
+
+def _headline(report: dict[str, Any], number: int, count: int) -> str:
+    figures = {"recall": report["recall"], "precision": report["precision"], "F1": report["f1"]}
+    shown = (f"{k} {'not defined' if v is None else f'{v:.3f}'}" for k, v in figures.items())
+    return f"{report['name']} ({number} of {count}): {', '.join(shown)}"
+
+
+def _image_figures(dapi: Volume, virtual: Volume) -> dict[str, Any]:
+    """Return the image metrics; of a real image without contrast none is defined."""
+    try:
+        return image_metrics(dapi, virtual)
+    except NoContrast as error:
+        return {**dict.fromkeys(_IMAGE_FIGURES), "lpips_reason": str(error), "data_range": 0.0}
 
 
 def _pooled(reports: list[dict[str, Any]], nuclei: dict[str, Any]) -> dict[str, Any]:
     """Return nuclei figures over all counts, image metrics as means, speed over all voxels."""
     pooled: dict[str, Any] = dict(nuclei)
-    for key in ("psnr", "ssim", "pearson", "nrmse", "lpips"):
+    for key in _IMAGE_FIGURES:
         values = [r[key] for r in reports if r.get(key) is not None]
         pooled[key] = sum(values) / len(values) if values else None
     pooled["seconds"] = sum(r["seconds"] for r in reports)
@@ -231,4 +280,4 @@ def _pooled(reports: list[dict[str, Any]], nuclei: dict[str, Any]) -> dict[str, 
 
 def _write_table(path: Path, reports: list[dict[str, Any]]) -> None:
     plain = [{k: v for k, v in r.items() if not isinstance(v, dict | list)} for r in reports]
-    write_table(path, list(plain[0]), plain)
+    write_table(path, list(dict.fromkeys(k for row in plain for k in row)), plain)

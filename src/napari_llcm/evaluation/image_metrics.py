@@ -25,6 +25,10 @@ SMALLEST_PLANE = 32  # voxels; AlexNet's layers leave nothing of a smaller one
 BACKBONE = "alexnet-owt-7be5be79.pth"  # as torchvision names it in torch's cache
 
 
+class NoContrast(UserError):
+    """The real image is of one value: no error can be measured against its contrast."""
+
+
 def image_metrics(
     truth: Volume | np.ndarray,
     stain: Volume | np.ndarray,
@@ -55,9 +59,11 @@ def image_metrics(
 
     Raises
     ------
+    NoContrast
+        If the truth is constant.
     UserError
-        If the shapes differ, nothing is left that holds data in both, the truth is constant, or
-        an installed torchvision does not fit the installed torch.
+        If the shapes differ, nothing is left that holds data in both, or an installed torchvision
+        does not fit the installed torch.
     """
     check_torchvision()
     import torch
@@ -76,7 +82,7 @@ def image_metrics(
     low, high = (float(p) for p in np.percentile(real[valid], (BLACK, WHITE)))
     span = high - low if data_range is None else float(data_range)
     if span <= 0:
-        raise UserError("The truth has no contrast to measure an error against.")
+        raise NoContrast("The truth has no contrast to measure an error against.")
     # the windows of SSIM and LPIPS see the same in both where one holds no data
     real, virtual = (np.where(valid, v, low) for v in (real, virtual))
     x, y = (torch.from_numpy(v[valid]) for v in (real, virtual))

@@ -100,7 +100,8 @@ def _row(name: str, fields: list[Judged], models: Mapping[str, ModelBundle]) -> 
         row[key] = pooled(counts, key)
     for key in _WITH_INTERVAL:
         row[f"{key}_interval"] = interval(_of(counts, key), len(counts))
-    for key in ("truth", "stain", "found", "missed", "hallucinated", "misshapen", "merged"):
+    verdicts = ("found", "misshapen", "merged", "split", "missed", "hallucinated")
+    for key in ("truth", "stain", *verdicts):
         row[key] = sum(getattr(c, key) for c in counts)
     for key in _IMAGE:
         values = [f.figures[key] for f in fields if f.figures.get(key) is not None]

@@ -15,7 +15,7 @@ from .finding import holds_labels
 from .matching import Matches, match_nuclei
 from .provenance import keeps_notices, origins, warnings_of
 from .scale import anisotropy_of, diameter_in_pixels, width_in_words
-from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in
+from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in, width_in
 from .table import Row, make_table, strata
 
 _STEPS = 3  # segment the one, segment the other, match
@@ -114,25 +114,26 @@ def compare_nuclei(
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
         given.append((yield from holds_labels(volume, said)))
     chosen = None if all(given) else make_segmenter(segmenter, weights, device)
-    meter, pixels = Meter(_STEPS), None
+    meter = Meter(_STEPS)
+    sides = (truth, stain)
+    known = [labels_of(v) if is_labels else None for v, is_labels in zip(sides, given, strict=True)]
+    yield from notices(*known)
+    pixels = None
+    if chosen is not None:
+        pixels = _width(sides, known) if diameter is None else diameter_in_pixels(truth, diameter)
+        if pixels is not None:
+            text = width_in_words(truth, pixels, estimated=diameter is None)
+            yield Notice(text=text, warning=False)
     labels: list[Volume] = []
-    images: list[Volume | None] = []
-    for volume, is_labels in zip((truth, stain), given, strict=True):
+    for volume, nuclei in zip(sides, known, strict=True):
         if should_stop is not None and should_stop():
             return
         yield meter.at(len(labels), f"finding the nuclei of {volume.name}")
-        if is_labels or chosen is None:
-            images.append(None)
-            labels.append(labels_of(volume))
-            yield from notices(labels[-1])
-        else:
-            if pixels is None and (pixels := _width(volume, diameter, labels)) is not None:
-                yield Notice(
-                    text=width_in_words(volume, pixels, estimated=diameter is None), warning=False
-                )
-            found, pixels = yield from nuclei_in(volume, chosen, pixels)
-            images.append(volume)
-            labels.append(found)
+        if nuclei is None and chosen is not None:
+            nuclei = yield from nuclei_in(volume, chosen, pixels)
+        assert nuclei is not None
+        labels.append(nuclei)
+    images = [v if nuclei is None else None for v, nuclei in zip(sides, known, strict=True)]
     labels = yield from _where_both_hold_data(labels, images)
     yield meter.at(2, "matching them")
     matches = match_nuclei(labels[0].numpy(), labels[1].numpy(), iou)
@@ -198,12 +199,15 @@ def _where_both_hold_data(
     return judged
 
 
-def _width(volume: Volume, diameter: float | None, known: list[Volume]) -> float | None:
-    """Return the diameter in pixels: as given, or that of the labels that are known."""
-    if diameter is not None:
-        return diameter_in_pixels(volume, diameter)
-    voxels = np.bincount(known[0].numpy().ravel())[1:] if known else np.zeros(0)
-    if not voxels.any():
-        return None
-    typical = float(np.median(voxels[voxels > 0])) * anisotropy_of(volume)
-    return (6 / np.pi * typical) ** (1 / 3)
+def _width(sides: Sequence[Volume], known: Sequence[Volume | None]) -> float | None:
+    """Return the usual diameter in pixels, of the truth if it can tell: its labels or its image."""
+    for volume, labels in zip(sides, known, strict=True):
+        if labels is None:
+            pixels = width_in(volume)
+        else:
+            voxels = np.bincount(labels.numpy().ravel())[1:]
+            usual = float(np.median(voxels[voxels > 0])) if voxels.any() else 0.0
+            pixels = (6 / np.pi * usual * anisotropy_of(volume)) ** (1 / 3) or None
+        if pixels is not None:
+            return pixels
+    return None

@@ -10,7 +10,7 @@ from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started
 from ..volumes import Volume, labels_of, labels_told_by, notices
 from .provenance import keeps_notices, origins, warnings_of
 from .scale import diameter_in_pixels, width_in_words
-from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in
+from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in, width_in
 from .table import Row, list_nuclei
 
 _STEPS = 2  # segment, measure
@@ -120,10 +120,11 @@ def find_nuclei(
         yield from notices(labels)
     else:
         chosen = make_segmenter(segmenter, weights, device)
-        if diameter is not None:
-            pixels = diameter_in_pixels(stain, diameter)
-            yield Notice(text=width_in_words(stain, pixels, estimated=False), warning=False)
-        labels, pixels = yield from nuclei_in(stain, chosen, pixels)
+        pixels = width_in(stain) if diameter is None else diameter_in_pixels(stain, diameter)
+        if pixels is not None:
+            text = width_in_words(stain, pixels, estimated=diameter is None)
+            yield Notice(text=text, warning=False)
+        labels = yield from nuclei_in(stain, chosen, pixels)
         name = chosen.name
     if should_stop is not None and should_stop():
         return

@@ -11,12 +11,13 @@ from ..events import Event, Notice, UserError
 from ..volumes import Volume
 from ..volumes.checks import BlankStack
 from .scale import (
+    USUAL,
     NoWidth,
     anisotropy_of,
     diameter_in_pixels,
     estimate_diameter,
     readable_image,
-    width_in_words,
+    stands_out,
 )
 
 CELLPOSE = "cellpose"
@@ -127,8 +128,8 @@ def segment(
 
 
 def nuclei_in(
-    volume: Volume, segmenter: Segmenter, pixels: float | None = None
-) -> Generator[Event, None, tuple[Volume, float | None]]:
+    volume: Volume, segmenter: Segmenter, pixels: float | None
+) -> Generator[Event, None, Volume]:
     """Segment the nuclei of a volume that may have none.
 
     Parameters
@@ -137,45 +138,52 @@ def nuclei_in(
         Nuclear stain, real or virtual; one channel, one time point.
     segmenter : Segmenter
         Finds them.
-    pixels : float, optional
-        Typical nuclear diameter in pixels of the plane; estimated if None.
+    pixels : float or None
+        Typical nuclear diameter in pixels of the plane; None where it could not be estimated.
 
     Returns
     -------
-    labels : Volume
-        As uint32 on the grid of `volume`; 0 throughout where it is of one value, or nothing in it
-        is wider than noise, since a segmenter finds nuclei in noise too.
-    pixels : float or None
-        The diameter, None where it was neither given nor could be estimated.
+    Volume
+        Labels as uint32 on the grid of `volume`; 0 throughout where it is of one value, or
+        nothing stands out from its noise: a segmenter finds nuclei in noise too.
 
     Yields
     ------
     Event
-        Notices: the diameter that was estimated, or that there are no nuclei.
+        A notice that there are no nuclei.
 
     Raises
     ------
     UserError
-        If the volume is no stack of finite numbers.
+        If the volume is no stack of finite numbers, or has nuclei whose width is not known.
     """
     none = np.zeros(volume.select().shape, np.uint32)
+    anisotropy = anisotropy_of(volume)
     try:
         image = readable_image(volume)
     except BlankStack as blank:
         yield Notice(text=f"{str(blank).rstrip('.')}, so it counts as having no nuclei.")
-        return as_labels(volume, none, segmenter, pixels), pixels
+        return as_labels(volume, none, segmenter, pixels)
+    if not stands_out(image, pixels or USUAL, anisotropy):
+        yield Notice(
+            text=f"No nucleus stands out from the noise of {volume.name}, so it counts as having "
+            "none."
+        )
+        return as_labels(volume, none, segmenter, pixels)
     if pixels is None:
-        try:
-            pixels = estimate_diameter(image)
-        except NoWidth:
-            yield Notice(
-                text=f"No nucleus stands out from the noise of {volume.name}, so it counts as "
-                "having none."
-            )
-            return as_labels(volume, none, segmenter, None), None
-        yield Notice(text=width_in_words(volume, pixels, estimated=True), warning=False)
-    found = _found(segmenter, image, pixels, anisotropy_of(volume))
-    return as_labels(volume, found, segmenter, pixels), pixels
+        raise NoWidth(
+            f"How wide the nuclei of {volume.name} are cannot be told, as it is too noisy: give "
+            "their diameter."
+        )
+    return as_labels(volume, _found(segmenter, image, pixels, anisotropy), segmenter, pixels)
+
+
+def width_in(volume: Volume) -> float | None:
+    """Return the typical nuclear diameter of an image in pixels; None where it cannot be told."""
+    try:
+        return estimate_diameter(readable_image(volume))
+    except (BlankStack, NoWidth):
+        return None
 
 
 def _found(segmenter: Segmenter, image: np.ndarray, pixels: float, anisotropy: float) -> np.ndarray:
