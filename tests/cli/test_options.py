@@ -104,7 +104,7 @@ def test_a_value_that_does_not_fit_names_its_option(arguments: tuple[str, ...], 
         (ChoiceNeeded("a has 2 channels", "channel", "my DAPI"), ': add --channel "my DAPI"'),
         (ChoiceNeeded("a has 2 channels", "channel", 0, "inner"), ": add --inner-channel 0"),
         (ChoiceNeeded("a has 2 channels", "channel", 0, "other"), ": add --channel 0"),
-        (ChoiceNeeded("a has 2 images", "image", 0), "read it with image=0"),  # no such option here
+        (ChoiceNeeded("a has 2 images", "image", 0), "a has 2 images."),  # no such option here
     ],
 )
 def test_a_choice_is_told_by_an_option_that_the_command_has(

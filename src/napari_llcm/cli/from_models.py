@@ -171,10 +171,14 @@ def options_from_models(command: Callable[..., Any]) -> Callable[..., Any]:
         for name, model in models.items():
             own = [o for o in options if o.parameter == name]
             given[name] = _filled(model, own, values)
-        try:
+        if given.get("events"):  # for a program, which knows no options
             return command(**given)
-        except ChoiceNeeded as error:
-            raise UserError(_way_out(error, {o.path: o.flag for o in options})) from error
+        flags = {o.path: o.flag for o in options}
+        with ChoiceNeeded.phrased(lambda needed: _way_out(needed, flags)):
+            try:
+                return command(**given)
+            except ChoiceNeeded as error:
+                raise UserError(str(error)) from error
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -231,6 +235,6 @@ def _way_out(error: ChoiceNeeded, flags: Mapping[tuple[str, ...], str]) -> str:
     own = flags.get((error.role or "", error.option))
     flag = own or flags.get((error.option,))
     if flag is None:
-        return str(error)
+        return f"{error.problem}."
     example = f'"{error.example}"' if " " in str(error.example) else error.example
     return f"{error.problem}: add {flag} {example}."

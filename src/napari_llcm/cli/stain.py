@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..events import duration
+from ..events import Job, ShouldStop, UserError, duration
+from ..volumes.atomic import is_zarr
 from .console import run, stdout
 from .from_models import options_from_models
 from .options import (
@@ -23,8 +24,16 @@ from .options import (
 
 @options_from_models
 def stain(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The label-free stack.")],
-    out: Annotated[Path, typer.Argument(help="The virtual DAPI: .ome.zarr or .ome.tif.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="The label-free stack, or a folder of stacks.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="The virtual DAPI: .ome.zarr, .ome.tif or .nii.gz. A folder, named without "
+            "suffix, for those of all stacks, images and time points of IN."
+        ),
+    ],
     model: Model = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -43,7 +52,9 @@ def stain(
     reading: Reading,
 ) -> None:
     """Stain a label-free stack: write the DAPI volume that you would have seen."""
-    from ..staining import StainOptions
+    from ..models import load_model
+    from ..models.device import pick_device
+    from ..staining import StainOptions, is_folder_of_stacks, stain_files
     from ..staining.one_file import stain_file
 
     options = StainOptions(
@@ -54,14 +65,35 @@ def stain(
         scheduler=scheduler,
         overwrite=overwrite,
     )
-    result = run(
-        lambda stop: stain_file(source, out, model, options, reading=reading, should_stop=stop),
-        as_json(events),
-    ).result
+    several = not out.suffix or (out.is_dir() and not is_zarr(out))
+    if is_folder_of_stacks(source) and not several:
+        raise UserError(
+            f"{source} is a folder of stacks: name a folder for their results in place of "
+            f"{out.name}, such as {out.with_name('stained')}."
+        )
+
+    def job(stop: ShouldStop) -> Job:
+        """Stain one stack, or all that there are."""
+        if several:
+            bundle = load_model(model, str(pick_device(device)))
+            yield from stain_files(
+                [source], out, bundle, options, reading=reading, should_stop=stop
+            )
+        else:
+            yield from stain_file(source, out, model, options, reading=reading, should_stop=stop)
+
+    result = run(job, as_json(events)).result
+    failed = result.get("failed", [])
     if result["stopped"]:
         stdout.print("Stopped. What is done is kept: the same command goes on from there.")
+    elif several:
+        stdout.print(f"Stained {len(result['written'])} stacks into {out}; {len(failed)} failed.")
     else:
         stdout.print(
             f"Stained {source.name} in {duration(result['seconds'])} "
             f"({result['voxels_per_second'] / 1e6:.2f} megavoxels/s on {result['device']}): {out}"
         )
+    if failed:
+        for path, reason in zip(failed, result["reasons"], strict=True):
+            stdout.print(f"Not stained: {'' if path in reason else f'{path}: '}{reason}")
+        raise typer.Exit(1)

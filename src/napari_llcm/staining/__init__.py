@@ -1,10 +1,11 @@
 """Staining: tiles of a volume of any size, in bounded memory, without seams."""
 
+from .batch import is_folder_of_stacks, stain_files
 from .job import Focus
 from .memory import Tiling, picture
 from .options import StainOptions, stain_options
 from .output import Canvas
-from .series import in_turn, stain_files, stain_times
+from .series import in_turn, stain_times
 from .stainer import Stainer, stain
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Stainer",
     "Tiling",
     "in_turn",
+    "is_folder_of_stacks",
     "picture",
     "stain",
     "stain_files",

@@ -7,7 +7,8 @@ from pathlib import Path
 from ..events import Job, Meter, ShouldStop
 from ..models.device import pick_device
 from ..models.library import load_model
-from ..volumes import ReadOptions, read
+from ..volumes import ReadOptions
+from ..volumes.reading import read_role
 from .options import StainOptions
 from .stainer import stain
 from .stored import check_output
@@ -51,6 +52,6 @@ def stain_file(
     """
     yield Meter(1).at(0, f"reading {source.name}")
     check_output(out, source, options.overwrite)
-    volume = read(source, reading).select()
+    volume = read_role(source, reading or ReadOptions(), None, "qpi")
     bundle = load_model(model, str(pick_device(options.device)))
     yield from stain(volume, bundle, options, out=out, should_stop=should_stop)

@@ -1,10 +1,9 @@
-"""Several stacks in one job: the time points of a series, or the files of a folder."""
+"""Several stacks in one job: the time points of a series, or any jobs one after another."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..events import (
@@ -12,15 +11,13 @@ from ..events import (
     Finished,
     Job,
     Meter,
-    Notice,
     Progress,
     ShouldStop,
     Started,
-    UserError,
     noting,
 )
 from ..models.bundle import ModelBundle
-from ..volumes import Found, Volume, find_stacks, notices, read
+from ..volumes import Volume
 from .job import Focus
 from .options import StainOptions
 from .output import Canvas
@@ -68,7 +65,7 @@ def stain_times(
     """
     left, count = sorted(canvases), len(canvases)
     yield Started(job="stain", unit="stacks", total=count)
-    total = _Total(count)
+    total = Total(count)
     while left and not total.stopped:
         point = min(left, key=lambda t: abs(t - (now() if now else 0)))
         left.remove(point)
@@ -79,90 +76,6 @@ def stain_times(
         )
         yield from total.part(job, text)
     yield total.finished()
-
-
-def stain_files(
-    sources: Iterable[Path],
-    out: Path,
-    model: ModelBundle,
-    options: StainOptions = StainOptions(),
-    *,
-    spacing: Sequence[float] | None = None,
-    should_stop: ShouldStop | None = None,
-) -> Job:
-    """Stain files one after another, each into an OME-Zarr of its name.
-
-    What is in the output folder already stays as it is; a file that cannot be stained is named
-    in a notice, and the others are stained.
-
-    Parameters
-    ----------
-    sources : iterable of Path
-        Stacks, or a folder of them.
-    out : Path
-        Folder for the results; made if it does not exist.
-    model : ModelBundle
-        The stainer.
-    options : StainOptions
-        How each is stained.
-    spacing : sequence of float, optional
-        Voxel size (z, y, x) in µm for files that do not tell theirs.
-    should_stop : callable, optional
-        Asked before every layer of the networks.
-
-    Yields
-    ------
-    Event
-        As `stain` does; progress is that of all files together.
-
-    Raises
-    ------
-    UserError
-        If there is nothing to stain, or the output folder cannot be written.
-    """
-    paths = Found(sources)
-    paths = find_stacks(paths[0]) if len(paths) == 1 and paths[0].is_dir() else paths
-    if not paths:
-        raise UserError("There are no stacks to stain: choose a folder that holds some.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {out} cannot be made: choose another.") from error
-    yield Started(job="stain", unit="files", total=len(paths))
-    yield from notices(paths)
-    total, written, failed = _Total(len(paths)), list[str](), list[str]()
-    for number, path in enumerate(paths, start=1):
-        if total.stopped:
-            break
-        try:
-            for stack in _stacks(path, spacing):
-                target = out / f"{stack.name} virtual DAPI.ome.zarr"
-                if target.exists():
-                    yield Notice(
-                        text=f"{target.name} is there already and stays as it is.", warning=False
-                    )
-                    continue
-                job = stain(stack, model, options, out=target, should_stop=should_stop)
-                yield from total.part(job, f"{path.name} ({number} of {len(paths)})")
-                written += [] if total.stopped else [str(target)]
-        except UserError as error:
-            failed.append(str(path))
-            yield Notice(text=f"{path.name} was left out. {error}")
-        total.done = number
-    yield total.finished(out=str(out), written=written, failed=failed)
-
-
-def _stacks(path: Path, spacing: Sequence[float] | None) -> Iterator[Volume]:
-    """Yield the stack of a file, or each time point of a series."""
-    volume = read(path)
-    if volume.spacing is None and spacing is not None:
-        volume = read(path, spacing=spacing)
-    if "t" not in volume.axes or "z" not in volume.axes:
-        yield volume.select()
-        return
-    count = volume.shape[volume.axes.index("t")]
-    for t in range(count):
-        yield volume.select(time=t).replace(name=f"{volume.name} t{t:0{len(str(count - 1))}d}")
 
 
 def in_turn(jobs: Iterable[tuple[str, Job]], count: int) -> Job:
@@ -181,7 +94,7 @@ def in_turn(jobs: Iterable[tuple[str, Job]], count: int) -> Job:
         As `stain` does; progress is that of all jobs together.
     """
     yield Started(job="stain", unit="stacks", total=count)
-    total = _Total(count)
+    total = Total(count)
     for text, job in jobs:
         yield from total.part(job, text)
         if total.stopped:
@@ -189,7 +102,7 @@ def in_turn(jobs: Iterable[tuple[str, Job]], count: int) -> Job:
     yield total.finished()
 
 
-class _Total:
+class Total:
     """The progress, and the sums, of several jobs."""
 
     def __init__(self, count: int) -> None:

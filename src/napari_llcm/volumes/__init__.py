@@ -12,6 +12,7 @@ from .pairs import Pair, find_pairs
 from .reading import read
 from .registration import Registration, apply_shift, check_registration
 from .resampling import needs_resampling, resample, resampled_shape
+from .slices import holds_planes
 from .volume import Spacing, Volume, notices, planes
 from .writing import losses, write
 from .zarr_writing import ZarrWriter
@@ -39,6 +40,7 @@ __all__ = [
     "find_no_data",
     "find_pairs",
     "find_stacks",
+    "holds_planes",
     "labels_of",
     "labels_told_by",
     "looks_like_labels",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +14,8 @@ from ..events import UserError
 class ChoiceNeeded(UserError):
     """A file that can be read once the user makes a choice.
 
-    The command line turns it into the option of its verb, a panel says where to click.
+    Its sentence is in the words of those who see it: the command line names the option of its verb,
+    a panel says where to click (`phrased`).
 
     Parameters
     ----------
@@ -26,6 +29,8 @@ class ChoiceNeeded(UserError):
         Which of a verb's inputs it is, such as "qpi"; all of them if None.
     """
 
+    _phrase: ClassVar[Callable[[ChoiceNeeded], str] | None] = None
+
     def __init__(
         self, problem: str, option: str, example: str | int, role: str | None = None
     ) -> None:
@@ -33,8 +38,27 @@ class ChoiceNeeded(UserError):
         self.problem, self.option, self.example, self.role = problem, option, example, role
 
     def __str__(self) -> str:
-        """Return the sentence for the Python API."""
+        """Return the sentence in the words of `phrased`, or else of the Python API."""
+        phrase = type(self)._phrase
+        if phrase is not None:
+            return phrase(self)
         return f"{self.problem}: read it with {self.option}={self.example!r}."
+
+    @classmethod
+    @contextmanager
+    def phrased(cls, phrase: Callable[[ChoiceNeeded], str]) -> Iterator[None]:
+        """Let sentences, also those in the events of jobs, be in the words of `phrase`.
+
+        Parameters
+        ----------
+        phrase : callable
+            Returns the sentence for a choice.
+        """
+        before, cls._phrase = cls._phrase, phrase
+        try:
+            yield
+        finally:
+            cls._phrase = before
 
     def of(self, role: str | None) -> ChoiceNeeded:
         """Return the same for one of a verb's inputs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .plane_names import Series, find_series, listed
 from .volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+_LOOKED_AT = 8  # files
 _PLANES = (".tif", ".tiff", *PICTURES)
 
 
@@ -31,8 +33,7 @@ def folder_images(path: Path) -> list[StoredImage]:
     files = plane_files(path)
     if not files:
         raise UserError(f"{path} is a folder without images (TIFF or PNG planes).")
-    first = _describe(files[0])[0]
-    if len(first) != 2:
+    if not holds_planes(path):
         raise UserError(
             f"{files[0]} is not a single grey plane: to read a stack, name its file, "
             "not its folder."
@@ -62,15 +63,13 @@ def plane_files(path: Path) -> list[Path]:
 
 
 def holds_planes(path: Path) -> bool:
-    """Whether a folder holds single planes, and not stacks.
-
-    Raises
-    ------
-    UserError
-        If its first image cannot be read.
-    """
+    """Whether most images of a folder, a few being looked at, are single planes and not stacks."""
     files = plane_files(path)
-    return bool(files) and len(_describe(files[0])[0]) == 2
+    flat = []
+    for file in files[:: max(len(files) // _LOOKED_AT, 1)]:
+        with suppress(UserError):  # a damaged file tells nothing of the others
+            flat.append(len(_describe(file)[0]) == 2)
+    return 2 * sum(flat) > len(flat)
 
 
 def _look(series: Series) -> tuple[str, tuple[int, ...]]:

@@ -1,0 +1,160 @@
+"""Stacks of many files in one job: a folder of them, and all that each of them holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..events import Job, Notice, ShouldStop, Started, UserError
+from ..models.bundle import ModelBundle
+from ..volumes import (
+    Found,
+    ReadOptions,
+    Volume,
+    find_stacks,
+    holds_planes,
+    notices,
+    read,
+)
+from ..volumes.atomic import disk_errors, is_zarr
+from ..volumes.reading import CHANNEL_NAMES, stored_images
+from .options import StainOptions
+from .series import Total
+from .stainer import stain
+
+
+def stain_files(
+    sources: Iterable[Path],
+    out: Path,
+    model: ModelBundle,
+    options: StainOptions = StainOptions(),
+    *,
+    reading: ReadOptions | None = None,
+    spacing: Sequence[float] | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Stain files one after another: each image and time point into an OME-Zarr of its name.
+
+    What is in the output folder already stays as it is; a file that cannot be stained is named
+    in a notice, and the others are stained.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        Stacks, or a folder of them.
+    out : Path
+        Folder for the results; made if it does not exist.
+    model : ModelBundle
+        The stainer.
+    options : StainOptions
+        How each is stained.
+    reading : ReadOptions, optional
+        How each is read; without an image or a time point, all of a file are stained.
+    spacing : sequence of float, optional
+        Voxel size (z, y, x) in µm for files that do not tell theirs.
+    should_stop : callable, optional
+        Asked before every layer of the networks.
+
+    Yields
+    ------
+    Event
+        As `stain` does; progress is that of all files together. In the result of `Finished`,
+        "written" and "failed" list paths, and "reasons" why each of these failed.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to stain, or the output folder cannot be written.
+    """
+    paths = _paths(Found(sources), out)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    yield Started(job="stain", unit="files", total=len(paths))
+    yield from notices(paths)
+    total, written, failed = Total(len(paths)), list[str](), dict[str, str]()
+    for number, path in enumerate(paths, start=1):
+        if total.stopped:
+            break
+        try:
+            for stack in _stacks(path, reading or ReadOptions(), spacing):
+                if total.stopped:
+                    break
+                target = out / f"{_plain(stack.name)} virtual DAPI.ome.zarr"
+                if target.exists() and not options.overwrite:
+                    yield Notice(
+                        text=f"{target.name} is there already and stays as it is.", warning=False
+                    )
+                    continue
+                job = stain(stack, model, options, out=target, should_stop=should_stop)
+                yield from total.part(job, f"{path.name} ({number} of {len(paths)})")
+                written += [] if total.stopped else [str(target)]
+        except UserError as error:
+            failed[str(path)] = str(error)
+            yield Notice(text=f"{path.name} was left out. {error}")
+        total.done = number
+    yield total.finished(
+        out=str(out), written=written, failed=list(failed), reasons=list(failed.values())
+    )
+
+
+def is_folder_of_stacks(path: Path) -> bool:
+    """Whether a path is a folder whose files are stacks, and neither a Zarr nor planes of one."""
+    return _is_mere_folder(path) and bool(find_stacks(path))
+
+
+def _is_mere_folder(path: Path) -> bool:
+    return path.is_dir() and not is_zarr(path) and not holds_planes(path)
+
+
+def _paths(sources: Found[Path], out: Path) -> Found[Path]:
+    """Return the files to stain.
+
+    Raises
+    ------
+    UserError
+        If there are none, or the folder holds pairs or is that of the results.
+    """
+    if len(sources) == 1 and _is_mere_folder(sources[0]):
+        folder = sources[0]
+        if folder.resolve() == out.resolve():
+            raise UserError(f"{out} holds the stacks: choose another folder for the results.")
+        inner = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
+        phase = inner.get("qpi", inner.get("phase"))
+        if phase is not None and "dapi" in inner:
+            raise UserError(f"{folder} holds pairs: give its folder {phase.name}, {phase}.")
+        found = find_stacks(folder)
+        sources = Found((p for p in found if p.resolve() != out.resolve()), found.notes)
+    if not sources:
+        raise UserError("There are no stacks to stain: choose a folder that holds some.")
+    return sources
+
+
+def _stacks(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -> Iterator[Volume]:
+    """Yield the stack of each image (thumbnails are none) and time point of a file."""
+    chosen: list[int | str | None] = [reading.image]
+    if reading.image is None and path.exists():
+        images = stored_images(path)
+        stacks = [i for i, image in enumerate(images) if image.is_stack]
+        chosen = [*stacks] if len(images) > 1 and stacks else [None]
+    names = set[str]()
+    for number in chosen:
+        whole = reading.model_copy(update={"image": number, "channel": None, "time": None})
+        volume = read(path, whole)
+        if volume.spacing is None and spacing is not None:
+            volume = read(path, whole, spacing=spacing)
+        if volume.name in names:  # images of one name
+            volume = volume.replace(name=f"{volume.name} {number}")
+        names.add(volume.name)
+        series = "t" in volume.axes and "z" in volume.axes and reading.time is None
+        count = volume.shape[volume.axes.index("t")] if series else 1
+        for t in range(count):
+            time = t if series else reading.time
+            stack = volume.select(reading.channel, time, CHANNEL_NAMES["qpi"])
+            if series:
+                stack = stack.replace(name=f"{volume.name} t{t:0{len(str(count - 1))}d}")
+            yield stack
+
+
+def _plain(name: str) -> str:
+    """Return a name as one plain part of a path: an image may be called "A/1" or "..\\x"."""
+    return "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in name)
