@@ -11,6 +11,9 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 
 from napari_llcm.events import UserError
+from napari_llcm.gui.check.form import CheckForm
+from napari_llcm.gui.layers.axes import AxesUnknown, axes_of
+from napari_llcm.gui.layers.axes_row import AxesRow
 from napari_llcm.gui.layers.combo import LayerCombo
 from napari_llcm.gui.layers.conversion import as_volume
 from napari_llcm.gui.layers.following import Following
@@ -161,3 +164,89 @@ def test_a_result_says_when_its_source_has_changed(viewer: Any) -> None:
     following.stop()
     source.translate = (0, 0, 0)
     np.testing.assert_array_equal(result.translate, (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes", "axes"),
+    [
+        ((24, 96, 96), {}, "zyx"),
+        ((30, 24, 96, 96), {}, "tzyx"),
+        ((24, 2, 96, 96), {"units": ("um", "pixel", "um", "um")}, "zcyx"),
+        ((24, 2, 96, 96), {"axis_labels": ("z", "channel", "-2", "-1")}, "zcyx"),
+        ((24, 2, 96, 96), {"axis_labels": ("Z", "T", "Y", "X")}, "ztyx"),
+        ((2, 24, 96, 96), {"axis_labels": ("time", "z", "y", "x")}, "tzyx"),
+        ((2, 24, 96, 96), {"units": ("second", "um", "um", "um")}, "tzyx"),
+        ((9, 96, 96), {"units": ("s", "um", "um")}, "tyx"),
+        ((24, 96, 96, 1), {}, "zyx?"),
+        ((1, 24, 96, 96), {"units": ("pixel", "um", "um", "um")}, "?zyx"),
+        ((24, 96, 96, 3), {}, "zyxc"),
+        ((1, 1, 24, 1, 96, 96), {}, "??z?yx"),
+        ((24, 2, 96, 96), {}, {"zcyx", "tzyx"}),
+        ((2, 24, 96, 96), {"units": ("um",) * 4}, {"czyx", "tzyx"}),
+        ((96, 96, 3), {}, {"yxc", "zyx"}),
+        ((3, 4, 5, 96, 96), {}, {"tczyx", "tzcyx"}),
+    ],
+)
+def test_axes_are_told_or_asked_for(shape: Any, attributes: Any, axes: Any) -> None:
+    if isinstance(axes, str):
+        assert axes_of(attributes, shape) == axes
+        return
+    with pytest.raises(AxesUnknown, match="does not tell what its axes") as refused:
+        axes_of({"name": "stack", **attributes}, shape)
+    assert axes <= set(refused.value.likely)
+
+
+def test_six_axes_are_refused_in_words() -> None:
+    with pytest.raises(UserError, match="6 axes of more than one entry"):
+        axes_of({"name": "stack"}, (2, 2, 2, 8, 8, 8))
+
+
+def test_axes_that_are_asked_for_are_written_into_the_layer(viewer: Any, qtbot: Any) -> None:
+    data = np.zeros((24, 2, 32, 32), np.float32)
+    data[:, 1] = 1
+    layer = viewer.add_image(data, name="both", scale=(0.8, 1, 0.5, 0.4))
+    row, heard = AxesRow(viewer), []
+    qtbot.addWidget(row)
+    row.given.connect(lambda: heard.append(layer.axis_labels))
+    row.ask_for(None, add(viewer, "phase"), layer)
+    assert not row.isHidden()
+    assert row.split.isHidden()
+    assert "24 × 2 × 32 × 32" in row.question.text()
+    texts = [row.combo.itemText(i) for i in range(row.combo.count())]
+    assert {"z, channel, y, x", "time, z, y, x"} <= set(texts[:2])
+    row.combo.setCurrentText("z, channel, y, x")
+    row.button.click()
+    assert heard == [("z", "c", "y", "x")]
+    row.ask_for(layer)
+    assert "2 channels" in row.question.text()
+    row.split.click()
+    made = viewer.layers[-1]
+    assert made.name == "both channel 1"
+    assert made.data.shape == (24, 32, 32)
+    assert made.data.all()
+    np.testing.assert_allclose(stack_of(made).volume.spacing, SPACING)
+    assert not layer.visible
+    row.ask_for(made)
+    assert row.isHidden()
+
+
+def test_a_colour_image_is_split(viewer: Any, qtbot: Any) -> None:
+    colours = np.zeros((9, 32, 32, 3), np.uint8)
+    colours[..., 2] = 7
+    layer = viewer.add_image(colours, rgb=True, name="photo", scale=SPACING, units="um")
+    row = AxesRow(viewer)
+    qtbot.addWidget(row)
+    row.ask_for(layer)
+    row.split.click()
+    assert [x.name for x in viewer.layers][-3:] == ["photo red", "photo green", "photo blue"]
+    blue = stack_of(viewer.layers[-1]).volume
+    assert (blue.shape, blue.spacing) == ((9, 32, 32), pytest.approx(SPACING))
+    assert (np.asarray(blue.data) == 7).all()
+
+
+def test_check_and_train_ask_too(viewer: Any, qtbot: Any) -> None:
+    viewer.add_image(np.zeros((24, 2, 32, 32)), name="DAPI (virtual)")
+    for form in (CheckForm(viewer), PairChoice(viewer)):
+        qtbot.addWidget(form)
+        assert not form.axes_row.isHidden()
+        assert "24 × 2 × 32 × 32" in form.axes_row.question.text()

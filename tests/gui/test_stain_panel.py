@@ -422,6 +422,9 @@ def test_of_a_series_one_time_point_or_all_are_stained(
     [
         (np.zeros((64, 64)), {}, "is a 2D image"),
         (np.zeros((4, 64, 64)), {"axis_labels": tuple("tyx")}, "time series of 2D"),
+        (np.zeros((24, 2, 32, 32)), {}, "does not tell what its axes"),
+        (np.zeros((24, 32, 32, 3)), {}, "3 channels in one layer"),
+        (np.zeros((2, 2, 2, 4, 32, 32)), {}, "6 axes of more than one entry"),
         (np.zeros((2, 4, 64, 64)), {"axis_labels": tuple("czyx")}, "2 channels in one layer"),
         (np.zeros((2, 64, 64)), {"axis_labels": tuple("cyx")}, "single plane|channels"),
         (np.zeros((4, 64, 64, 3), np.uint8), {"rgb": True}, "colour"),

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGroupBox, QWidget
 
 from ...nuclei.segmenting import CELLPOSE, CLASSICAL
+from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo, narrow
 from ..settings import preferences, recall, remember
 
@@ -43,6 +44,10 @@ class CheckForm(QGroupBox):
         )
         self.qpi = LayerCombo(viewer, none="none", prefer="qpi phase label-free")
         self.qpi.setToolTip("The label-free stack, which is shown in the exported figure.")
+        self.axes_row = AxesRow(viewer)
+        for combo in (self.stain, self.truth, self.qpi):
+            combo.chosen.connect(self._ask_for_axes)
+        self.axes_row.given.connect(self._ask_for_axes)
         self.segmenter = QComboBox()
         for name, text in _SEGMENTERS.items():
             self.segmenter.addItem(text, name)
@@ -71,13 +76,18 @@ class CheckForm(QGroupBox):
         form.addRow("Virtual", self.stain)
         form.addRow("Real", self.truth)
         form.addRow("Label-free", self.qpi)
+        form.addRow(self.axes_row)
         form.addRow("Find nuclei by", self.segmenter)
         form.addRow("Nuclei are wide", self.diameter)
         form.addRow("Least overlap", self.iou)
+        self._ask_for_axes()
         kept = recall(_FORM)
         self.segmenter.setCurrentIndex(max(self.segmenter.findData(kept.get("segmenter")), 0))
         self.diameter.setValue(float(kept.get("diameter") or 0))
         self.iou.setValue(float(kept.get("iou") or 0.5))
+
+    def _ask_for_axes(self) -> None:
+        self.axes_row.ask_for(self.stain.layer, self.truth.layer, self.qpi.layer)
 
     def settings(self) -> dict[str, Any]:
         """Return how nuclei are found, as `find_nuclei` takes it."""

@@ -11,6 +11,7 @@ from ...events import UserError
 from ...volumes import Spacing, Volume
 from ...volumes.axes import arranged
 from ...volumes.units import to_micron
+from .axes import SeveralChannels, axes_of
 
 LayerKind = Literal["image", "labels"]
 LayerData = tuple[Any, dict[str, Any], LayerKind]
@@ -86,20 +87,20 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
     """
     name = str(attributes.get("name", "layer"))
     if attributes.get("rgb"):
-        raise UserError(f"{name} is a colour (RGB) image: split it into its channels first.")
+        raise SeveralChannels(f"{name} is a colour (RGB) image: split it into its channels first.")
     if attributes.get("multiscale"):
         data = data[0]
     if not _upright(attributes, data.ndim):
         raise UserError(
             f"{name} is rotated, sheared or transformed: apply that to its voxels first."
         )
-    axes = axes_of(attributes.get("axis_labels"), data.ndim)
+    axes = axes_of(attributes, data.shape)
     micron = _microns(attributes, axes)
     scale = dict(zip(axes, attributes["scale"], strict=True))
     start = dict(zip(axes, attributes["translate"], strict=True))
     turned = mirrored(attributes["scale"], axes)
     if turned:
-        data = _lazy(data)[tuple(slice(None, None, -1 if a in turned else 1) for a in axes)]
+        data = lazy(data)[tuple(slice(None, None, -1 if a in turned else 1) for a in axes)]
         start |= {
             a: start[a] + scale[a] * (n - 1)
             for a, n in zip(axes, data.shape, strict=True)
@@ -120,11 +121,34 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
     return arranged(volume, axes)
 
 
-def axes_of(axis_labels: Sequence[str] | None, ndim: int) -> str:
-    """Return a letter of "tczyx" for each axis of a layer, guessed where its labels tell none."""
-    labels = "".join(axis_labels or ())
-    known = set(labels) <= set("tczyx") and len(labels) == len(set(labels)) == ndim
-    return labels if known else {2: "yx", 3: "zyx", 4: "tzyx", 5: "tczyx"}.get(ndim, "")
+def channels_of(layer: Any) -> list[LayerData]:
+    """Return a layer that holds channels, or a colour image, as one layer for each channel.
+
+    Raises
+    ------
+    UserError
+        If its axes are not known.
+    """
+    attributes = attributes_of(layer)
+    data = lazy(layer.data[0] if layer.multiscale else layer.data)
+    names: tuple[str, ...] = ()
+    if attributes["rgb"]:
+        axes = axes_of(attributes, data.shape[:-1]) + "c"
+        names = ("red", "green", "blue", "alpha")[: data.shape[-1]]
+        more = {"scale": 1.0, "translate": 0.0, "units": "pixel"}
+        attributes |= {k: [*attributes[k], v] for k, v in more.items()}
+        attributes |= {"rgb": False, "axis_labels": axes, "affine": np.eye(len(axes) + 1)}
+        attributes |= {"rotate": np.eye(len(axes)), "shear": 0}
+    volume = as_volume(data, attributes)
+    return as_layers(volume.replace(channels=names or volume.channels))
+
+
+def attributes_of(layer: Any) -> dict[str, Any]:
+    """Return what `as_volume` asks of a layer, without its look."""
+    names = ("name", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+    found = {name: getattr(layer, name) for name in (*names, "metadata")}
+    found["affine"] = np.asarray(layer.affine.affine_matrix)
+    return {**found, "rgb": getattr(layer, "rgb", False)}
 
 
 def mirrored(scale: Sequence[float], axes: str) -> str:
@@ -132,7 +156,7 @@ def mirrored(scale: Sequence[float], axes: str) -> str:
     return "".join(a for a, s in zip(axes, scale, strict=True) if a in "zyx" and s < 0)
 
 
-def _lazy(data: Any) -> Any:
+def lazy(data: Any) -> Any:
     """Return an array that can be indexed backwards without being read."""
     if isinstance(data, np.ndarray) or hasattr(data, "dask"):
         return data

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...events import UserError
 from ...volumes import Volume
-from .conversion import as_volume, axes_of, mirrored
+from .axes import AxesUnknown, SeveralChannels, axes_of
+from .conversion import as_volume, attributes_of, mirrored
 
 Box = tuple[tuple[int, int], ...]
 
@@ -115,35 +116,26 @@ def stack_of(layer: Any) -> LayerStack:
     UserError
         If it is neither; the sentence says what to do.
     """
-    data = layer.data[0] if layer.multiscale else layer.data
-    axes = axes_of(layer.axis_labels, data.ndim)
-    if data.ndim == 2:
+    attributes = attributes_of(layer)
+    volume = as_volume(layer.data[0] if layer.multiscale else layer.data, attributes)
+    axes = axes_of(attributes, layer.data.shape)
+    if "c" in volume.axes:
+        count = volume.shape[volume.axes.index("c")]
+        raise SeveralChannels(
+            f"{layer.name} holds {count} channels in one layer: split it, then choose the one "
+            "that you want."
+        )
+    if volume.axes == "tyx":
+        raise AxesUnknown(
+            f"{layer.name} is a time series of 2D images; a stack of planes is needed. If its "
+            "frames are planes, say so.",
+            [axes.replace("t", "z")],
+        )
+    if "z" not in volume.axes:
         raise UserError(
             f"{layer.name} is a 2D image; choose a stack of planes. Planes in separate layers can "
             "be joined: select them, then Layers → Data → Images to Stack."
         )
-    if set(axes) == set("tyx"):
-        raise UserError(
-            f"{layer.name} is a time series of 2D images; a stack of planes is needed. If its "
-            "frames are planes, open the file again in the Load panel with axes zyx."
-        )
-    volume = as_volume(data, _attributes(layer))
-    if "c" in volume.axes:
-        count = volume.shape[volume.axes.index("c")]
-        raise UserError(
-            f"{layer.name} holds {count} channels in one layer: split it (right click on the "
-            "layer, Split Stack), then choose the label-free channel."
-        )
-    if "z" not in volume.axes:
-        raise UserError(f"{layer.name} has a single plane; a stack of planes is needed.")
     if volume.dtype.kind not in "biuf":
         raise UserError(f"{layer.name} holds {volume.dtype} values; real numbers are needed.")
     return LayerStack(layer, axes, volume, mirrored(layer.scale, axes))
-
-
-def _attributes(layer: Any) -> dict[str, Any]:
-    """Return what `as_volume` asks of a layer, without its look."""
-    names = ("name", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-    found = {name: getattr(layer, name) for name in (*names, "metadata")}
-    found["affine"] = np.asarray(layer.affine.affine_matrix)
-    return {**found, "rgb": getattr(layer, "rgb", False)}

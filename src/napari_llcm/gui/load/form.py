@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from ..form import form_layout, tab_order, words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
+from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo
 from ..layers.spacing_row import SpacingRow
 from ..settings import recall
@@ -78,6 +79,7 @@ class LoadForm(QWidget):
         self.layer = LayerCombo(viewer, prefer="qpi phase qobm label-free")
         self.layer.setToolTip("The stack that is described below.")
         self.about = words(tip="Axes, size, voxel size and memory of the stack.")
+        self.axes_row = AxesRow(viewer)
         self.spacing = SpacingRow(viewer)
         self.contrast = QPushButton("Contrast for phase")
         self.contrast.setToolTip(
@@ -110,6 +112,7 @@ class LoadForm(QWidget):
         row.addWidget(self.contrast)
         column.addLayout(row)
         column.addWidget(self.about)
+        column.addWidget(self.axes_row)
         column.addWidget(self.spacing)
         column = QVBoxLayout(self)
         for part in (opening, self.bar, stack, self.registration):

@@ -47,6 +47,7 @@ class LoadPanel(Panel):
         form.open_chosen.clicked.connect(lambda: self._open_item(form.list.currentItem()))
         form.layer.chosen.connect(self._describe)
         form.spacing.given.connect(self._describe)
+        form.axes_row.given.connect(self._describe)
         form.contrast.clicked.connect(self._set_contrast)
         form.registration.check_wanted.connect(self.check)
         form.registration.shift_wanted.connect(self.shift)
@@ -195,6 +196,7 @@ class LoadPanel(Panel):
                 form.about.setText(describe(layer))
             except UserError as error:
                 form.about.setText(f"{describe(layer)}\n⚠ {error}")
+        form.axes_row.ask_for(layer)
         form.spacing.ask_for(stack)
 
     def _set_contrast(self) -> None:

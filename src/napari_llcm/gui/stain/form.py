@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from ..form import form_layout, tab_order, words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
+from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo
 from ..layers.spacing_row import SpacingRow
 from ..session import Session
@@ -45,6 +46,7 @@ class StainForm(QWidget):
         self.stack = LayerCombo(viewer, prefer="qpi phase qobm label-free brightfield")
         self.stack.setToolTip("The label-free stack to be stained.")
         self.about = words(tip="Planes × rows × columns, and the size of a voxel.")
+        self.axes_row = AxesRow(viewer)
         self.spacing = SpacingRow(viewer)
         self.times = QComboBox()
         self.times.addItems(["The time point on screen", "All time points"])
@@ -95,6 +97,7 @@ class StainForm(QWidget):
         form = form_layout()
         form.addRow("Stack", self.stack)
         form.addRow("", self.about)
+        form.addRow(self.axes_row)
         form.addRow(self.spacing)
         form.addRow("Time", self.times)
         form.addRow("Model", self.model)
@@ -120,7 +123,8 @@ class StainForm(QWidget):
         column.addStretch(1)
         self._layout = form
         tab_order(
-            self.stack, *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
+            self.stack, self.axes_row.combo, self.axes_row.button, self.axes_row.split,
+            *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
             self.model.card, self.model.add, self.device, self.free, self.region.combo,
             self.region.shapes, self.spread, self.samples, self.start, self.live,
             self.bar.cancel, self.bar.details, self.check,

@@ -66,6 +66,7 @@ class StainPanel(Panel):
         form = self.form
         form.stack.chosen.connect(self._describe)
         form.spacing.given.connect(self._describe)
+        form.axes_row.given.connect(self._describe)
         form.model.wanted.connect(self._add_model)
         form.free.clicked.connect(self._free)
         form.start.clicked.connect(self.stain)
@@ -291,6 +292,7 @@ class StainPanel(Panel):
             form.about.setText(f"⚠ {error}")
         self._stack_shown = stack
         self._estimate()
+        form.axes_row.ask_for(layer)
         form.spacing.ask_for(stack)
         form.region.fit(stack)
         form.set_series(stack is not None and stack.times > 1)

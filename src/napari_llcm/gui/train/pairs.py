@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from ...events import UserError
 from ...training.pairs import NamedPair
+from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo, same_voxels, volume_of, when_layers_change
 
 
@@ -83,6 +84,8 @@ class PairChoice(QGroupBox):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Label-free", self.qpi)
         form.addRow("Real DAPI", self.dapi)
+        self.axes_row = AxesRow(viewer)
+        form.addRow(self.axes_row)
         form.addRow(buttons)
         form.addRow(self.list)
 
@@ -114,7 +117,11 @@ class PairChoice(QGroupBox):
         self.path.editingFinished.connect(self.changed)
         self.qpi.chosen.connect(self.changed)
         self.dapi.chosen.connect(self.changed)
+        for tell in (self.qpi.chosen, self.dapi.chosen, self.axes_row.given):
+            tell.connect(self._ask_for_axes)
+        self.axes_row.given.connect(self.changed)
         when_layers_change(viewer, self, self._follow)
+        self._ask_for_axes()
         self._show_list()
         self._switch()
 
@@ -179,6 +186,9 @@ class PairChoice(QGroupBox):
             del self._added[row]
             self._show_list()
             self.changed.emit()
+
+    def _ask_for_axes(self) -> None:
+        self.axes_row.ask_for(self.qpi.layer, self.dapi.layer)
 
     def _follow(self) -> None:
         """Show new names; a pair goes with its layers."""
