@@ -115,11 +115,11 @@ def test_a_quick_training_ends_as_a_model_in_the_stain_panel(
 
 def test_a_training_goes_on_from_the_shipped_model(viewer: Any, own_home: Path) -> None:
     form = TrainPanel(viewer).form
-    assert form.values()["init"] == DEFAULT_MODEL
+    assert form.options().init == DEFAULT_MODEL
     form.method.setCurrentIndex(form.method.findData("regression"))  # takes its autoencoder
-    assert form.values()["init"] == DEFAULT_MODEL
+    assert form.options().init == DEFAULT_MODEL
     form.method.setCurrentIndex(form.method.findData("pix2pix"))  # which has none
-    assert form.values()["init"] is None
+    assert form.options().init is None
     assert form.init.count() == 1
 
 

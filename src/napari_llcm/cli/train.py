@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..events import UserError
+from ..training.config import TrainOptions
 from .console import print_figures, run
-from .from_models import options_from_models
+from .from_models import FromModel, options_from_models
 from .options import (
-    Device,
     Events,
     PairReading,
-    Seed,
     as_json,
 )
 
 if TYPE_CHECKING:
-    from ..training.config import Preset, TrainJob
+    from ..training.config import TrainJob
 
 
 @options_from_models
@@ -32,30 +31,16 @@ def train(
         typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list; may be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.")] = None,
-    preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "standard",
     network: Annotated[
         str, typer.Option(help="default, or plan: the 512 times smaller latent.")
     ] = "default",
-    method: Annotated[
-        str,
-        typer.Option(help="llcm, or a rival: regression, diffusion, resshift, pix2pix."),
-    ] = "llcm",
-    phase: Annotated[
-        str, typer.Option(help="all, vae, consistency (or, of a rival, its name).")
-    ] = "all",
-    init: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
-    max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", help="Be done after this time.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name of the model; the run folder's if none.")] = "",
-    device: Device = "auto",
-    seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Tell how long it would take, and do not train.")
     ] = False,
     events: Events = None,
     *,
+    options: Annotated[TrainOptions, FromModel(short={"seed": "-s"})],
     reading: PairReading,
 ) -> None:
     """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
@@ -70,23 +55,14 @@ def train(
     else:
         if not pairs or out is None:
             raise UserError("Give --pairs and --out, or a job file; see napari-llcm train --help.")
-        if preset not in ("quick", "standard", "full"):
-            raise UserError(f"Unknown preset {preset!r}: choose quick, standard or full.")
         if network not in PRESETS:
             raise UserError(f"Unknown network {network!r}: choose one of {', '.join(PRESETS)}.")
         settings = make_job(
-            cast("Preset", preset),
+            **options.model_dump(),
             pairs=pairs,
             out=out,
             reading=reading,
             network=PRESETS[network],
-            method=method,
-            phase=phase,
-            init=init,
-            max_minutes=max_minutes,
-            name=name,
-            device=device,
-            seed=seed,
         )
     lines = as_json(events)
     if estimate:

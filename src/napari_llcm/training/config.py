@@ -40,7 +40,56 @@ class PhaseConfig(BaseModel):
     share: float = Field(default=0.5, gt=0, le=1)  # of the minutes, where the job has a time limit
 
 
-class TrainJob(BaseModel):
+class TrainOptions(BaseModel):
+    """What a user chooses of a training: the options of the command line and of the form."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    method: MethodName = Field(
+        "llcm",
+        title="Method",
+        description="How it learns: llcm stains in one step; the others are rivals to compare it "
+        "with.",
+    )
+    init: str | None = Field(
+        None,
+        title="Start from",
+        description="A model to go on from (fine-tuning), which takes minutes and a pair or two; "
+        "from nothing, it takes hours and many pairs.",
+    )
+    preset: Preset = Field(
+        "standard",
+        title="Thoroughness",
+        description="quick shows in a short time whether anything can be learned from these "
+        "pairs; standard is for daily work; full is the best that the method gives, over night.",
+    )
+    max_minutes: float | None = Field(
+        None,
+        gt=0,
+        title="At most",
+        description="Be done after so many minutes, with whatever was learned by then.",
+    )
+    device: str = Field(
+        "auto",
+        title="Compute on",
+        description="auto (the fastest there is), cpu, cuda, cuda:N or mps; a graphics card is "
+        "tens of times faster than a processor.",
+    )
+    name: str = Field(
+        "",
+        title="Name",
+        description="What the new model is called; as the run folder if not given.",
+    )
+    seed: int = Field(0, ge=0, title="Seed", description="Which random numbers are used.")
+    phase: PhaseName | Literal["all"] = Field(
+        "all",
+        title="Phase",
+        description="all, vae (the autoencoder alone), or the method's own: consistency for llcm, "
+        "the method's name for a rival.",
+    )
+
+
+class TrainJob(TrainOptions):
     """A training job.
 
     Parameters
@@ -51,18 +100,9 @@ class TrainJob(BaseModel):
         The run folder.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
-
     pairs: list[Path]
     out: Path
     reading: PairReadOptions = PairReadOptions()  # of the pairs, as a resumed run reads them again
-    name: str = ""  # of the model; the run folder's by default
-    method: MethodName = "llcm"
-    phase: PhaseName | Literal["all"] = "all"
-    init: str | None = None  # start from this model: name, folder or .zip
-    device: str = "auto"
-    seed: int = Field(default=0, ge=0)
-    max_minutes: float | None = Field(default=None, gt=0)
     network: NetworkConfig = NetworkConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -71,9 +111,7 @@ class TrainJob(BaseModel):
     method_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # of the method's own phase
     root: bool = True  # learn the square root of DAPI, so that dim nuclei count
     patch: tuple[_Side, _Side, _Side] = (32, 64, 64)  # voxels (z, y, x)
-    crops: int = Field(
-        default=4, gt=0, le=4096
-    )  # patches from one volume; one volume for each step
+    crops: int = Field(default=4, gt=0, le=4096)  # patches from one volume, of one for each step
     kl_weight: float = 1e-6
     vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output
     vae_perceptual: float = 0.0  # weight of the distance of local gradients
@@ -145,6 +183,7 @@ def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
     """
     vae, own = _STEPS[preset]
     base: dict[str, Any] = {
+        "preset": preset,
         "vae_phase": {"steps": vae, "share": 0.3},
         "method_phase": {"steps": own, "share": 0.7},
     }

@@ -11,7 +11,7 @@ from ..models.bundle import read_info
 from ..models.config import MethodName
 from ..models.library import DEFAULT_MODEL, list_models
 from ..models.methods import METHODS
-from .config import Preset, TrainJob, make_job
+from .config import Preset, TrainJob, TrainOptions, make_job
 from .runs import runs_folder
 
 PRESETS: dict[Preset, str] = {
@@ -44,35 +44,16 @@ def _fits(model: Path, method: MethodName) -> bool:
     return METHODS[method].can_start_from(other)
 
 
-def new_run(
-    name: str,
-    pairs: Path | None,
-    preset: Preset = "standard",
-    method: MethodName = "llcm",
-    init: str | None = None,
-    minutes: float = 0,
-    device: str = "auto",
-    **further: Any,
-) -> TrainJob:
+def new_run(options: TrainOptions, pairs: Path | None, **further: Any) -> TrainJob:
     """Return the job that a form asks for.
 
     Parameters
     ----------
-    name : str
-        Of the model, and of its run folder.
+    options : TrainOptions
+        What the user has chosen; the name is that of the run folder too.
     pairs : Path, optional
         Folder or list of pairs; the run folder's own `pairs`, into which open volumes are
         written, if None.
-    preset : str
-        "quick", "standard" or "full".
-    method : str
-        One of `models.methods.METHODS`.
-    init : str, optional
-        The model to start from.
-    minutes : float
-        Limit of time; none if 0.
-    device : str
-        Where to train.
     **further
         Other fields of the job.
 
@@ -81,6 +62,7 @@ def new_run(
     UserError
         If the name is taken, or cannot be that of a file.
     """
+    name = options.name
     if not re.fullmatch(r"[\w][\w .+-]{0,79}", name):
         raise UserError("Give the model a name of letters, digits, dots, dashes and blanks.")
     if name in list_models():
@@ -91,16 +73,12 @@ def new_run(
             f"There is a training named {name} already: open it below to go on with it, or choose "
             "another name."
         )
-    fields: dict[str, Any] = {
+    fields = {
+        **options.model_dump(exclude={"preset"}),
         "pairs": [(pairs or out / "pairs").absolute()],
         "out": out,
-        "name": name,
-        "method": method,
-        "init": init,
-        "max_minutes": minutes or None,
-        "device": device,
     }
-    return make_job(preset, **fields | further)
+    return make_job(options.preset, **fields | further)
 
 
 def _folders() -> list[Path]:

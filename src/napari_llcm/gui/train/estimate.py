@@ -103,13 +103,11 @@ class Outlook(QObject):
         self._time()
 
     def _time(self) -> None:
-        values, folder = self._form.values(), self._pairs.folder()
+        options, folder = self._form.options(), self._pairs.folder()
         job = make_job(
+            **options.model_dump(include={"method", "init", "device"}),
             pairs=[folder.absolute()] if folder else [],
             out=Path("estimate"),
-            method=values["method"],
-            init=values["init"],
-            device=values["device"],
         )
         path = Path(self._folder.name) / "job.yaml"
         save_job(job, path)

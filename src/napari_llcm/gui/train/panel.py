@@ -135,7 +135,7 @@ class TrainPanel(Panel):
     def start(self) -> None:
         """Train what the form says."""
         try:
-            job = new_run(pairs=self.pairs.folder(), **self.form.values(), **self.further)
+            job = new_run(self.form.options(), self.pairs.folder(), **self.further)
             volumes = self.pairs.volumes() if self.pairs.folder() is None else None
         except UserError as error:
             self.view.bar.clear()
