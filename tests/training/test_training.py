@@ -21,7 +21,7 @@ from napari_llcm.events import (
     parse_event,
     result_of,
 )
-from napari_llcm.models import NetworkConfig, load_bundle
+from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import load_job, train
 from napari_llcm.volumes import Volume, find_pairs, write
@@ -163,12 +163,15 @@ def test_job_files_and_their_mistakes(pairs: Path, tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(text + "preset: quick\n")
     assert load_job(path).vae_phase.steps == 300
+    path.write_text(text + "network: plan\n")
+    assert load_job(path).network == PRESETS["plan"]
     path.write_text(text + "consistency_phase: {steps: 7}\n")  # of an earlier version
     assert load_job(path).method_phase.steps == 7
     for wrong, word in [
         ("preset: huge\n", "huge"),
         ("crops: -1\n", "crops"),
         ("colour: 1\n", "colour"),
+        ("network: huge\n", "choose one of default, plan"),
     ]:
         path.write_text(text + wrong)
         with pytest.raises(UserError, match=word):

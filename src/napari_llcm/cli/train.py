@@ -45,7 +45,6 @@ def train(
 ) -> None:
     """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
     from ..evaluation.while_training import NucleiJudge
-    from ..models import PRESETS
     from ..training import load_job, make_job, train
 
     if job is not None:
@@ -55,14 +54,12 @@ def train(
     else:
         if not pairs or out is None:
             raise UserError("Give --pairs and --out, or a job file; see napari-llcm train --help.")
-        if network not in PRESETS:
-            raise UserError(f"Unknown network {network!r}: choose one of {', '.join(PRESETS)}.")
         settings = make_job(
             **options.model_dump(),
             pairs=pairs,
             out=out,
             reading=reading,
-            network=PRESETS[network],
+            network=network,
         )
     lines = as_json(events)
     if estimate:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..events import UserError
 from ..models.config import (
+    PRESETS,
     ConsistencyConfig,
     DiffusionConfig,
     MethodName,
@@ -103,7 +104,7 @@ class TrainJob(TrainOptions):
     pairs: list[Path]
     out: Path
     reading: PairReadOptions = PairReadOptions()  # of the pairs, as a resumed run reads them again
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = NetworkConfig()  # or the name of one of `models.PRESETS`
     consistency: ConsistencyConfig = ConsistencyConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     resshift: ResShiftConfig = ResShiftConfig()
@@ -123,6 +124,15 @@ class TrainJob(TrainOptions):
     validations: int = Field(default=10, ge=0)  # for each phase
     checkpoint_seconds: float = Field(default=60.0, ge=0)  # a killed run loses no more
     tensorboard: bool = True
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _network_by_name(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in PRESETS:
+            raise ValueError(f"there is no network {value!r}, choose one of {', '.join(PRESETS)}")
+        return PRESETS[value]
 
     @model_validator(mode="after")
     def _phase_of_method(self) -> TrainJob:
