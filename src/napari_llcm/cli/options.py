@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..events import UserError
+from ..staining.options import StainOptions
 from ..volumes.options import (
     CheckReadOptions,
     PairReadOptions,
@@ -38,6 +39,7 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Cellpose weights: a file, or a model in Cellpose's folder."),
 ]
+Staining = Annotated[StainOptions, FromModel(short={"seed": "-s"}, leave_out=("tiling",))]
 _READING = FromModel(heading="How files are read")
 Reading = Annotated[ReadOptions, _READING]
 PairReading = Annotated[PairReadOptions, _READING]

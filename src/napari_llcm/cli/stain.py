@@ -12,12 +12,10 @@ from ..volumes.atomic import is_zarr
 from .console import run, stdout
 from .from_models import options_from_models
 from .options import (
-    Device,
     Events,
     Model,
-    Overwrite,
     Reading,
-    Seed,
+    Staining,
     as_json,
 )
 
@@ -35,36 +33,17 @@ def stain(
         ),
     ],
     model: Model = None,
-    device: Device = "auto",
-    seed: Seed = 0,
-    samples: Annotated[
-        int, typer.Option(min=1, help="Seeds to average; more than one adds a spread.")
-    ] = 1,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Network steps; by default the method's own, one.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a dask scheduler: stain on its workers.")
-    ] = None,
-    overwrite: Overwrite = False,
     events: Events = None,
     *,
+    options: Staining,
     reading: Reading,
 ) -> None:
     """Stain a label-free stack: write the DAPI volume that you would have seen."""
     from ..models import load_model
     from ..models.device import pick_device
-    from ..staining import StainOptions, is_folder_of_stacks, stain_files
+    from ..staining import is_folder_of_stacks, stain_files
     from ..staining.one_file import stain_file
 
-    options = StainOptions(
-        device=device,
-        seed=seed,
-        samples=samples,
-        steps=steps,
-        scheduler=scheduler,
-        overwrite=overwrite,
-    )
     several = not out.suffix or (out.is_dir() and not is_zarr(out))
     if is_folder_of_stacks(source) and not several:
         raise UserError(
@@ -75,7 +54,7 @@ def stain(
     def job(stop: ShouldStop) -> Job:
         """Stain one stack, or all that there are."""
         if several:
-            bundle = load_model(model, str(pick_device(device)))
+            bundle = load_model(model, str(pick_device(options.device)))
             yield from stain_files(
                 [source], out, bundle, options, reading=reading, should_stop=stop
             )
