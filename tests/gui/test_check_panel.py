@@ -14,12 +14,12 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 
-from napari_llcm.events import Job, ShouldStop, Started, UserError
+from napari_llcm.events import Job, ShouldStop, Started
 from napari_llcm.gui.check.outlines import NAME
 from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.check.verdicts import key_of
 from napari_llcm.gui.layers.conversion import as_layers
-from napari_llcm.gui.train.pairs import PairChoice
+from napari_llcm.gui.train.panel import TrainPanel
 from napari_llcm.nuclei.figures import COLOURS
 from napari_llcm.specimen import Specimen
 
@@ -224,19 +224,18 @@ def test_the_time_point_and_the_model_stand_in_the_caption(
 
 
 def test_one_layer_is_not_both_sides(panel: CheckPanel, viewer: Any, qtbot: Any) -> None:
-    same = viewer.layers["virtual nuclei"]
-    copy = viewer.add_labels(same.data, name="a copy", scale=same.scale, units=same.units)
-    panel.form.truth.choose(copy)
+    panel.form.truth.choose(viewer.layers["virtual nuclei"])
     panel.start()
     assert "two different layers" in panel.bar.said
-    pairs = PairChoice(viewer)
-    qtbot.addWidget(pairs)
-    for name in ("QPI", "DAPI"):
-        viewer.add_image(copy.data.view(), name=name)
-    pairs.qpi.choose(viewer.layers["QPI"])
-    pairs.dapi.choose(viewer.layers["DAPI"])
-    with pytest.raises(UserError, match="two different layers"):
-        pairs.volumes()
+    assert not panel.runner.running
+    train = TrainPanel(PublicOnlyProxy(viewer))
+    viewer.window.add_dock_widget(train, area="right")
+    field = viewer.add_image(np.ones((4, 8, 8)), name="field")
+    train.pairs.qpi.choose(field)
+    train.pairs.dapi.choose(field)
+    train.start()
+    assert "two different layers" in train.view.bar.said
+    assert not train.busy
 
 
 def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any) -> None:

@@ -19,7 +19,7 @@ from ...volumes import Volume
 from ..form import words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
-from ..layers.combo import same_voxels, volume_of
+from ..layers.combo import volume_of
 from ..layers.stack import LayerStack, stack_of
 from ..panel import Panel
 from .camera import Flight
@@ -145,7 +145,7 @@ class CheckPanel(Panel):
         try:
             if stain is None:
                 raise UserError("Stain a stack first, or open a virtual DAPI, and choose it here.")
-            if truth is not None and same_voxels(stain, truth):
+            if stain is truth:
                 raise UserError("Choose two different layers: a virtual stain and a real one.")
             stack = stack_of(stain)
             virtual = volume_of(stain, self._viewer)

@@ -154,17 +154,6 @@ def _quiet(widget: QWidget) -> Iterator[None]:
         widget.blockSignals(before)
 
 
-def same_voxels(first: Any, second: Any) -> bool:
-    """Return whether two layers are one, or show the very same array: no pair, and no check."""
-    if first is second or first.data is second.data:
-        return True
-    found = [getattr(layer.data, "__array_interface__", None) for layer in (first, second)]
-    if None in found:
-        return False
-    one, other = ([said[name] for name in ("data", "shape", "strides")] for said in found)
-    return bool(one == other)
-
-
 def volume_of(layer: Any, viewer: Any) -> Volume:
     """Return the stack that a layer shows: of a time series, the time point on screen.
 

@@ -13,7 +13,6 @@ from ...events import Finished, UserError
 from ...volumes import Pair
 from ..form import byte_size, figures
 from ..jobs.runner import MakeJob, Runner
-from ..layers.combo import same_voxels
 from ..layers.conversion import LayerData, as_volume
 from ..layers.stack import stack_of
 from ..layers.viewport import undisturbed
@@ -77,7 +76,7 @@ class LoadPanel(Panel):
     def check(self, qpi: Any, dapi: Any) -> None:
         """Compare two layers."""
         try:
-            if qpi is None or dapi is None or same_voxels(qpi, dapi):
+            if qpi is None or dapi is None or qpi is dapi:
                 raise UserError("Choose a label-free and a DAPI layer.")
             volumes = [self._stack_on_screen(layer) for layer in (qpi, dapi)]
         except UserError as error:

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from ...events import UserError
 from ...training.pairs import NamedPair
 from ..layers.axes_row import AxesRow
-from ..layers.combo import LayerCombo, same_voxels, volume_of, when_layers_change
+from ..layers.combo import LayerCombo, volume_of, when_layers_change
 
 
 class PairChoice(QGroupBox):
@@ -151,7 +151,7 @@ class PairChoice(QGroupBox):
                 raise UserError(
                     "Open a label-free stack and its real DAPI first, or choose a folder of pairs."
                 )
-            if same_voxels(qpi, dapi):
+            if qpi is dapi:
                 raise UserError("Choose two different layers: a label-free stack and its DAPI.")
             result.append((qpi.name, volume_of(qpi, self._viewer), volume_of(dapi, self._viewer)))
         return result
@@ -161,7 +161,7 @@ class PairChoice(QGroupBox):
         if self.from_folder.isChecked():
             return self.folder() is not None
         both = self.qpi.layer is not None and self.dapi.layer is not None
-        return bool(self._added) or (both and not same_voxels(self.qpi.layer, self.dapi.layer))
+        return bool(self._added) or (both and self.qpi.layer is not self.dapi.layer)
 
     def _switch(self) -> None:
         self._layers.setVisible(self.from_layers.isChecked())
@@ -175,7 +175,7 @@ class PairChoice(QGroupBox):
 
     def _add(self) -> None:
         pair = (self.qpi.layer, self.dapi.layer)
-        if None not in pair and not same_voxels(*pair) and pair not in self._added:
+        if None not in pair and pair[0] is not pair[1] and pair not in self._added:
             self._added.append(pair)
             self._show_list()
             self.changed.emit()
