@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Image, Labels
 
 from napari_llcm.gui.load.panel import LoadPanel
@@ -153,11 +154,101 @@ def test_a_folder_of_positions_is_listed(panel: LoadPanel, qtbot: Any, tmp_path:
         write(tmp_path / f"position{i}.ome.tif", Volume(cells(), SPACING))
     open_path(panel, qtbot, tmp_path)
     items = [panel.form.list.item(i).text() for i in range(panel.form.list.count())]
-    assert items[1:] == ["position1.ome.tif", "position2.ome.tif"]
-    panel.form.list.setCurrentRow(2)
+    assert items == ["position1.ome.tif", "position2.ome.tif"]
+    panel.form.list.setCurrentRow(1)
     panel.form.open_chosen.click()
     wait(panel, qtbot)
     assert names(panel) == ["position2"]
+
+
+@pytest.mark.parametrize(
+    ("files", "items", "said", "shapes"),
+    [
+        (["z1", "z2", "z4"], ["planes (planes of one folder)"], "z3 is missing", [(4, 8, 9)]),
+        (
+            ["ch0_z1", "ch0_z2", "ch1_z1", "ch1_z2"],
+            ["planes (planes of one folder)"],
+            "2 channels (ch0, ch1)",
+            [(2, 8, 9)] * 2,
+        ),
+        (["t1_z1", "t1_z2", "t2_z1", "t2_z2"], None, "2 time points", [(2, 2, 8, 9)]),
+        (["a_z1", "a_z2", "b_z1", "b_z2"], ["0 a (2 × 8 × 9)", "1 b (2 × 8 × 9)"], "", [(2, 8, 9)]),
+    ],
+)
+def test_planes_in_a_folder_are_told_apart(
+    panel: LoadPanel,
+    qtbot: Any,
+    tmp_path: Path,
+    files: list[str],
+    items: list[str] | None,
+    said: str,
+    shapes: list[tuple[int, ...]],
+) -> None:
+    folder = tmp_path / "planes"
+    folder.mkdir()
+    for name in files:
+        tifffile.imwrite(folder / f"{name}.tif", cells((8, 9)))
+    open_path(panel, qtbot, folder)
+    listed = [panel.form.list.item(i).text() for i in range(panel.form.list.count())]
+    assert items is None or listed == items
+    panel.form.open_chosen.click()
+    wait(panel, qtbot)
+    assert [layer.data.shape for layer in panel._viewer.layers] == shapes
+    assert said in panel.bar.said
+
+
+def test_of_several_images_one_is_chosen(panel: LoadPanel, qtbot: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(cells((8, 9)), metadata={"axes": "YX", "Name": "thumb"})
+        writer.write(cells((4, 8, 9)), metadata={"axes": "ZYX", "Name": "left"})
+        writer.write(cells((5, 8, 9)), metadata={"axes": "ZYX", "Name": "right"})
+    open_path(panel, qtbot, path)
+    assert names(panel) == []
+    assert "holds 3 images" in panel.bar.said
+    assert panel.form.list.currentItem().text() == "1 left (4 × 8 × 9)"
+    panel.form.list.setCurrentRow(2)
+    panel.form.open_chosen.click()
+    wait(panel, qtbot)
+    assert names(panel) == ["a right"]
+    assert panel._viewer.layers[0].data.shape == (5, 8, 9)
+
+
+def test_one_channel_can_be_opened_alone(panel: LoadPanel, qtbot: Any, tmp_path: Path) -> None:
+    volume = Volume(cells((2, 6, 40, 50)), SPACING, "czyx", channels=("phase", "DAPI"))
+    path = write(tmp_path / "a.ome.tif", volume)
+    panel.form.channel.setText("DAPI")
+    open_path(panel, qtbot, path)
+    assert names(panel) == ["a DAPI"]
+    panel.form.channel.setText("GFP")
+    open_path(panel, qtbot, path)
+    assert "no channel named 'GFP'" in panel.bar.said
+
+
+def test_axes_that_nothing_tells_are_asked_for_here(
+    panel: LoadPanel, qtbot: Any, tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", cells((6, 2, 40, 50)), photometric="minisblack")
+    open_path(panel, qtbot, tmp_path / "a.tif")
+    assert "choose zcyx as Axes" in panel.bar.said
+    panel.form.axes.setText("zcyx")
+    open_path(panel, qtbot, tmp_path / "a.tif")
+    assert [layer.data.shape for layer in panel._viewer.layers] == [(6, 40, 50)] * 2
+
+
+def test_naparis_own_opening_takes_the_likeliest_with_a_word(
+    make_napari_viewer_proxy: Any, tmp_path: Path
+) -> None:
+    from napari.utils.notifications import notification_manager
+
+    viewer = make_napari_viewer_proxy()
+    tifffile.imwrite(tmp_path / "a.tif", cells((6, 2, 40, 50)), photometric="minisblack")
+    with notification_manager:
+        notification_manager.records.clear()
+        viewer.open(tmp_path / "a.tif", plugin="napari-llcm")
+        told = [record.message for record in notification_manager.records]
+    assert [layer.data.shape for layer in viewer.layers] == [(6, 40, 50)] * 2
+    assert any("zcyx was taken as axes" in text for text in told)
 
 
 def test_a_second_stack_moves_nothing_on_screen(

@@ -82,7 +82,9 @@ def test_time_points_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ChoiceNeeded, match="3 time points"):
         read(folder).select()
     assert _values(folder, time=1) == [5, 6, 7, 8, 9]
-    assert "numbered from 1" in read(folder).notes[0]
+    told, numbered = read(folder).notes
+    assert "3 time points, by name" in told
+    assert "numbered from 1" in numbered
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,9 @@ def test_a_stray_picture_is_named_and_left_out(tmp_path: Path) -> None:
 def test_a_missing_plane_of_one_channel_is_named(tmp_path: Path) -> None:
     names = [f"c{c}_z{z}" for c in (0, 1) for z in range(5)]
     folder = _folder(tmp_path / "a", names[:-1])
-    assert "c1 z4 is missing" in read(folder).notes[0]
+    told, missing = read(folder).notes
+    assert "2 channels (c0, c1), by name" in told
+    assert "c1 z4 is missing" in missing
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,28 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 def read_layers(path: str) -> list[LayerData]:
     """Return the layers of a file, lazily, as the Load panel opens them.
 
+    Where a choice is needed, the likeliest is taken, and napari shows what the volume has to say.
+
     Raises
     ------
     UserError
         If the file cannot be read.
     """
-    from ..volumes import looks_like_labels, read
+    from napari.utils.notifications import show_warning
+
+    from ..volumes import ChoiceNeeded, looks_like_labels, read
     from .layers.look import dressed
 
-    volume = read(path)
+    try:
+        volume = read(path)
+    except ChoiceNeeded as needed:
+        # nobody can be asked here: the likeliest is opened, with a word
+        volume = read(path, **{needed.option: needed.example}).noted(
+            f"{needed.problem}: {needed.example} was taken as {needed.option}. Open it with the "
+            "Load panel to choose another."
+        )
+    for note in volume.notes:
+        show_warning(note)
     return dressed(volume, "labels" if looks_like_labels(volume) else "image")
 
 

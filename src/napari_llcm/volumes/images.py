@@ -92,7 +92,7 @@ def pick_image(
         raise ChoiceNeeded(
             f"{path} holds {len(images)} images: {_listed(images)}, of which one is needed",
             "image",
-            images[0].name or 0,
+            next((image.name for image in images if image.is_stack), "") or 0,
         )
     taken = next((i for i, image in enumerate(images) if image.is_stack), 0)
     note = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from contextvars import ContextVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,8 +30,6 @@ class ChoiceNeeded(UserError):
         Which of a verb's inputs it is, such as "qpi"; all of them if None.
     """
 
-    _phrase: ClassVar[Callable[[ChoiceNeeded], str] | None] = None
-
     def __init__(
         self, problem: str, option: str, example: str | int, role: str | None = None
     ) -> None:
@@ -39,30 +38,33 @@ class ChoiceNeeded(UserError):
 
     def __str__(self) -> str:
         """Return the sentence in the words of `phrased`, or else of the Python API."""
-        phrase = type(self)._phrase
+        phrase = _phrase.get()
         if phrase is not None:
             return phrase(self)
         return f"{self.problem}: read it with {self.option}={self.example!r}."
 
-    @classmethod
+    @staticmethod
     @contextmanager
-    def phrased(cls, phrase: Callable[[ChoiceNeeded], str]) -> Iterator[None]:
-        """Let sentences, also those in the events of jobs, be in the words of `phrase`.
+    def phrased(phrase: Callable[[ChoiceNeeded], str]) -> Iterator[None]:
+        """Let sentences of this thread, also those in events, be in the words of `phrase`.
 
         Parameters
         ----------
         phrase : callable
             Returns the sentence for a choice.
         """
-        before, cls._phrase = cls._phrase, phrase
+        token = _phrase.set(phrase)
         try:
             yield
         finally:
-            cls._phrase = before
+            _phrase.reset(token)
 
     def of(self, role: str | None) -> ChoiceNeeded:
         """Return the same for one of a verb's inputs."""
         return ChoiceNeeded(self.problem, self.option, self.example, role)
+
+
+_phrase: ContextVar[Callable[[ChoiceNeeded], str] | None] = ContextVar("phrase", default=None)
 
 
 class StackChoice(BaseModel):

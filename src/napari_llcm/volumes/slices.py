@@ -103,6 +103,10 @@ def _open(path: Path, series: Series) -> Volume:
     ]
     axes, sizes = _look(series)
     volume = Volume(da.stack(planes).reshape(sizes), axes=axes, channels=series.channels)
+    told = [f"{len(series.channels)} channels ({listed(series.channels)})"] * ("c" in axes)
+    told += [f"{sizes[0]} time points"] * ("t" in axes)
+    if told:
+        volume = volume.noted(f"The planes in {path.name} are of {' and '.join(told)}, by name.")
     if "t" in axes and (times := series.numbers()[0])[0] != 0:
         volume = volume.noted(
             f"The time points in {path.name} are numbered from {times[0]} in the names of their "

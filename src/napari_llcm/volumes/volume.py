@@ -126,6 +126,32 @@ class Volume:
         """Return the data in memory."""
         return np.asarray(self.data)
 
+    def only(self, channel: int | str | None = None, time: int | None = None) -> Volume:
+        """Return the volume of one channel, or of one time point; all where none is given.
+
+        Raises
+        ------
+        UserError
+            If the choice does not exist.
+        """
+        volume = self
+        for axis, choice, what in (("c", channel, "channel"), ("t", time, "time point")):
+            if choice is not None and axis in volume.axes:
+                at = volume.axes.index(axis)
+                number = volume._pick(choice, volume.shape[at], what)
+                name = (
+                    volume.channels[number]
+                    if axis == "c" and volume.channels
+                    else f"{axis}{number}"
+                )
+                volume = volume.replace(
+                    data=volume.data[(slice(None),) * at + (number,)],
+                    axes=volume.axes.replace(axis, ""),
+                    name=f"{volume.name} {name}",
+                    channels=() if axis == "c" else volume.channels,
+                )
+        return volume
+
     def select(
         self,
         channel: int | str | None = None,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from ...events import Event, Failed, Finished, Job, Progress, ShouldStop, guarded
+from ...volumes import ChoiceNeeded
 
 MakeJob = Callable[[ShouldStop], Job]
 Then = Callable[[Finished], None]
@@ -225,8 +226,9 @@ class SynchronousRunner(BaseRunner):
     ) -> None:
         """Run a job; `stop` may be called by those who hear its events."""
         self._begin(then, otherwise)
-        for event in guarded(_made(make_job, lambda: self._stop)):
-            self._deliver(event)
+        with ChoiceNeeded.phrased(choice_in_panel):
+            for event in guarded(_made(make_job, lambda: self._stop)):
+                self._deliver(event)
         self._end()
 
 
@@ -246,8 +248,9 @@ class _Work:
         with warnings.catch_warnings():
             # napari would pop up each of the libraries' warnings; what matters is a Notice
             warnings.simplefilter("ignore")
-            for event in guarded(_made(self._make_job, self._should_stop)):
-                self._put(event)
+            with ChoiceNeeded.phrased(choice_in_panel):
+                for event in guarded(_made(self._make_job, self._should_stop)):
+                    self._put(event)
         self._put(None)
 
     def _put(self, event: Event | None) -> None:
@@ -258,6 +261,16 @@ class _Work:
             except Full:
                 if self._should_stop():
                     return  # the window may be gone, and nobody listens any more
+
+
+# Where the Load panel asks for a choice.
+_PLACES = {"axes": "as Axes", "channel": "as Channel", "time": "as Series", "image": "in its list"}
+
+
+def choice_in_panel(needed: ChoiceNeeded) -> str:
+    """Return the sentence that says where to click for a choice that a file needs."""
+    place = _PLACES.get(needed.option, f"as {needed.option}")
+    return f"{needed.problem}: open it with the Load panel, and choose {needed.example} {place}."
 
 
 def _made(make_job: MakeJob, should_stop: ShouldStop) -> Job:

@@ -62,6 +62,12 @@ class LoadForm(QWidget):
         self.time.setToolTip("The time point to open; the first is 0.")
         self.time.setVisible(False)
         self.times.currentIndexChanged.connect(lambda i: self.time.setVisible(i == 1))
+        self.channel = QLineEdit()
+        self.channel.setPlaceholderText("all channels")
+        self.channel.setToolTip(
+            "The one channel to open: its name, or its number (the first is 0). All of them, as a "
+            "layer each, if empty."
+        )
         self.axes = QLineEdit(str(known.get("axes", "")))
         self.axes.setPlaceholderText("as the file says")
         self.axes.setMaxLength(5)
@@ -70,11 +76,11 @@ class LoadForm(QWidget):
             "c channel, z plane, y row, x column; for example zyx or tzyx."
         )
         self.list = QListWidget()
-        self.list.setToolTip("Double-click a stack or a pair to open it.")
+        self.list.setToolTip("Double-click a stack, an image or a pair to open it.")
         self.list.setMaximumHeight(120)
         self.list.hide()
         self.open_chosen = QPushButton("Open chosen")
-        self.open_chosen.setToolTip("Open the stack or the pair that is marked in the list.")
+        self.open_chosen.setToolTip("Open the stack, image or pair that is marked in the list.")
         self.open_chosen.hide()
         self.layer = LayerCombo(viewer, prefer="qpi phase qobm label-free")
         self.layer.setToolTip("The stack that is described below.")
@@ -101,6 +107,7 @@ class LoadForm(QWidget):
         time.addWidget(self.times, 1)
         time.addWidget(self.time)
         form.addRow("Series", time)
+        form.addRow("Channel", self.channel)
         form.addRow("Axes", self.axes)
         column.addLayout(form)
         column.addWidget(self.list)
@@ -119,8 +126,9 @@ class LoadForm(QWidget):
             column.addWidget(part)
         column.addStretch(1)
         tab_order(
-            self.file, self.folder, self.times, self.time, self.axes, self.list, self.open_chosen,
-            self.bar.cancel, self.layer, self.contrast, *self.spacing.boxes, self.spacing.button,
+            self.file, self.folder, self.times, self.time, self.channel, self.axes, self.list,
+            self.open_chosen, self.bar.cancel, self.layer, self.contrast,
+            *self.spacing.boxes, self.spacing.button,
             self.registration.qpi, self.registration.dapi, self.registration.check,
             self.registration.shift,
         )  # fmt: skip

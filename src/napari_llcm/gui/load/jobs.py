@@ -4,38 +4,80 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...events import Finished, Job, Notice, ShouldStop, Started
 from ...volumes import (
     Pair,
+    ReadOptions,
     Registration,
     Volume,
     apply_shift,
     check_registration,
     find_pairs,
     find_stacks,
+    holds_planes,
     looks_like_labels,
     notices,
     read,
 )
+from ...volumes.reading import stored_images
 from ..jobs.runner import MakeJob
 from ..layers.conversion import LayerKind, as_layers
 from ..layers.look import contrast, dressed
 
 
-def opening(path: Path, axes: str, time: int | None, spacing: Sequence[float] | None) -> MakeJob:
-    """Return a maker of the job that opens a stack; its value is a list of layers.
+@dataclass(frozen=True)
+class Choice:
+    """One thing of several that can be opened.
+
+    Parameters
+    ----------
+    text : str
+        What the list calls it.
+    what : Path or Pair
+        File, folder or pair.
+    image : int, optional
+        Number of the image in the file.
+    """
+
+    text: str
+    what: Path | Pair
+    image: int | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a file or folder holds, of which one is to be chosen.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    choices : list of Choice
+        What there is.
+    first : int
+        The one that is most likely wanted.
+    """
+
+    path: Path
+    choices: list[Choice]
+    first: int = 0
+
+
+def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -> MakeJob:
+    """Return a maker of the job that opens a stack.
+
+    Its value is a list of layers, or `Choices` where there are several images and none is chosen.
 
     Parameters
     ----------
     path : Path
         File or folder.
-    axes : str
-        What its axes are; as the file says if empty.
-    time : int, optional
-        The time point to open; all if not given.
+    reading : ReadOptions
+        How it is read; without a channel or a time point, all are opened.
     spacing : sequence of float, optional
         Voxel size (z, y, x) in µm, if the file does not tell.
     """
@@ -43,19 +85,22 @@ def opening(path: Path, axes: str, time: int | None, spacing: Sequence[float] | 
     def make_job(should_stop: ShouldStop) -> Job:
         """Open the stack."""
         yield Started(job="open")
-        volume = read(path, axes=axes.strip() or None)
+        if reading.image is None and path.exists():
+            found = _images(path)
+            if len(found.choices) > 1:
+                yield Finished(value=found)
+                return
+        volume = read(path, reading.model_copy(update={"channel": None, "time": None}))
         if volume.spacing is None and spacing is not None:
             volume = volume.replace(spacing=tuple(spacing))
+        time = reading.time
         if time is not None and "t" in volume.axes:
-            count = volume.shape[volume.axes.index("t")]
-            chosen = min(time, count - 1)
-            if chosen != time:
-                yield Notice(text=f"{volume.name} ends at time point {count - 1}, which is opened.")
-            index = tuple(chosen if a == "t" else slice(None) for a in volume.axes)
-            name = f"{volume.name} t{chosen}"
-            volume = volume.replace(
-                data=volume.data[index], axes=volume.axes.replace("t", ""), name=name
-            )
+            last = volume.shape[volume.axes.index("t")] - 1
+            if time > last:
+                time = last
+                yield Notice(text=f"{volume.name} ends at time point {last}, which is opened.")
+        volume = volume.only(reading.channel, time)
+        yield from notices(volume)
         kind: LayerKind = "labels" if looks_like_labels(volume) else "image"
         yield Finished(value=dressed(volume, kind))
 
@@ -69,6 +114,7 @@ def opening_pair(pair: Pair) -> MakeJob:
         """Open the pair."""
         yield Started(job="open")
         qpi, dapi, labels = pair.read()
+        yield from notices(qpi, dapi, labels)
         layers = dressed(qpi.replace(name=f"{pair.name} QPI"))
         layers += dressed(dapi.replace(name=f"{pair.name} DAPI"), dye=True)
         if labels is not None:
@@ -80,18 +126,35 @@ def opening_pair(pair: Pair) -> MakeJob:
 
 
 def listing(folder: Path) -> MakeJob:
-    """Return a maker of the job that lists a folder: its value is a list of `Pair` or `Path`."""
+    """Return a maker of the job that lists a folder: its value is `Choices`."""
 
     def make_job(should_stop: ShouldStop) -> Job:
         """Look into the folder."""
         yield Started(job="list")
         named = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
         paired = bool(named & {"qpi", "phase"}) and "dapi" in named
+        if not paired and holds_planes(folder):
+            yield Finished(value=_images(folder))
+            return
         found = find_pairs(folder) if paired else find_stacks(folder)
         yield from notices(found)
-        yield Finished(value=found)
+        choices = [
+            Choice(f"{one.name} (pair)" if isinstance(one, Pair) else one.name, one)
+            for one in found
+        ]
+        yield Finished(value=Choices(folder, choices))
 
     return make_job
+
+
+def _images(path: Path) -> Choices:
+    """Return the images of a file, or the series in a folder of planes."""
+    images = stored_images(path)
+    if len(images) == 1:
+        planes = " (planes of one folder)" if path.is_dir() else ""
+        return Choices(path, [Choice(f"{path.name}{planes}", path)])
+    first = next((i for i, image in enumerate(images) if image.is_stack), 0)
+    return Choices(path, [Choice(one.label(i), path, i) for i, one in enumerate(images)], first)
 
 
 def checking(qpi: Volume, dapi: Volume) -> MakeJob:

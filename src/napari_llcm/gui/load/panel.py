@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QListWidgetItem, QVBoxLayout
 
 from ...events import Finished, UserError
-from ...volumes import Pair
+from ...volumes import Pair, ReadOptions
 from ..form import byte_size, figures
 from ..jobs.runner import MakeJob, Runner
 from ..layers.conversion import LayerData, as_volume
@@ -53,14 +53,35 @@ class LoadPanel(Panel):
         self.runner.running_changed.connect(self._running)
         self._describe()
 
-    def open(self, path: Path) -> None:
-        """Open a stack; the layers appear when its header is read."""
-        axes = self.form.axes.text()
+    def open(self, path: Path, image: int | None = None) -> None:
+        """Open a stack; the layers appear when its header is read.
+
+        Parameters
+        ----------
+        path : Path
+            File or folder.
+        image : int, optional
+            Which image of several; these are listed if none is given.
+        """
+        form = self.form
+        axes = form.axes.text().strip()
         remember("load", folder=str(path.parent), axes=axes)
-        time = self.form.time.value() if self.form.times.currentIndex() == 1 else None
+        reading = ReadOptions(
+            axes=axes or None,
+            channel=form.channel.text().strip() or None,
+            time=form.time.value() if form.times.currentIndex() == 1 else None,
+            image=image,
+        )
         spacing = recall("spacing").get(str(path))
-        job = load_jobs.opening(path, axes, time, spacing)
-        self._run(job, f"opening of {path.name}", self._add)
+        job = load_jobs.opening(path, reading, spacing)
+        self._run(job, f"opening of {path.name}", self._opened)
+
+    def _opened(self, found: list[LayerData] | load_jobs.Choices) -> None:
+        if isinstance(found, load_jobs.Choices):
+            self._list(found)
+            self.bar.say(f"{found.path.name} holds {len(found.choices)} images: choose one.")
+        else:
+            self._add(found)
 
     def open_folder(self, folder: Path) -> None:
         """Open a folder that is a stack, or list the stacks or pairs that it holds."""
@@ -70,8 +91,7 @@ class LoadPanel(Panel):
         if is_zarr(folder) or folder.suffix.lower() == ".zarr":
             self.open(folder)
         else:
-            listed = lambda found: self._list(folder, found)  # noqa: E731
-            self._run(load_jobs.listing(folder), f"listing of {folder.name}", listed)
+            self._run(load_jobs.listing(folder), f"listing of {folder.name}", self._list)
 
     def check(self, qpi: Any, dapi: Any) -> None:
         """Compare two layers."""
@@ -151,35 +171,33 @@ class LoadPanel(Panel):
         self._describe()
         return made
 
-    def _list(self, folder: Path, found: list[Any]) -> None:
-        """Show what a folder holds; a folder of planes is a stack."""
-        planes = [p for p in found if isinstance(p, Path) and p.is_file()]
-        if not found:
+    def _list(self, found: load_jobs.Choices) -> None:
+        """Show what a folder or a file holds."""
+        if not found.choices:
             self.bar.fail(
-                f"{folder.name} holds no stacks: choose a folder with TIFF or Zarr files."
+                f"{found.path.name} holds no stacks: choose a folder with TIFF or Zarr files."
             )
             return
         form = self.form
         form.list.clear()
-        if len(planes) == len(found) > 1 and form.axes.text().strip() in ("", "zyx"):
-            whole = QListWidgetItem(f"All {len(planes)} files as the planes of one stack")
-            whole.setData(Qt.ItemDataRole.UserRole, folder)
-            form.list.addItem(whole)
-        for one in found:
-            item = QListWidgetItem(f"{one.name} (pair)" if isinstance(one, Pair) else one.name)
+        for one in found.choices:
+            item = QListWidgetItem(one.text)
             item.setData(Qt.ItemDataRole.UserRole, one)
             form.list.addItem(item)
-        form.list.setCurrentRow(0)
+        form.list.setCurrentRow(found.first)
         form.list.show()
         form.open_chosen.show()
         form.list.setFocus()
 
     def _open_item(self, item: Any) -> None:
         chosen = None if item is None else item.data(Qt.ItemDataRole.UserRole)
-        if isinstance(chosen, Pair):
-            self._run(load_jobs.opening_pair(chosen), f"opening of {chosen.name}", self._add)
-        elif chosen is not None:
-            self.open(chosen)
+        if chosen is None:
+            return
+        if isinstance(chosen.what, Pair):
+            pair = chosen.what
+            self._run(load_jobs.opening_pair(pair), f"opening of {pair.name}", self._add)
+        else:
+            self.open(chosen.what, chosen.image)
 
     def _describe(self) -> None:
         """Show what is known of the chosen layer, and ask for what is not."""
