@@ -13,9 +13,12 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_llcm.models.device import autocast
+from napari_llcm.nuclei.network import SmallCellpose
 from napari_llcm.nuclei.scale import normalise
 from napari_llcm.specimen.cells import add_bodies, empty_tissue, pack
 from napari_llcm.specimen.difficulty import find_difficulty
@@ -25,6 +28,9 @@ from napari_llcm.specimen.index import draw_nucleoli
 from napari_llcm.specimen.make import TISSUE_AROUND
 from napari_llcm.volumes import Spacing
 from napari_llcm.volumes.atomic import replacing, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FIRST_SEED = 10_000
 CHANNELS = (32, 64, 128)
@@ -142,13 +148,25 @@ def nothing(photons: np.ndarray, spacing: Spacing, rng: np.random.Generator) -> 
     return noisy if rng.random() < 0.75 else haze + 0.01 * rng.random(haze.shape, np.float32)
 
 
+class MixedPrecision(SmallCellpose):
+    """The network for training: in bfloat16 where the processor multiplies it natively."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `SmallCellpose` returns."""
+        # Here and not around Cellpose's loop: autocast keeps its copies of the weights until it
+        # ends, and would never see a step of the optimiser.
+        with autocast(self.device):
+            return super().forward(x)
+
+    def save_model(self, filename: str) -> None:
+        """Do nothing: `cellpose.train` asks for a pickle, the weights ship as safetensors."""
+
+
 def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_SEED) -> None:
     """Train with Cellpose's own loop and loss, and write the weights as float16."""
     import cellpose.train
     import torch
     from safetensors.torch import save_file
-
-    from napari_llcm.nuclei.network import MixedPrecision
 
     start = time.monotonic()
     torch.manual_seed(seed)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import create_widget
-from pydantic import BaseModel
 from qtpy.QtWidgets import QComboBox, QFormLayout
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _LIMITS = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
 DEVICES = {

@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QChildEvent, QEvent, QSize
-from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from .form import words
@@ -14,6 +13,7 @@ from .session import unwrapped
 
 if TYPE_CHECKING:
     import napari
+    from qtpy.QtGui import QShowEvent
 
 PANELS = {
     "Load": ("load.panel:LoadPanel", "Open stacks, give their voxel size, check that pairs fit."),

@@ -102,13 +102,13 @@ class Method:
         return self is other or (self.latent and other.latent)
 
 
-def _consistency(info: ModelInfo, networks: StainerNetworks, steps: int) -> Sampler:
+def _consistency(_: ModelInfo, networks: StainerNetworks, steps: int) -> Sampler:
     from .samplers import ConsistencySampler
 
     return ConsistencySampler(networks.denoiser, steps)
 
 
-def _regression(info: ModelInfo, networks: StainerNetworks, steps: int) -> Sampler:
+def _regression(_: ModelInfo, networks: StainerNetworks, _steps: int) -> Sampler:
     from .samplers import RegressionSampler
 
     return RegressionSampler(networks.denoiser)
@@ -120,7 +120,7 @@ def _diffusion(info: ModelInfo, networks: StainerNetworks, steps: int) -> Sample
     return DiffusionSampler(predictor(networks.denoiser, info.diffusion), info.diffusion, steps)
 
 
-def _resshift(info: ModelInfo, networks: StainerNetworks, steps: int) -> Sampler:
+def _resshift(info: ModelInfo, networks: StainerNetworks, _: int) -> Sampler:
     from .resshift import ResShiftSampler
 
     return ResShiftSampler(networks.denoiser.network, networks.guess, info.resshift)

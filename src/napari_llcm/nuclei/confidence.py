@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..models.confidence_model import ConfidenceModel
 from ..volumes import Volume
 from .comparing import Comparison
 from .features import SPREAD, faint_places, measure, width_of
 from .finding import Findings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Table = TypeVar("Table", Comparison, Findings)
 

@@ -13,8 +13,6 @@ import torch
 from monai.networks.nets import UNet
 from torch import Tensor, nn
 
-from ..models.device import autocast
-
 STYLE = 256
 
 
@@ -74,17 +72,3 @@ class SmallCellpose(nn.Module):
             Shapes (N, 3, Y, X) and (N, 256).
         """
         return self.net(x).float(), x.new_ones((x.shape[0], STYLE))
-
-    def save_model(self, filename: str) -> None:
-        """Do nothing: `cellpose.train` asks for a pickle, the weights ship as safetensors."""
-
-
-class MixedPrecision(SmallCellpose):
-    """The same for training: in bfloat16 where the processor multiplies it natively."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `SmallCellpose` returns."""
-        # Here and not around Cellpose's loop: autocast keeps its copies of the weights until it
-        # ends, and would never see a step of the optimiser.
-        with autocast(self.device):
-            return super().forward(x)

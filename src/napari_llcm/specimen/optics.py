@@ -96,7 +96,7 @@ def _kernel(grid: Grid, optics: Optics, slope: tuple[float, float]) -> Array:
     return kernel
 
 
-def _to_transfer(kernel: Array, part: Literal["real", "imag"], grid: Grid) -> Array:
+def _to_transfer(kernel: Array, part: Literal["real", "imag"]) -> Array:
     """Return the real-FFT transfer function of the kernel's real or imaginary part."""
     space = fft.ifft2(kernel, axes=(1, 2))
     return np.asarray(fft.rfftn(np.ascontiguousarray(getattr(space, part))), np.complex64)
@@ -110,7 +110,7 @@ def transmission_transfer(grid: Grid, optics: Optics) -> Array:
     times 2π Δz/λ, the phase that a unit of index adds in one plane.
     """
     phase = 2 * np.pi * grid.spacing[0] / optics.wavelength
-    return phase * _to_transfer(_kernel(grid, optics, (0, 0)), "real", grid)
+    return phase * _to_transfer(_kernel(grid, optics, (0, 0)), "real")
 
 
 @lru_cache(maxsize=2)
@@ -122,8 +122,8 @@ def oblique_transfer(grid: Grid, optics: Optics) -> tuple[Array, Array]:
     H = transform of −2 Im a with the difference of both sources in place of S.
     """
     phase = 2 * np.pi * grid.spacing[0] / optics.wavelength
-    along_y = _to_transfer(_kernel(grid, optics, (1, 0)), "imag", grid)
-    along_x = _to_transfer(_kernel(grid, optics, (0, 1)), "imag", grid)
+    along_y = _to_transfer(_kernel(grid, optics, (1, 0)), "imag")
+    along_x = _to_transfer(_kernel(grid, optics, (0, 1)), "imag")
     return -2 * phase * along_y, -2 * phase * along_x
 
 

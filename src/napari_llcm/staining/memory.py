@@ -118,7 +118,7 @@ def plan(
             lambda box, whole: for_tile * size(whole) <= memory and size(box) <= largest,
         )
 
-    def block_fits(box: Box, whole: Box) -> bool:
+    def block_fits(_: Box, whole: Box) -> bool:
         """Return whether a block's working memory, with its halo, is small enough."""
         return for_block * size(whole) <= memory
 

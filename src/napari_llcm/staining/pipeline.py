@@ -56,9 +56,9 @@ class LocalPipeline:
         self.sampler = make_sampler(model.info, model.networks, steps)
         self.factor, self.stride = config.factor, unet_stride(config)
         self.latent = tuple(n // f for n, f in zip(grid.padded, config.factor, strict=True))
-        self.encoder = cast(Encoder, self.networks.condition)
-        self.unet = cast(LatentUNet, self.networks.denoiser.network)
-        self.decoder = cast(Decoder, self.networks.autoencoder.decoder)
+        self.encoder = cast("Encoder", self.networks.condition)
+        self.unet = cast("LatentUNet", self.networks.denoiser.network)
+        self.decoder = cast("Decoder", self.networks.autoencoder.decoder)
 
     def allocate(self, folder: Path, memory: int) -> None:
         """Make room for features and latents: arrays of more than `memory` bytes in `folder`."""

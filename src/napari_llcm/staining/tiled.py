@@ -220,7 +220,7 @@ def tile_sizes(job: StainJob) -> tuple[Sites, Sites, Sites]:
     tiling = job.options.tiling or plan(
         config,
         [n // f for n, f in zip(job.grid.padded, config.factor, strict=True)],
-        (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore
+        (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore[arg-type, union-attr]
         precision(job.device).itemsize,
         working_memory(job.device, job.options.memory_share),
         job.device.type,

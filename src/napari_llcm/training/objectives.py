@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
 from . import losses, rivals
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ..models.stainer import StainerNetworks
     from .config import TrainJob
 
@@ -63,7 +63,7 @@ def _latent(networks: StainerNetworks, job: TrainJob, *, loss: Loss) -> Objectiv
     return Objective(loss, {name: networks.get_submodule(name) for name in names})
 
 
-def _adversarial(networks: StainerNetworks, job: TrainJob) -> Objective:
+def _adversarial(networks: StainerNetworks, _: TrainJob) -> Objective:
     modules = {"generator": networks.generator, "discriminator": make_discriminator()}
     return Objective(rivals.pix2pix_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
 

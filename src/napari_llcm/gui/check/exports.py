@@ -125,9 +125,7 @@ class Exports(QWidget):
                 write = lambda: _write_page(path, result, notes, **images, **shown)  # noqa: E731
         else:
             return
-        self.runner.start(
-            lambda stop: _saving(path, write), f"saving {path.name}", then=self._saved
-        )
+        self.runner.start(lambda _: _saving(path, write), f"saving {path.name}", then=self._saved)
 
     def _saved(self, event: Finished) -> None:
         if self._bar is not None:

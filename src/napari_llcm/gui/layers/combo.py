@@ -40,7 +40,7 @@ def when_layers_change(viewer: Any, widget: QWidget, changed: Callable[[], None]
         Called without arguments.
     """
 
-    def tell(event: Any = None) -> None:
+    def tell(_: Any = None) -> None:
         """Pass it on."""
         if isalive(widget):
             changed()

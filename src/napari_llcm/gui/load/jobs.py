@@ -82,7 +82,7 @@ def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
         Voxel size (z, y, x) in µm, if the file does not tell.
     """
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Open the stack."""
         yield Started(job="open")
         if reading.image is None and path.exists():
@@ -110,7 +110,7 @@ def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
 def opening_pair(pair: Pair) -> MakeJob:
     """Return a maker of the job that opens a pair; its value is a list of layers."""
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Open the pair."""
         yield Started(job="open")
         qpi, dapi, labels = pair.read()
@@ -128,7 +128,7 @@ def opening_pair(pair: Pair) -> MakeJob:
 def listing(folder: Path) -> MakeJob:
     """Return a maker of the job that lists a folder: its value is `Choices`."""
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Look into the folder."""
         yield Started(job="list")
         named = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
@@ -160,7 +160,7 @@ def _images(path: Path) -> Choices:
 def checking(qpi: Volume, dapi: Volume) -> MakeJob:
     """Return a maker of the job that checks a pair; its value is (Registration, PNG)."""
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Compare the stacks."""
         yield Started(job="check registration")
         found = check_registration(qpi, dapi)
@@ -172,7 +172,7 @@ def checking(qpi: Volume, dapi: Volume) -> MakeJob:
 def shifting(dapi: Volume, shift: Sequence[float]) -> MakeJob:
     """Return a maker of the job that moves a stack; its value is a list of layers."""
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Move the stack."""
         yield Started(job="shift")
         moved = apply_shift(dapi, shift)
@@ -184,7 +184,7 @@ def shifting(dapi: Volume, shift: Sequence[float]) -> MakeJob:
 def measuring(data: Any) -> MakeJob:
     """Return a maker of the job that measures phase contrast; its value is a layer's look."""
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Measure the layer."""
         yield Started(job="contrast")
         yield Finished(value=contrast(data, dye=False))

@@ -156,7 +156,7 @@ class ModelPicker(QWidget):
 def adding(path: Path) -> Any:
     """Return a maker of the job that adds a model to the user's own."""
 
-    def make_job(should_stop: ShouldStop) -> Job:
+    def make_job(_: ShouldStop) -> Job:
         """Add the model."""
         yield Finished(value=import_model(path).name)
 

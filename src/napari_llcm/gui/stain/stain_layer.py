@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ...models.bundle import ModelInfo
 from ...staining import Canvas, picture
@@ -16,6 +14,9 @@ from ..layers.look import VIRTUAL
 from ..layers.stack import LayerStack
 from ..layers.viewport import undisturbed
 from .spread import RelativeSpread
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NAME, SPREAD = "DAPI (virtual)", "Spread of DAPI (virtual)"
 _PERIOD = 0.2  # s between two repaints

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -32,6 +31,9 @@ from .pairs import PairChoice
 from .run_jobs import discarding, reading, settling
 from .run_view import RunView, translation
 from .run_watcher import Watcher
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
 
 
 class TrainPanel(Panel):
@@ -177,7 +179,7 @@ class TrainPanel(Panel):
         """Look at an earlier run, or at one that another program trains."""
         if not self.busy:
             self.watcher.stop()
-            self.runner.start(lambda stop: reading(path), f"reading {path.name}", then=self._opened)
+            self.runner.start(lambda _: reading(path), f"reading {path.name}", then=self._opened)
 
     def list_runs(self) -> None:
         """Offer the earlier runs."""
@@ -229,7 +231,7 @@ class TrainPanel(Panel):
             self._after(self._run.path)
 
     def _settle(self, path: Path) -> None:
-        self.runner.start(lambda stop: settling(path), "keeping the model", then=self._settled)
+        self.runner.start(lambda _: settling(path), "keeping the model", then=self._settled)
 
     def _settled(self, event: Finished) -> None:
         run = event.value
@@ -247,9 +249,7 @@ class TrainPanel(Panel):
         self._buttons()
 
     def _delete(self, path: Path) -> None:
-        self.runner.start(
-            lambda stop: discarding(path), "deleting the training", then=self._discarded
-        )
+        self.runner.start(lambda _: discarding(path), "deleting the training", then=self._discarded)
 
     def _discarded(self, event: Finished) -> None:
         self._run = None
