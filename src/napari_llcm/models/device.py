@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ..events import UserError
@@ -10,6 +11,7 @@ from ..events import UserError
 if TYPE_CHECKING:
     import torch
 
+_TOLERANCE = 0.02  # of bfloat16, whose numbers have 8 bits, against float32
 _KINDS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -50,18 +52,73 @@ def precision(device: torch.device) -> torch.dtype:
 
     bfloat16 on CUDA and on processors that multiply it natively (AMX, AVX512-BF16), where it is
     2 to 5 times faster; float32 elsewhere, where it would be emulated and slower. Never float16:
-    the preconditioner spans 1e-3 to 1e2.
+    the preconditioner spans 1e-3 to 1e2. float32, too, where bfloat16 is tried and gives wrong
+    numbers (see `precision_notices`).
     """
     import torch
 
-    native = False
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        # older torch does not tell what the processor can do, and gets float32
-        known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        native = bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+    native = _has_bfloat16(device) and bfloat16_error(device) <= _TOLERANCE
     return torch.bfloat16 if native else torch.float32
+
+
+def precision_notices(device: torch.device) -> list[str]:
+    """Return what a user should know of the precision: that bfloat16 is broken here."""
+    if not _has_bfloat16(device) or bfloat16_error(device) <= _TOLERANCE:
+        return []
+    import torch
+
+    return [
+        f"torch {torch.__version__} computes wrong numbers in bfloat16 on {device}: float32 is "
+        "used, which is slower. Update torch or the graphics driver."
+    ]
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Return whether the hardware multiplies bfloat16 natively."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    # older torch does not tell what the processor can do, and gets float32
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+@cache
+def bfloat16_error(device: torch.device) -> float:
+    """Return how far 3D convolutions in bfloat16 are from those in float32, relative to these.
+
+    Measured once in each process, in some hundredths of a second: torch 2.9 shipped with broken
+    ones, and drivers differ. 0.003 where all is well; infinite where they fail.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where to try.
+    """
+    import torch
+    from torch.nn.functional import conv3d
+
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn((1, 16, 8, 24, 24), generator=generator)
+    weight = torch.randn((32, 16, 3, 3, 3), generator=generator)
+    errors = []
+    with torch.inference_mode():
+        for layout in (torch.contiguous_format, torch.channels_last_3d):  # as networks use both
+            for stride in (1, 2):
+                want = conv3d(image, weight, stride=stride, padding=1)
+                try:
+                    x, w = (
+                        t.to(device, torch.bfloat16, memory_format=layout) for t in (image, weight)
+                    )
+                    got = conv3d(x, w, stride=stride, padding=1).float().cpu()
+                except RuntimeError:
+                    return float("inf")
+                errors.append(float((got - want).abs().max() / want.abs().max()))
+    worst = max(errors)
+    return worst if worst == worst else float("inf")  # NaN is no number at all
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, noting, result_of
 from ..models.bundle import ModelBundle
-from ..models.device import pick_device, precision
+from ..models.device import pick_device, precision, precision_notices
 from ..models.library import load_model
 from ..models.normalise import HOT, Scaling
 from ..volumes import FilledStack, NoData, Volume, losses
@@ -109,6 +109,7 @@ def _stain(
         *warned,
         *(losses(out, qpi) if isinstance(out, Path) else []),
         *further,
+        *precision_notices(device),
         *contrast_notices(qpi, scaling, model.info, no_data),
     ]
     settings: dict[str, Any] = {

@@ -26,7 +26,7 @@ from ..events import (
 )
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, save_bundle
-from ..models.device import autocast, memory_in_use, pick_device
+from ..models.device import autocast, memory_in_use, pick_device, precision_notices
 from ..models.methods import PhaseName
 from ..models.stainer import StainerNetworks
 from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
@@ -92,6 +92,8 @@ def train(
             networks.to(device)
             if notice:
                 yield Notice(text=notice, warning=False)
+            for text in precision_notices(device) if job.mixed_precision else ():
+                yield Notice(text=text, warning=False)
             for event in _run(job, found, networks, info, folder, device, judge, should_stop):
                 folder.keep(event)
                 yield event
