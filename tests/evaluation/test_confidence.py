@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from napari_llcm.cli.app import app
+from napari_llcm.evaluation.assessment import trusting
 from napari_llcm.evaluation.calibration import Measured, fit
 from napari_llcm.evaluation.evaluating import evaluate_pair
 from napari_llcm.evaluation.reliability import calibration_error
-from napari_llcm.events import UserError, result_of
+from napari_llcm.events import Notice, UserError, result_of
 from napari_llcm.models import find_model, load_bundle, load_model, save_bundle
 from napari_llcm.nuclei import make_segmenter, segment
 from napari_llcm.nuclei.confidence import assess
 from napari_llcm.nuclei.features import PHASE, SPREAD, STAIN, faint_places, measure
+from napari_llcm.nuclei.finding import find_nuclei
 from napari_llcm.specimen import make_specimen, write_specimens
 from napari_llcm.staining import StainOptions
 from napari_llcm.staining.views import stain_views
-from napari_llcm.volumes import find_pairs, write
+from napari_llcm.volumes import Volume, find_pairs, write
 
 
 def simulated(fields: int, seed: int = 0) -> list[Measured]:
@@ -192,3 +195,25 @@ def test_pairs_for_calibration_are_several(model: Path, tmp_path: Path) -> None:
     assert done.exit_code != 0
     assert isinstance(done.exception, UserError)
     assert find_pairs(tmp_path / "one")
+
+
+def test_a_stack_on_another_grid_gives_no_confidence_and_that_is_told() -> None:
+    """Features are lengths: of voxels of another size they would be wrong without a word."""
+    specimen = make_specimen((16, 64, 64), 5, "easy")
+    stain = specimen.dapi.replace(metadata={"model": load_model(None).info.name})
+
+    def told(qpi: Volume) -> tuple[list[str], list[Any]]:
+        """Return what is said, and the confidences."""
+        job = trusting(find_nuclei(stain, segmenter="classical"), qpi, stain, device="cpu")
+        events = list(job)
+        said = [e.text for e in events if isinstance(e, Notice)]
+        return said, [row["confidence"] for row in events[-1].value.table]
+
+    as_it_is = told(specimen.qpi)[1]
+    assert all(isinstance(c, float) for c in as_it_is)
+    said, silent = told(specimen.qpi.replace(spacing=None))
+    assert silent == pytest.approx(as_it_is)
+    assert any("does not tell its voxel size" in text for text in said)
+    said, other = told(specimen.qpi.replace(spacing=(0.8, 0.1, 0.1)))
+    assert other == [None] * len(as_it_is)
+    assert any("have no confidence" in text for text in said)

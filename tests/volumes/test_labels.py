@@ -32,6 +32,7 @@ LABELS = {
     "mask": lambda labels: (labels > 0).astype(np.uint8) * 255,
     "bool": lambda labels: labels > 0,
     "large numbers": lambda labels: labels.astype(np.int64) * 200_000_001,
+    "-1 as background": lambda labels: labels.astype(np.int32) - (labels == 0),
     "kinds": lambda labels: np.where(labels > 0, labels % 2 + 1, 0).astype(np.uint8),
 }
 
@@ -95,6 +96,12 @@ def test_large_numbers_take_no_memory(crowd: Specimen) -> None:
     assert "numbered anew" in found.notes[0]
 
 
+def test_numbers_below_0_are_background_and_told(crowd: Specimen) -> None:
+    found = labels_of(volume(LABELS["-1 as background"](crowd.labels.numpy())))
+    np.testing.assert_array_equal(found.numpy(), crowd.labels.numpy())
+    assert "below 0" in found.notes[0]
+
+
 def test_labels_as_they_should_be_are_left_alone(crowd: Specimen) -> None:
     for data in (crowd.labels.numpy(), crowd.labels.numpy().astype(np.float32)):
         found = labels_of(volume(data))
@@ -105,6 +112,6 @@ def test_labels_as_they_should_be_are_left_alone(crowd: Specimen) -> None:
 
 def test_an_image_that_is_given_as_labels_is_told(crowd: Specimen) -> None:
     assert "looks like an image" in labels_of(volume(crowd.dapi.numpy())).notes[0]
-    for wrong in (np.full((2, 4, 4), 0.5), np.full((2, 4, 4), np.nan), np.full((2, 4, 4), -1)):
+    for wrong in (np.full((2, 4, 4), 0.5), np.full((2, 4, 4), np.nan)):
         with pytest.raises(UserError, match="whole numbers"):
             labels_of(volume(wrong))

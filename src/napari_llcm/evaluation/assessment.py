@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from ..events import Event, Finished, Job, ShouldStop, Started, UserError, relay
+from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import Volume, notices, on_one_grid
 
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ def trusting(
 ) -> Job:
     """Run a comparison, or a search for nuclei, and add the confidence of each virtual nucleus.
 
-    What is compared stays as it is where the label-free stack is not there, or the model that
-    the stain says it was made by is not there or not calibrated.
+    What is compared stays as it is where the label-free stack is not there or (which is told) on
+    another grid, or the model that the stain says it was made by is not there or not calibrated.
 
     Parameters
     ----------
@@ -211,6 +211,13 @@ def trusting(
             continue
         model = _model_of(virtual) if qpi is not None else None
         value = event.value
+        if model is not None and qpi is not None:
+            try:
+                qpi, virtual = on_one_grid(qpi, virtual)
+                yield from notices(qpi)
+            except UserError as error:
+                yield Notice(text=f"The nuclei have no confidence. {error}")
+                model = None
         if model is not None and qpi is not None:
             value = yield from confident(
                 value, qpi, virtual, model, device, should_stop=should_stop

@@ -186,7 +186,8 @@ def judge_all(
         write(target, stained, overwrite=True)
         path = judged_path(out, variant, group, pair.name)
         write_json(path, asdict(done))
-        yield meter.at(number + 1.0, f"{variant}, {pair.name}: F1 {done.counts.f1:.3f}")
+        f1 = "not defined" if np.isnan(done.counts.f1) else f"{done.counts.f1:.3f}"
+        yield meter.at(number + 1.0, f"{variant}, {pair.name}: F1 {f1}")
     return True
 
 

@@ -14,7 +14,7 @@ from .counts import Counts
 from .finding import holds_labels
 from .matching import Matches, match_nuclei
 from .provenance import keeps_notices, origins, warnings_of
-from .scale import anisotropy_of, diameter_in_pixels, width_in_words
+from .scale import NARROWEST, anisotropy_of, diameter_in_pixels, width_in_words
 from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in, width_in
 from .table import Row, make_table, strata
 
@@ -207,7 +207,7 @@ def _width(sides: Sequence[Volume], known: Sequence[Volume | None]) -> float | N
         else:
             voxels = np.bincount(labels.numpy().ravel())[1:]
             usual = float(np.median(voxels[voxels > 0])) if voxels.any() else 0.0
-            pixels = (6 / np.pi * usual * anisotropy_of(volume)) ** (1 / 3) or None
-        if pixels is not None:
+            pixels = (6 / np.pi * usual * anisotropy_of(volume)) ** (1 / 3)
+        if pixels is not None and pixels >= NARROWEST:
             return pixels
     return None

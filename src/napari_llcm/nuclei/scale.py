@@ -9,7 +9,7 @@ from ..models.normalise import Scaling, noise_level
 from ..volumes import Volume, check_stack, with_nan
 
 # Nuclei narrower than this have too few pixels for any segmenter to hold on to.
-_NARROWEST = 4.0
+NARROWEST = 4.0
 # White noise, smoothed by one pixel, has maxima that look this wide; by two, twice as wide.
 _NOISE = 4.8
 _WIDER = 1.15  # times that is no noise
@@ -96,11 +96,11 @@ def diameter_in_pixels(volume: Volume, diameter: float) -> float:
     """
     pixel = 1.0 if volume.spacing is None else float(np.sqrt(volume.spacing[1] * volume.spacing[2]))
     pixels = diameter / pixel
-    if not pixels >= _NARROWEST:
+    if not pixels >= NARROWEST:
         unit = "pixels" if volume.spacing is None else "µm"
         raise UserError(
             f"A nuclear diameter of {diameter:g} {unit} is {pixels:.1f} pixels wide in "
-            f"{volume.name}; at least {_NARROWEST:g} are needed: check diameter and spacing."
+            f"{volume.name}; at least {NARROWEST:g} are needed: check diameter and spacing."
         )
     return pixels
 
@@ -152,7 +152,7 @@ def estimate_diameter(image: np.ndarray) -> float:
         if first >= _WIDER * _NOISE * sigma:
             # Once more with the texture inside nuclei smoothed away, as their size is known now.
             again = 0.1 * first if sigma == _SMOOTHED[0] else max(0.1 * first, sigma)
-            return max(_width(scaled, again), _NARROWEST)
+            return max(_width(scaled, again), NARROWEST)
     raise NoWidth(
         "How wide the nuclei are cannot be told, as what is bright is as small as noise: "
         "give their diameter."

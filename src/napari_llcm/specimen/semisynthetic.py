@@ -60,6 +60,8 @@ def specimen_from_dapi(
     image = with_nan(dapi.data, no_data)
     image = np.where(np.isnan(image), np.float32(np.nanmedian(image)), image)
     nuclei = _numbered(labels.numpy()) if labels is not None else find_nuclei(image, dapi.spacing)
+    if nuclei.max() == 0 and labels is not None:
+        raise UserError(f"{labels.name} has no nuclei: give labels of those in {dapi.name}.")
     if nuclei.max() == 0:
         raise UserError(f"No nucleus was found in {dapi.name}: give its labels with --labels.")
     rng = np.random.default_rng(seed)

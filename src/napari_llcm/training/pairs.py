@@ -112,6 +112,7 @@ def write_pairs(
         if should_stop is not None and should_stop():
             return
         qpi, dapi = _on_one_grid(name, qpi, dapi)
+        yield from notices(qpi, dapi)
         yield meter.at(done, f"saving {name}")
         file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
         for kind, volume in (("qpi", qpi), ("dapi", dapi)):

@@ -58,8 +58,8 @@ def labels_of(volume: Volume) -> Volume:
     Parameters
     ----------
     volume : Volume
-        One stack; 0 is background, every other value one nucleus. It may be empty. Of a mask,
-        which has one value for all nuclei, each separate piece is one.
+        One stack; 0 (or less) is background, every other value one nucleus. It may be empty. Of a
+        mask, which has one value for all nuclei, each separate piece is one.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def labels_of(volume: Volume) -> Volume:
     Raises
     ------
     UserError
-        If it is no stack of whole, non-negative numbers.
+        If it is no stack of whole numbers.
     """
     stack = volume.select()
     name = volume.source or volume.name
@@ -82,6 +82,9 @@ def labels_of(volume: Volume) -> Volume:
             "nucleus."
         )
     notes = []
+    if data.size and data.min() < 0:
+        notes.append(f"{name} holds numbers below 0: they are taken as background.")
+        data = np.maximum(data, 0)
     if volume.metadata.get("labels") is not True and _is_noisy(stack):
         notes.append(
             f"{name} is taken as labels, but looks like an image: neighbouring voxels hardly share "
@@ -127,12 +130,11 @@ def _pieces(data: np.ndarray, numbers: int) -> tuple[np.ndarray, int] | None:
 
 
 def _are_whole(data: np.ndarray) -> bool:
-    """Tell whether all values are whole and none is negative."""
+    """Tell whether all values are whole numbers."""
     if data.dtype.kind not in "biuf":
         return False
-    if data.dtype.kind == "f" and not all((np.mod(part, 1) == 0).all() for part in data):
-        return False  # of NaN and infinity nothing is left but NaN, which is not 0
-    return not data.size or bool(data.min() >= 0)
+    # of NaN and infinity nothing is left but NaN, which is not 0
+    return data.dtype.kind != "f" or all(bool((np.mod(part, 1) == 0).all()) for part in data)
 
 
 def _in_use(data: np.ndarray) -> np.ndarray:
@@ -168,6 +170,9 @@ def _is_of_regions(plane: np.ndarray) -> bool | None:
         return None
     if not _are_whole(plane) or plane.min() > 0:
         return False
+    plane = np.maximum(plane, 0)  # some programs write -1 where there is no nucleus
+    if not plane.any():
+        return None
     same, both, on_background = _neighbours(plane)
     if both == 0 or same < _FLAT * both:
         return False
