@@ -55,6 +55,16 @@ def run(panel: CheckPanel, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
 
 
+def test_layers_of_labels_are_known_through_the_proxy(
+    panel: CheckPanel, viewer: Any, qtbot: Any
+) -> None:
+    assert panel.form.truth.layer is viewer.layers["real nuclei"]
+    assert panel.form.qpi.count() == 1  # labels are no label-free stack
+    run(panel, qtbot)
+    assert panel.result.settings["segmenter"] == "labels as given"
+    assert panel.result.settings["diameter_pixels"] is None
+
+
 def test_a_check_shows_figures_table_and_one_overlay(
     panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
 ) -> None:

@@ -64,12 +64,11 @@ def panel(viewer: Any, specimen: Specimen, qtbot: Any) -> Any:
 
 
 def _panel(viewer: Any) -> TrainPanel:
-    made = TrainPanel(viewer)
+    _, made = viewer.window.add_plugin_dock_widget("napari-llcm", "Train")  # hands it a proxy
     made.outlook.paused = True  # it is looked at in a test of its own
     made.form.device.setCurrentIndex(made.form.device.findData("cpu"))
     made.form.init.setCurrentIndex(made.form.init.findText("nothing"))
     made.further = dict(TINY)
-    viewer.window.add_dock_widget(made, area="right")
     return made
 
 
@@ -250,7 +249,9 @@ def test_a_run_of_another_program_is_watched(panel: TrainPanel, qtbot: Any) -> N
 
 
 @pytest.mark.slow
-def test_closing_asks_and_saves(panel: TrainPanel, viewer: Any, qtbot: Any) -> None:
+def test_closing_asks_and_saves(
+    panel: TrainPanel, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin(panel, qtbot, LONG, "consistency.pt")
     pid = panel.child.pid
     asked: list[str] = []
@@ -260,11 +261,36 @@ def test_closing_asks_and_saves(panel: TrainPanel, viewer: Any, qtbot: Any) -> N
     assert asked == ["Stop the training?"]
     assert panel.child.running
     panel.ask = lambda *_: True
+    with monkeypatch.context() as napari:  # its own question, asked after ours, is answered by no
+        napari.setattr(type(window), "closeEvent", lambda _, event: event.ignore())
+        assert not window.close()
+    assert panel.child.running
+    assert not panel.child.stopping
     # the filter alone: the fixture closes the viewer itself
     panel.child.stop_and_wait()
     assert not psutil.pid_exists(pid)
     assert run_state(runs_folder() / "my-model") == "stopped"
     wait(panel, qtbot)
+
+
+def test_a_training_goes_on_when_its_dock_is_closed(
+    panel: TrainPanel, viewer: Any, qtbot: Any
+) -> None:
+    panel.further = LONG
+    panel.start()
+    qtbot.waitUntil(lambda: panel.child.running, timeout=CHILD)
+    pid = panel.child.pid
+    panel.parent().destroyOnClose()  # what the x in its title calls
+    qtbot.wait(100)
+    assert panel.child.pid == pid
+    _, bench = viewer.window.add_plugin_dock_widget("napari-llcm", "Virtual staining (LLCM)")
+    shown = bench.show_panel("Train")
+    assert shown.child.pid == pid
+    assert "going on" in shown.view.title.text()
+    assert shown.view.bar.cancel.isVisible()
+    shown.child.kill()
+    wait(shown, qtbot)
+    assert not psutil.pid_exists(pid)
 
 
 @pytest.mark.slow

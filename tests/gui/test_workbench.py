@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from napari_llcm.events import Finished, Job, Progress, ShouldStop
 from napari_llcm.gui.settings import Preferences, preferences, recall, remember
 from napari_llcm.gui.workbench import PANELS
 from napari_llcm.models.library import DEFAULT_MODEL
@@ -34,6 +37,65 @@ def test_each_panel_opens_alone(make_napari_viewer_proxy: Any, name: str) -> Non
     viewer = make_napari_viewer_proxy()
     _, panel = viewer.window.add_plugin_dock_widget("napari-llcm", name)
     assert type(panel).__name__ == f"{name}Panel"
+
+
+def _endless(stop: ShouldStop) -> Job:
+    while not stop():
+        yield Progress(done=1, total=2, eta=3.0, text="working")
+        time.sleep(0.01)
+    yield Finished(result={"stopped": True})
+
+
+@pytest.mark.parametrize("reopened", ["Virtual staining (LLCM)", "Stain"])
+@pytest.mark.parametrize("opened", ["Virtual staining (LLCM)", "Stain"])
+def test_a_job_goes_on_when_its_dock_is_closed_and_is_shown_again(
+    make_napari_viewer_proxy: Any, qtbot: Any, opened: str, reopened: str
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+
+    def open_panel(name: str) -> tuple[Any, Any]:
+        dock, widget = viewer.window.add_plugin_dock_widget("napari-llcm", name)
+        return dock, widget if name == "Stain" else widget.show_panel("Stain")
+
+    dock, panel = open_panel(opened)
+    ended: list[Any] = []
+    panel.runner.start(_endless, "work", then=ended.append)
+    qtbot.waitUntil(lambda: "left" in panel.bar.text.text(), timeout=5000)
+    dock.destroyOnClose()  # what the x in its title calls
+    del dock, panel
+    gc.collect()
+    qtbot.wait(100)
+    _, panel = open_panel(reopened)
+    assert panel.runner.running
+    assert "working" in panel.bar.text.text()
+    qtbot.waitUntil(panel.bar.cancel.isVisible, timeout=5000)
+    panel.bar.cancel.click()
+    qtbot.waitUntil(lambda: bool(ended), timeout=1000)
+
+
+def test_a_panel_is_there_once_and_goes_where_it_is_asked_for(
+    make_napari_viewer_proxy: Any, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+    _, bench = viewer.window.add_plugin_dock_widget("napari-llcm", "Virtual staining (LLCM)")
+    in_tab = bench.show_panel("Check")
+    _, alone = viewer.window.add_plugin_dock_widget("napari-llcm", "Check")
+    assert alone is in_tab
+    assert not bench.isAncestorOf(alone)
+    qtbot.waitUntil(alone.isVisible, timeout=5000)
+    assert bench.show_panel("Check") is alone
+    assert bench.isAncestorOf(alone)
+    qtbot.waitUntil(alone.isVisible, timeout=5000)
+    docks = viewer.window.dock_widgets
+    assert [name for name in docks if "Check" in name] == []  # an empty dock would be left
+
+
+def test_each_viewer_has_panels_of_its_own(make_napari_viewer_proxy: Any) -> None:
+    panels = []
+    for _ in range(2):
+        viewer = make_napari_viewer_proxy()
+        panels.append(viewer.window.add_plugin_dock_widget("napari-llcm", "Load")[1])
+    assert panels[0] is not panels[1]
 
 
 def test_a_new_model_is_known_to_the_stain_panel_whenever_it_opens(

@@ -66,6 +66,4 @@ class Panel(QWidget, metaclass=_OneForEachViewer):
             return
         self.setParent(self._session.store)
         if self.busy:
-            from napari.utils.notifications import show_info
-
-            show_info("The job goes on. Open the panel again from the menu Plugins to see it.")
+            self._viewer.status = "The job goes on: open the panel again (menu Plugins) to see it."
