@@ -18,7 +18,7 @@ from .scale import NARROWEST, anisotropy_of, diameter_in_pixels, width_in_words
 from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in, width_in
 from .table import Row, make_table, strata
 
-_STEPS = 3  # segment the one, segment the other, match
+_STEPS = 2.1  # segment the one, segment the other; matching them is quick
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def compare_nuclei(
     device : str
         Where to compute.
     should_stop : callable, optional
-        Asked between the steps; the job ends without `Finished` when it returns True.
+        Asked between the steps, and while Cellpose works; the job ends without `Finished` when it
+        returns True.
 
     Yields
     ------
@@ -128,14 +129,18 @@ def compare_nuclei(
     for volume, nuclei in zip(sides, known, strict=True):
         if should_stop is not None and should_stop():
             return
-        yield meter.at(len(labels), f"finding the nuclei of {volume.name}")
         if nuclei is None and chosen is not None:
-            nuclei = yield from nuclei_in(volume, chosen, pixels)
-        assert nuclei is not None
+            nuclei = yield from nuclei_in(
+                volume, chosen, pixels, meter=meter, before=len(labels), should_stop=should_stop
+            )
+        if nuclei is None:
+            return
         labels.append(nuclei)
     images = [v if nuclei is None else None for v, nuclei in zip(sides, known, strict=True)]
     labels = yield from _where_both_hold_data(labels, images)
     yield meter.at(2, "matching them")
+    if should_stop is not None and should_stop():
+        return
     matches = match_nuclei(labels[0].numpy(), labels[1].numpy(), iou)
     table = make_table(matches, labels, images)
     settings = {

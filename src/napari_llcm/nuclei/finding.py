@@ -13,7 +13,7 @@ from .scale import diameter_in_pixels, width_in_words
 from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in, width_in
 from .table import Row, list_nuclei
 
-_STEPS = 2  # segment, measure
+_STEPS = 1.1  # segment; measuring is quick
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def find_nuclei(
     device : str
         Where to compute.
     should_stop : callable, optional
-        Asked between the steps; the job ends without `Finished` when it returns True.
+        Asked between the steps, and while Cellpose works; the job ends without `Finished` when it
+        returns True.
 
     Yields
     ------
@@ -114,7 +115,7 @@ def find_nuclei(
     given = yield from holds_labels(stain, is_labels)
     meter = Meter(_STEPS)
     pixels: float | None = None
-    yield meter.at(0, f"finding the nuclei of {stain.name}")
+    labels: Volume | None
     if given:
         labels, name = labels_of(stain), "labels as given"
         yield from notices(labels)
@@ -124,9 +125,9 @@ def find_nuclei(
         if pixels is not None:
             text = width_in_words(stain, pixels, estimated=diameter is None)
             yield Notice(text=text, warning=False)
-        labels = yield from nuclei_in(stain, chosen, pixels)
+        labels = yield from nuclei_in(stain, chosen, pixels, meter=meter, should_stop=should_stop)
         name = chosen.name
-    if should_stop is not None and should_stop():
+    if labels is None or (should_stop is not None and should_stop()):
         return
     yield meter.at(1, "measuring them")
     table = list_nuclei(labels, None if given else stain)

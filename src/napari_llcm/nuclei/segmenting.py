@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..events import Event, Notice, UserError
+from ..events import Event, Meter, Notice, ShouldStop, UserError
 from ..volumes import Volume
 from ..volumes.checks import BlankStack
 from .scale import (
@@ -46,6 +46,33 @@ class Segmenter(Protocol):
         -------
         ndarray of uint32
             Shape (z, y, x); 0 is background, nuclei count from 1.
+        """
+        ...
+
+
+@runtime_checkable
+class StepwiseSegmenter(Segmenter, Protocol):
+    """One that tells how far it is, and can be stopped."""
+
+    def steps(
+        self,
+        image: np.ndarray,
+        diameter: float,
+        anisotropy: float,
+        should_stop: ShouldStop | None = None,
+    ) -> Generator[float, None, np.ndarray | None]:
+        """Yield which share of the work is done, and return the labels, None where it was stopped.
+
+        Parameters
+        ----------
+        image : ndarray of float32
+            Shape (z, y, x).
+        diameter : float
+            Typical nuclear diameter in pixels of the plane.
+        anisotropy : float
+            Spacing along z over spacing in the plane.
+        should_stop : callable, optional
+            Asked so often that it ends within a second.
         """
         ...
 
@@ -124,12 +151,18 @@ def segment(
     chosen = make_segmenter(segmenter, weights, device)
     image, anisotropy = readable_image(volume), anisotropy_of(volume)
     pixels = estimate_diameter(image) if diameter is None else diameter_in_pixels(volume, diameter)
-    return as_labels(volume, _found(chosen, image, pixels, anisotropy), chosen, pixels)
+    return as_labels(volume, _with_data(chosen(image, pixels, anisotropy), image), chosen, pixels)
 
 
 def nuclei_in(
-    volume: Volume, segmenter: Segmenter, pixels: float | None
-) -> Generator[Event, None, Volume]:
+    volume: Volume,
+    segmenter: Segmenter,
+    pixels: float | None,
+    *,
+    meter: Meter,
+    before: float = 0.0,
+    should_stop: ShouldStop | None = None,
+) -> Generator[Event, None, Volume | None]:
     """Segment the nuclei of a volume that may have none.
 
     Parameters
@@ -140,23 +173,32 @@ def nuclei_in(
         Finds them.
     pixels : float or None
         Typical nuclear diameter in pixels of the plane; None where it could not be estimated.
+    meter : Meter
+        Of the job; a segmentation counts 1.
+    before : float
+        What of the job is done already.
+    should_stop : callable, optional
+        Asked while a `StepwiseSegmenter` works.
 
     Returns
     -------
-    Volume
+    Volume or None
         Labels as uint32 on the grid of `volume`; 0 throughout where it is of one value, or
-        nothing stands out from its noise: a segmenter finds nuclei in noise too.
+        nothing stands out from its noise: a segmenter finds nuclei in noise too. None where it
+        was stopped.
 
     Yields
     ------
     Event
-        A notice that there are no nuclei.
+        Progress, or a notice that there are no nuclei.
 
     Raises
     ------
     UserError
         If the volume is no stack of finite numbers, or has nuclei whose width is not known.
     """
+    text = f"finding the nuclei of {volume.name}"
+    yield meter.at(before, text)
     none = np.zeros(volume.select().shape, np.uint32)
     anisotropy = anisotropy_of(volume)
     try:
@@ -175,7 +217,18 @@ def nuclei_in(
             f"How wide the nuclei of {volume.name} are cannot be told, as it is too noisy: give "
             "their diameter."
         )
-    return as_labels(volume, _found(segmenter, image, pixels, anisotropy), segmenter, pixels)
+    found: np.ndarray | None
+    if isinstance(segmenter, StepwiseSegmenter):
+        steps = segmenter.steps(image, pixels, anisotropy, should_stop)
+        while True:
+            try:
+                yield meter.at(before + next(steps), text)
+            except StopIteration as end:
+                found = end.value
+                break
+    else:
+        found = segmenter(image, pixels, anisotropy)
+    return None if found is None else as_labels(volume, _with_data(found, image), segmenter, pixels)
 
 
 def width_in(volume: Volume) -> float | None:
@@ -186,9 +239,9 @@ def width_in(volume: Volume) -> float | None:
         return None
 
 
-def _found(segmenter: Segmenter, image: np.ndarray, pixels: float, anisotropy: float) -> np.ndarray:
-    """Return the labels of the nuclei; none where there is no data."""
-    return np.where(np.isnan(image), np.uint32(0), segmenter(image, pixels, anisotropy))
+def _with_data(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Return labels with none where there is no data."""
+    return np.where(np.isnan(image), np.uint32(0), labels)
 
 
 def as_labels(
