@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_llcm.events import UserError, result_of
+from napari_llcm.events import Finished, Progress, UserError, result_of
 from napari_llcm.nuclei import compare_nuclei, make_segmenter, match_nuclei, segment
 from napari_llcm.nuclei.cellpose_adapter import Cellpose
 from napari_llcm.specimen import Specimen, make_specimen, second_exposure
@@ -49,6 +49,60 @@ def test_the_shipped_network_finds_the_nuclei(specimen: Specimen, cellpose: Cell
 def test_a_second_exposure_has_the_same_nuclei(specimen: Specimen, cellpose: Cellpose) -> None:
     job = compare_nuclei(specimen.dapi, second_exposure(specimen), segmenter=cellpose)
     assert result_of(job).counts.f1 >= 0.9
+
+
+def test_it_tells_how_far_it_is_and_stops_at_any_time(
+    specimen: Specimen, cellpose: Cellpose
+) -> None:
+    image = specimen.dapi.select().numpy().astype(np.float32)[:12, :64, :64]
+    shares: list[float] = []
+    asked = 0
+
+    def count() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    steps = cellpose.steps(image, 12.0, 1.6, count)
+    try:
+        while True:
+            shares.append(next(steps))
+    except StopIteration as end:
+        np.testing.assert_array_equal(end.value, cellpose(image, 12.0, 1.6))
+    assert shares == sorted(shares)
+    assert len(shares) > 10  # planes of three orientations, a few at a time
+    for share in (0.1, 0.6, 0.97):  # in the network, and where flows are followed
+        left = int(share * asked)
+
+        def stop() -> bool:
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        with pytest.raises(StopIteration) as ended:
+            steps = cellpose.steps(image, 12.0, 1.6, stop)
+            while True:
+                next(steps)
+        assert ended.value.value is None
+        assert left == -1  # it was not asked again
+
+
+def test_a_check_that_is_stopped_ends_without_a_result(
+    specimen: Specimen, cellpose: Cellpose
+) -> None:
+    seen = []
+    for event in compare_nuclei(
+        specimen.dapi,
+        second_exposure(specimen),
+        segmenter=cellpose,
+        should_stop=lambda: sum(isinstance(e, Progress) for e in seen) > 5,
+    ):
+        seen.append(event)
+    shown = [e for e in seen if isinstance(e, Progress)]
+    assert len(shown) == 6
+    assert not any(isinstance(e, Finished) for e in seen)
+    assert all(e.eta is not None for e in shown[1:])
+    assert shown[-1].done < 0.5
 
 
 def test_noise_alone_has_next_to_no_nuclei(cellpose: Cellpose) -> None:
