@@ -99,6 +99,23 @@ def test_a_missing_voxel_size_is_asked_for_and_remembered(
     assert [box.value() for box in row.boxes] == list(SPACING)
 
 
+def test_a_wrong_voxel_size_can_be_corrected(panel: LoadPanel, qtbot: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", Volume(cells(), (1.0, 1.0, 1.0), origin=(5.0, 6.0, 7.0)))
+    open_path(panel, qtbot, path)
+    row = panel.form.spacing
+    panel.form.correct.click()
+    assert [box.value() for box in row.boxes] == [1, 1, 1]
+    for box, value in zip(row.boxes, SPACING, strict=True):
+        box.setValue(value)
+    row.button.click()
+    for _ in range(2):  # at once, and when the file is opened again
+        (layer,) = panel._viewer.layers
+        np.testing.assert_allclose(layer.scale, SPACING)
+        np.testing.assert_allclose(layer.translate, (5, 6, 7))
+        panel._viewer.layers.clear()
+        open_path(panel, qtbot, path)
+
+
 def test_channels_and_time_points_open_as_wanted(
     panel: LoadPanel, qtbot: Any, tmp_path: Path
 ) -> None:

@@ -68,11 +68,16 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def _write(path: str, data: Any, attributes: dict[str, Any], labels: bool) -> list[str]:
-    from ..volumes import write
+    from napari.utils.notifications import show_warning
+
+    from ..volumes import losses, write
     from .layers.conversion import as_volume
 
     # napari's dialog has asked before it replaces a file
-    return [str(write(path, as_volume(data, attributes), overwrite=True, labels=labels))]
+    volume = as_volume(data, attributes)
+    for sentence in losses(path, volume):
+        show_warning(sentence)
+    return [str(write(path, volume, overwrite=True, labels=labels))]
 
 
 def simulated_pair() -> list[LayerData]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..events import UserError
+from .orientation import is_upright, upright
 from .volume import Spacing, Volume
 
 _SAME = 0.01  # relative difference of voxel sizes that is rounding
@@ -43,6 +44,7 @@ def on_one_grid(*volumes: Volume) -> tuple[Volume, ...]:
                 f"{a} has {in_words(first.shape)} voxels, but {b} has {in_words(other.shape)}: "
                 "choose stacks of the same field and of one shape."
             )
+    volumes = _facing_one_way(volumes)
     known = [v for v in volumes if v.spacing is not None]
     if not known:
         return volumes
@@ -50,6 +52,36 @@ def on_one_grid(*volumes: Volume) -> tuple[Volume, ...]:
     turned = next((v.orientation for v in known if v.orientation is not None), None)
     grid = known[0].replace(origin=origin, orientation=turned)
     return tuple(_placed(v, grid) for v in volumes)
+
+
+def _facing_one_way(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """Return volumes whose axes run the same way in space, as far as their files tell."""
+    told = [v for v in volumes if v.orientation is not None]
+    silent = [v for v in volumes if v.orientation is None]
+    if not told:
+        return volumes
+    if all(np.allclose(_directions(v), _directions(told[0]), atol=1e-3) for v in told):
+        if not silent or is_upright(told[0]):
+            return volumes
+        a, b = _called(told[0], silent[0])
+        note = (
+            f"The grid of {a} is mirrored or turned in space, while {b} does not tell how it lies: "
+            "they are compared voxel by voxel, as if they lay on each other."
+        )
+        return tuple(v.noted(note) if v is silent[0] else v for v in volumes)
+    facing = tuple(upright(v) for v in volumes)
+    other = next((i for i, v in enumerate(facing) if not is_upright(v)), None)
+    if other is not None:
+        first = next(v for v in told if v is not volumes[other])
+        a, b = _called(first, volumes[other])
+        raise UserError(
+            f"{a} and {b} are turned in space against each other: resample one to the other's grid."
+        )
+    return facing
+
+
+def _directions(volume: Volume) -> np.ndarray:
+    return np.eye(3) if volume.orientation is None else np.asarray(volume.orientation)
 
 
 def _placed(volume: Volume, grid: Volume) -> Volume:
@@ -72,13 +104,6 @@ def _placed(volume: Volume, grid: Volume) -> Volume:
             f"{a} and {b} tell different positions, {in_words(origin)} and "
             f"{in_words(volume.origin)} µm (z, y, x): they are compared voxel by voxel, as if they "
             "lay on each other."
-        )
-    if volume.orientation is not None and not np.allclose(
-        grid.orientation or 0, volume.orientation
-    ):
-        return shared.noted(
-            f"The axes of {a} and {b} run in different directions: they are compared voxel by "
-            "voxel, as if they ran in the same."
         )
     return shared
 

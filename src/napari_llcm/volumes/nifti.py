@@ -11,6 +11,7 @@ import numpy as np
 
 from ..events import UserError
 from .atomic import whole_or_nothing
+from .orientation import steps_apart
 from .read_errors import lazy, read_errors
 from .units import FileGrid, to_micron
 from .volume import Volume
@@ -96,17 +97,15 @@ def _grid(image: nibabel.Nifti1Image) -> FileGrid:
         # nibabel would make up a position and a mirrored x for a file that tells neither
         return FileGrid({a: (s, unit) for a, s in zip("xyz", zooms, strict=False)})
     steps = np.asarray(image.affine, float)[:3, :3].T  # a row (x, y, z) for each axis
-    sizes = np.linalg.norm(steps, axis=1)
+    sizes, orientation = steps_apart(steps[::-1, ::-1])
     zooms += [1.0] * (3 - len(zooms))
-    directions = steps / np.where(sizes, sizes, 1.0)[:, None]
-    sizes = np.where(np.isclose(sizes, zooms, rtol=1e-5), zooms, sizes)
-    upright = np.allclose(directions, np.eye(3), atol=1e-6)
-    turned: list[Any] = [tuple(row) for row in directions[::-1, ::-1].tolist()]
-    place = [float(str(np.float32(p))) for p in image.affine[:3, 3]]
+    pairs = zip(sizes, zooms[::-1], strict=True)
+    told = [zoom if np.isclose(size, zoom, rtol=1e-5) else size for size, zoom in pairs]
+    place = [float(str(np.float32(p))) for p in image.affine[2::-1, 3]]
     return FileGrid(
-        {a: (float(s), unit) for a, s in zip("xyz", sizes, strict=True)},
-        {a: (p, unit) for a, p in zip("xyz", place, strict=True)},
-        None if upright else (turned[0], turned[1], turned[2]),
+        {a: (s, unit) for a, s in zip("zyx", told, strict=True)},
+        {a: (p, unit) for a, p in zip("zyx", place, strict=True)},
+        orientation,
     )
 
 

@@ -43,8 +43,9 @@ class Volume:
         Voxel size (z, y, x) as the file has it, where `spacing` is None because the file names no
         unit of length.
     orientation : tuple of tuple, optional
-        Directions (z, y, x), of length 1, in which the axes z, y and x of the array run; None
-        where each runs along its own. (-1, 0, 0) as the first is a z axis that runs backwards.
+        Directions (z, y, x), of length 1, in which the axes z, y and x of the array run;
+        (-1, 0, 0) as the first is a z axis that runs backwards. None where the file does not tell,
+        and each is taken to run along its own.
     channels : tuple of str
         Channel names, one for each entry of axis "c".
     source : str, optional
@@ -266,12 +267,6 @@ def notices(*noted: HasNotes | None) -> Iterator[Notice]:
     """Yield what volumes have to say, each sentence once: for the start of a job."""
     for text in dict.fromkeys(note for one in noted if one is not None for note in one.notes):
         yield Notice(text=text)
-
-
-def is_mirrored(volume: Volume) -> bool:
-    """Tell whether some axes of a volume run backwards, and none is turned."""
-    turned = volume.orientation
-    return turned is not None and np.allclose(np.abs(turned), np.eye(3), atol=1e-6)
 
 
 def planes(volume: Volume) -> Iterator[np.ndarray]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..events import UserError
 from .nifti import write_nifti
+from .orientation import is_upright, mirrored_axes
 from .tiff_writing import write_tiff
-from .volume import Volume, is_mirrored
+from .volume import Volume
 from .zarr_writing import write_zarr
 
 
@@ -66,9 +67,9 @@ def losses(path: Path | str, volume: Volume) -> list[str]:
     """
     path = Path(path)
     name = path.name.lower()
-    if volume.orientation is None or name.endswith((".nii", ".nii.gz")):
+    if is_upright(volume) or name.endswith((".nii", ".nii.gz")):
         return []
-    mirrored = is_mirrored(volume)
+    mirrored = bool(mirrored_axes(volume))
     if name.endswith(".zarr") and mirrored:
         return []
     turned = "mirrored" if mirrored else "turned"

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..events import UserError
 from .atomic import check_target, disk_errors, linked, put_in_place, remove
+from .orientation import mirrored_axes
 from .sole_writer import sole_writer
-from .volume import Volume, is_mirrored
+from .volume import Volume
 from .zarr_reading import ome_attributes
 
 if TYPE_CHECKING:
@@ -176,8 +177,7 @@ class ZarrWriter:
         for i in spatial:
             axis = "zyx".index(self.axes[i])
             step[i], start[i] = self.like.step[axis], self.like.origin[axis]
-            if self.like.orientation is not None and is_mirrored(self.like):
-                step[i] *= np.sign(self.like.orientation[axis][axis])
+            step[i] *= -1 if self.axes[i] in mirrored_axes(self.like) else 1
         level, datasets = self.array, [_dataset("0", step, start)]
         while max(level.shape[-2:]) > _SMALLEST:
             # Halve the finest axes only, so that voxels become cubes on the way up.

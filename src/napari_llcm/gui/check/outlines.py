@@ -101,14 +101,9 @@ class Overlay:
         volume : Volume
             The volume whose spacing and origin the row's place is measured in.
         """
-        spacing = volume.spacing or (1.0, 1.0, 1.0)
-        voxel = {
-            axis: (row[axis] - start) / step
-            for axis, start, step in zip("zyx", volume.origin, spacing, strict=True)
-        }
         layer = self._stack.layer
         here = to_data(self._viewer, layer, self._viewer.dims.point)
-        point = self._stack.point_at([voxel[axis] for axis in "zyx"], here)
+        point = self._stack.point_at(volume.voxel([row[a] for a in "zyx"]).tolist(), here)
         return to_world(self._viewer, layer, point)
 
     def in_view(self, length: float, volume: Volume) -> float:

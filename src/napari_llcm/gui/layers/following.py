@@ -9,11 +9,10 @@ import numpy as np
 
 from ...events import UserError
 from ...volumes import Spacing
-from .conversion import KEY
+from .conversion import KEY, PLACE
 from .stack import LayerStack, stack_of
 
 _OUTDATED = " (outdated)"
-_PLACE = ("scale", "translate", "units", "axis_labels")
 _SAME = 1e-3  # relative: voxel sizes that differ by less are the same but for rounding
 
 
@@ -45,20 +44,20 @@ class Following:
         self._data = stack.layer.data
         self.outdated = False
         events = stack.layer.events
-        for event in (*(getattr(events, name) for name in _PLACE), events.data):
+        for event in (*(getattr(events, name) for name in PLACE), events.data):
             event.connect(self._follow)
 
     def stop(self) -> None:
         """Follow no longer."""
         events = self._stack.layer.events
-        for event in (*(getattr(events, name) for name in _PLACE), events.data):
+        for event in (*(getattr(events, name) for name in PLACE), events.data):
             event.disconnect(self._follow)
 
     def _follow(self, event: Any = None) -> None:
         source = self._stack.layer
         for layer in self._results:
             if layer.ndim == source.ndim:
-                for name in _PLACE:
+                for name in PLACE:
                     setattr(layer, name, getattr(source, name))
         self._mark(not self._fits())
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ...events import UserError
 from ...volumes import Spacing
+from ...volumes.units import to_micron
 from ..settings import recall, remember
 from .conversion import KEY
 from .stack import LayerStack, stack_of
@@ -19,7 +21,7 @@ _FORM = "spacing"
 
 
 class SpacingRow(QWidget):
-    """Three numbers and a button; shown where a layer has no voxel size.
+    """Three numbers and a button; shown where a layer has no voxel size, or a wrong one.
 
     Parameters
     ----------
@@ -77,13 +79,21 @@ class SpacingRow(QWidget):
         self.setVisible(missing)
         if stack is None or not missing:
             return
-        known = recall(_FORM)
+        given = recall(_FORM)
         for key in _keys(stack.layer):
-            if key in known:
-                for box, value in zip(self.boxes, known[key], strict=True):
+            if key in given:
+                for box, value in zip(self.boxes, given[key], strict=True):
                     box.setValue(float(value))
                 break
         self.question.setText(f"⚠ {stack.layer.name} does not tell its voxel size. Give it, in µm:")
+
+    def correct(self, stack: LayerStack) -> None:
+        """Show itself with the voxel size that the stack has, to give another."""
+        self._layer = stack.layer
+        for box, value in zip(self.boxes, stack.volume.step, strict=True):
+            box.setValue(value)
+        self.question.setText(f"Voxel size of {stack.layer.name}, in place of the file's, in µm:")
+        self.show()
 
     def recalled(self, layer: Any) -> bool:
         """Set the voxel size that was given for the same file before; return whether it was."""
@@ -109,6 +119,8 @@ class SpacingRow(QWidget):
 def set_spacing(viewer: Any, layer: Any, spacing: Sequence[float] | Spacing) -> None:
     """Give a layer, and others of its shape that have none, a voxel size in µm.
 
+    A position with a unit stays; one without is so many voxels, and stays that.
+
     Parameters
     ----------
     viewer : napari.Viewer
@@ -124,10 +136,20 @@ def set_spacing(viewer: Any, layer: Any, spacing: Sequence[float] | Spacing) -> 
             stack = stack_of(other) if type(other).__name__ == "Image" else None
         except UserError:
             continue
-        if stack is None or stack.volume.spacing is not None or stack.shape != shape:
+        known = None if stack is None else stack.volume.spacing
+        if stack is None or stack.shape != shape or (known is not None and other is not layer):
             continue
         step = dict(zip("zyx", spacing, strict=True))
-        other.scale = [step.get(a, s) for a, s in zip(stack.axes, other.scale, strict=True)]
+        scale, translate = np.array(other.scale), np.array(other.translate)
+        affine = np.array(other.affine.affine_matrix)
+        for i, axis in enumerate(stack.axes):
+            if axis in step:
+                micron = to_micron(str(other.units[i]))
+                factor = step[axis] / abs(scale[i]) if micron is None else micron
+                translate[i] *= factor
+                affine[i, -1] *= factor
+                scale[i] = np.copysign(step[axis], scale[i])
+        other.scale, other.translate, other.affine = scale, translate, affine
         other.units = ["micrometer" if a in step else "pixel" for a in stack.axes]
     viewer.dims.current_step = steps
     viewer.reset_view()  # the picture has changed its size in µm

@@ -11,7 +11,7 @@ import numpy as np
 from ...events import UserError
 from ...volumes import Volume
 from .axes import AxesUnknown, SeveralChannels, axes_of
-from .conversion import as_volume, attributes_of, mirrored
+from .conversion import PLACE, as_volume, attributes_of, mirrored
 
 Box = tuple[tuple[int, int], ...]
 
@@ -63,12 +63,7 @@ class LayerStack:
         shown = data[tuple(backwards)].transpose(order)
         # axes of one entry stay, or the layers would not lie on each other
         index = tuple(slice(None) if a in given else None for a in self.axes)
-        return shown[index], {
-            "scale": self.layer.scale,
-            "translate": self.layer.translate,
-            "units": self.layer.units,
-            "axis_labels": self.layer.axis_labels,
-        }
+        return shown[index], {name: getattr(self.layer, name) for name in PLACE}
 
     def voxel_at(self, point: Sequence[float]) -> tuple[float, float, float]:
         """Return the volume's voxel (z, y, x) at a place given along the layer's axes."""
@@ -138,4 +133,4 @@ def stack_of(layer: Any) -> LayerStack:
         )
     if volume.dtype.kind not in "biuf":
         raise UserError(f"{layer.name} holds {volume.dtype} values; real numbers are needed.")
-    return LayerStack(layer, axes, volume, mirrored(layer.scale, axes))
+    return LayerStack(layer, axes, volume, mirrored(attributes, axes))

@@ -87,6 +87,8 @@ class LoadForm(QWidget):
         self.about = words(tip="Axes, size, voxel size and memory of the stack.")
         self.axes_row = AxesRow(viewer)
         self.spacing = SpacingRow(viewer)
+        self.correct = QPushButton("Voxel size…")
+        self.correct.setToolTip("Give another voxel size, if that of the file is wrong.")
         self.contrast = QPushButton("Contrast for phase")
         self.contrast.setToolTip(
             "Grey, as far below as above the background, so that cells stand out and dust does not "
@@ -118,7 +120,10 @@ class LoadForm(QWidget):
         row.addWidget(self.layer, 1)
         row.addWidget(self.contrast)
         column.addLayout(row)
-        column.addWidget(self.about)
+        row = QHBoxLayout()
+        row.addWidget(self.about, 1)
+        row.addWidget(self.correct, 0, Qt.AlignmentFlag.AlignBottom)
+        column.addLayout(row)
         column.addWidget(self.axes_row)
         column.addWidget(self.spacing)
         column = QVBoxLayout(self)
@@ -127,7 +132,7 @@ class LoadForm(QWidget):
         column.addStretch(1)
         tab_order(
             self.file, self.folder, self.times, self.time, self.channel, self.axes, self.list,
-            self.open_chosen, self.bar.cancel, self.layer, self.contrast,
+            self.open_chosen, self.bar.cancel, self.layer, self.contrast, self.correct,
             *self.spacing.boxes, self.spacing.button,
             self.registration.qpi, self.registration.dapi, self.registration.check,
             self.registration.shift,

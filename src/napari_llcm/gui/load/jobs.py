@@ -79,7 +79,7 @@ def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
     reading : ReadOptions
         How it is read; without a channel or a time point, all are opened.
     spacing : sequence of float, optional
-        Voxel size (z, y, x) in µm, if the file does not tell.
+        Voxel size (z, y, x) in µm that was given for this file, in place of the file's word.
     """
 
     def make_job(_: ShouldStop) -> Job:
@@ -90,9 +90,8 @@ def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
             if len(found.choices) > 1:
                 yield Finished(value=found)
                 return
-        volume = read(path, reading.model_copy(update={"channel": None, "time": None}))
-        if volume.spacing is None and spacing is not None:
-            volume = volume.replace(spacing=tuple(spacing))
+        whole = reading.model_copy(update={"channel": None, "time": None})
+        volume = read(path, whole, spacing=spacing)
         time = reading.time
         if time is not None and "t" in volume.axes:
             last = volume.shape[volume.axes.index("t")] - 1

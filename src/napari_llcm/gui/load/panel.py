@@ -47,6 +47,7 @@ class LoadPanel(Panel):
         form.layer.chosen.connect(self._describe)
         form.spacing.given.connect(self._describe)
         form.axes_row.given.connect(self._describe)
+        form.correct.clicked.connect(self._correct_spacing)
         form.contrast.clicked.connect(self._set_contrast)
         form.registration.check_wanted.connect(self.check)
         form.registration.shift_wanted.connect(self.shift)
@@ -214,7 +215,11 @@ class LoadPanel(Panel):
             except UserError as error:
                 form.about.setText(f"{describe(layer)}\n⚠ {error}")
         form.axes_row.ask_for(layer)
+        form.correct.setVisible(stack is not None and stack.volume.spacing is not None)
         form.spacing.ask_for(stack)
+
+    def _correct_spacing(self) -> None:
+        self.form.spacing.correct(stack_of(self.form.layer.layer))
 
     def _set_contrast(self) -> None:
         layer = self.form.layer.layer
@@ -253,6 +258,7 @@ def describe(layer: Any) -> str:
         volume = as_volume(*layer.as_layer_data_tuple()[:2])
         if volume.spacing is not None:
             lines.append(f"Voxels of {figures(volume.spacing)} µm (z, y, x)")
+        lines += [f"⚠ {note}" for note in volume.notes]
     except UserError:
         pass  # it is said below what is wrong with the layer
     return "\n".join(lines)
