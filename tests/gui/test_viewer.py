@@ -129,7 +129,12 @@ def test_the_finest_level_of_a_pyramid_is_taken() -> None:
         (Image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="photo"), "photo is a colour"),
         (Image(np.zeros((4, 8, 8)), shear=(1, 0, 0), name="sheared"), "sheared is sheared"),
         (
-            Image(np.zeros((2, 4, 8, 8)), rotate=np.roll(np.eye(4), 1, 0), name="turned"),
+            Image(
+                np.zeros((2, 4, 8, 8)),
+                rotate=np.roll(np.eye(4), 1, 0),
+                name="turned",
+                axis_labels=tuple("tzyx"),
+            ),
             "turned is sheared or transformed",
         ),
     ],
