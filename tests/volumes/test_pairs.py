@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_llcm.events import UserError
+from napari_llcm.events import UserError, result_of
 from napari_llcm.volumes import Volume, find_pairs, find_stacks, write
+from napari_llcm.volumes.pair_check import check_pairs
 
 SPACING = (0.5, 0.25, 0.25)
 
@@ -177,3 +178,15 @@ def test_the_name_of_a_pair_is_one_plain_part_of_a_path(tmp_path: Path, name: st
     listing.write_text(json.dumps([{"qpi": "a.tif", "dapi": "a.tif", "name": name}]))
     with pytest.raises(UserError, match="name of entry 1"):
         find_pairs(listing)
+
+
+def test_results_may_lie_beside_the_stacks_but_not_among_them(tmp_path: Path) -> None:
+    for kind in ("qpi", "dapi"):
+        _save(tmp_path / kind / "a.ome.tif")
+    before = (tmp_path / "dapi" / "a.ome.tif").read_bytes()
+    result_of(check_pairs(tmp_path, out=tmp_path / "figures", apply=tmp_path / "mended"))
+    assert (tmp_path / "figures" / "a.png").exists()
+    for apply in (tmp_path, tmp_path / "qpi", tmp_path / "dapi" / "mended"):
+        with pytest.raises(UserError, match="input"):
+            result_of(check_pairs(tmp_path, apply=apply))
+    assert (tmp_path / "dapi" / "a.ome.tif").read_bytes() == before

@@ -12,6 +12,7 @@ from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserErro
 from ..volumes import Found, Pair, Volume, find_pairs, notices, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import write_json, write_table
+from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .assessment import confident
 from .image_metrics import NoContrast, image_metrics
@@ -171,12 +172,9 @@ def evaluate(
     yield Started(job="evaluate", unit="pairs")
     found = find_pairs(pairs) if isinstance(pairs, Path) else pairs
     yield from notices(found if isinstance(found, Found) else None)
-    if isinstance(pairs, Path):
-        for name in _WRITTEN:
-            check_apart(out / name, [pairs])
-    for pair in found:
-        for target in (out, out / pair.name, out / pair.name / "virtual.ome.tif"):
-            check_apart(target, (pair.qpi, pair.dapi, pair.labels), replaced=False)
+    inputs = inputs_of(pairs if isinstance(pairs, Path) else None, found)
+    for name in (*_WRITTEN, *(pair.name for pair in found)):
+        check_apart(out / name, inputs)
     with sole_writer(out, folder=True) as notice:
         yield from [Notice(text=notice, warning=False)] if notice else []
         yield from _evaluate(found, out, model, segmenter, device, seed, diameter, should_stop)

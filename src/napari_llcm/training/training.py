@@ -31,6 +31,7 @@ from ..models.methods import PhaseName
 from ..models.stainer import StainerNetworks
 from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
 from ..volumes.apart import check_apart
+from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
@@ -78,11 +79,8 @@ def train(
     """
     found = [find_pairs(source, job.reading) for source in job.pairs]
     check_run_folder(job.out, resume)
-    pairs = [pair for some in found for pair in some]
-    files = [p for pair in pairs for p in (pair.qpi, pair.dapi, pair.labels) if p is not None]
-    folders = {f for source in job.pairs if source.is_dir() for f in source.iterdir()}
-    inputs = [*files, *{p.parent for p in files} & folders]
-    check_apart(job.out, inputs, replaced=False)
+    for source, some in zip(job.pairs, found, strict=True):
+        check_apart(job.out, inputs_of(source, some), replaced=False)
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
     with sole_writer(job.out, folder=True) as notice:

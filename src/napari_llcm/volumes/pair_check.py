@@ -11,7 +11,7 @@ from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, U
 from .apart import check_apart
 from .atomic import check_target, save_figure
 from .options import PairReadOptions
-from .pairs import Pair, find_pairs
+from .pairs import Pair, find_pairs, inputs_of
 from .registration import Registration, apply_shift, check_registration
 from .sole_writer import sole_writer
 from .volume import Volume, notices
@@ -117,14 +117,13 @@ def _moved(volume: Volume, kind: str, registration: Registration) -> Volume:
 
 def _check_folders(pairs: list[Pair], source: Path, out: Path | None, apply: Path | None) -> None:
     """Refuse to write onto the pairs."""
-    files = [p for pair in pairs for p in (pair.qpi, pair.dapi, pair.labels) if p is not None]
+    inputs = inputs_of(source, pairs)
     if apply is not None:
-        check_apart(apply, [source], replaced=False)
         for target in _targets(pairs, apply):
-            check_apart(target, files)
+            check_apart(target, inputs)
     if out is not None:
         for pair in pairs:
-            check_apart(out / f"{pair.name}.png", files)
+            check_apart(out / f"{pair.name}.png", inputs)
 
 
 def _targets(pairs: list[Pair], apply: Path) -> Iterator[Path]:

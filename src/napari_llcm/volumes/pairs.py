@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -128,3 +129,13 @@ def _in_folder(source: Path) -> Found[Pair]:
         sentence = f"No partner of the same name for {', '.join(alone[:5])}{more}."
         raise UserError(" ".join([sentence, *notes]))
     return Found((Pair(n, qpi[n], dapi[n], labels.get(n)) for n in sorted(qpi)), notes)
+
+
+def inputs_of(source: Path | None, pairs: Iterable[Pair]) -> list[Path]:
+    """Return where an output must not lie: the files of pairs, and their folders in the source.
+
+    Other folders of the source are free: results often lie beside `qpi` and `dapi`.
+    """
+    files = [p for pair in pairs for p in (pair.qpi, pair.dapi, pair.labels) if p is not None]
+    inside = set(source.iterdir()) if source is not None and source.is_dir() else set()
+    return [*files, *sorted({p.parent for p in files} & inside)]
