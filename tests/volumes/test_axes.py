@@ -119,6 +119,13 @@ def test_colours_are_channels_of_each_plane(tmp_path: Path, planar: str) -> None
         volume.select()
 
 
+def test_colours_of_channels_are_refused(tmp_path: Path) -> None:
+    data = np.zeros((2, 5, 40, 48, 3), "u1")
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, photometric="rgb", metadata={"axes": "CZYXS"})
+    with pytest.raises(UserError, match=r"colours .* in each of its channels"):
+        read(tmp_path / "a.ome.tif")
+
+
 def test_a_colour_photograph_is_no_stack(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 48, 3), "u1"), photometric="rgb")
     with pytest.raises(UserError, match="colour image of one plane"):

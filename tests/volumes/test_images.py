@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
@@ -96,6 +98,34 @@ def test_levels_of_a_pyramid_are_not_several_images(tmp_path: Path) -> None:
     store = write(tmp_path / "b.ome.zarr", Volume(np.ones((2, 600, 600), "u1"), (1, 1, 1)))
     for path in (tmp_path / "a.ome.tif", store):
         assert read(path).notes == ()
+
+
+class _Scenes:
+    """As bioio shows a microscope's file of three scenes."""
+
+    scenes = ("overview", "cells 1", "cells 2")
+    channel_names = ("Phase",)
+
+    def __init__(self, path: Path) -> None:
+        self.set_scene(0)
+
+    def set_scene(self, number: int) -> None:
+        shape = [(1, 1, 1, 6, 8), (1, 1, 4, 6, 8), (1, 1, 5, 6, 8)][number]
+        self.dask_data = da.full(shape, number)
+        self.shape, self.dims = shape, SimpleNamespace(order="TCZYX")
+        self.physical_pixel_sizes = SimpleNamespace(Z=number + 1.0, Y=0.5, X=0.5)
+
+
+def test_scenes_of_a_microscope_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bioio.BioImage", _Scenes)
+    path = tmp_path / "a.czi"
+    path.write_bytes(b"x")
+    volume = read(path)
+    assert (volume.shape, volume.spacing) == ((4, 6, 8), (2.0, 0.5, 0.5))
+    assert "holds 3 images: 0 overview" in volume.notes[0]
+    other = read(path, image="cells 2")
+    assert (other.shape, other.spacing, other.name) == ((5, 6, 8), (3.0, 0.5, 0.5), "a cells 2")
+    assert int(other.numpy()[0, 0, 0]) == 2
 
 
 def test_a_single_image_takes_its_own_number(tmp_path: Path) -> None:

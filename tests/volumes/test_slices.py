@@ -118,6 +118,28 @@ def test_micro_manager_names_hold_everything(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.numpy()[..., 0, 0].ravel(), np.arange(8, 16))
 
 
+def test_planes_of_one_ome_tiff_are_read_as_themselves(tmp_path: Path) -> None:
+    """Each file of a set names all others; a plane is still a plane."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    names = [f"z{z}.ome.tif" for z in range(4)]
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{z}</UUID>'
+        "</TiffData>"
+        for z, name in enumerate(names)
+    )
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="8" SizeY="6" SizeZ="4" '
+        'SizeC="1" SizeT="1"><Channel ID="C:0" SamplesPerPixel="1"/>'
+        f"{planes}</Pixels></Image></OME>"
+    )
+    for value, name in enumerate(names):
+        plane = np.full((6, 8), value, "u2")
+        tifffile.imwrite(folder / name, plane, description=xml, metadata=None)
+    assert _values(folder) == [0, 1, 2, 3]
+
+
 def test_a_height_beside_the_number_is_no_second_index(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a", [f"z{i}_{i * 250}nm" for i in range(6)])
     assert _values(folder) == [*range(6)]

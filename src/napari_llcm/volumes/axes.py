@@ -124,6 +124,10 @@ def _named(volume: Volume) -> str:
         if volume.shape[i] == 1 and (axis not in ORDER or letters.count(axis) > 1):
             letters[i] = "?"  # one channel of three colours, or three of one
     known = [a for a in letters if a in ORDER]
+    if known.count("c") > 1 and "s" in volume.axes.lower():
+        raise UserError(
+            f"{volume.where} has colours (RGB) in each of its channels: save it in grey."
+        )
     unknown = len(letters) - len(known) - letters.count("?")
     if not unknown and len(set(known)) == len(known):
         return "".join(letters)

@@ -88,13 +88,13 @@ def pick_image(
         return _opened(images, _index(path, images, choice))
     if len(images) == 1:
         return _opened(images, 0)
+    taken = next((i for i, image in enumerate(images) if image.is_stack), 0)
     if must:
         raise ChoiceNeeded(
             f"{path} holds {len(images)} images: {_listed(images)}, of which one is needed",
             "image",
-            next((image.name for image in images if image.is_stack), "") or 0,
+            images[taken].name or taken,
         )
-    taken = next((i for i, image in enumerate(images) if image.is_stack), 0)
     note = (
         f"{path.name} holds {len(images)} images: {_listed(images)}. "
         f"Image {images[taken].label(taken)} is read; another can be chosen by number or name."

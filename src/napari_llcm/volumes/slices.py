@@ -147,7 +147,7 @@ def _load(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() in PICTURES:
             return np.asarray(imageio.v3.imread(path))
-        return tifffile.imread(path)
+        return tifffile.imread(path, is_ome=False)
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{path} cannot be read: it is not an image, or is damaged.") from error
 
@@ -161,7 +161,8 @@ def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype]:
         if path.suffix.lower() in PICTURES:
             header = imageio.v3.improps(path)
             return header.shape, header.dtype
-        with tifffile.TiffFile(path) as tif:
+        # Planes of one OME-TIFF in many files name each other: each is read as itself.
+        with tifffile.TiffFile(path, is_ome=False) as tif:
             return tif.series[0].shape, tif.series[0].dtype
     except (OSError, ValueError, SyntaxError, IndexError) as error:
         raise UserError(f"{path} cannot be read: it is not an image, or is damaged.") from error
