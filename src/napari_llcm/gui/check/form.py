@@ -47,6 +47,7 @@ class CheckForm(QGroupBox):
         self.axes_row = AxesRow(viewer)
         for combo in (self.stain, self.truth, self.qpi):
             combo.chosen.connect(self._ask_for_axes)
+            combo.altered.connect(self._ask_for_axes)
         self.axes_row.given.connect(self._ask_for_axes)
         self.segmenter = QComboBox()
         for name, text in _SEGMENTERS.items():

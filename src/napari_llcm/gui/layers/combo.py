@@ -73,9 +73,12 @@ class LayerCombo(QComboBox):
     ----------
     chosen : Signal()
         Another layer is chosen.
+    altered : Signal()
+        The chosen layer has other data, another voxel size, or other axes.
     """
 
     chosen = Signal()
+    altered = Signal()
 
     def __init__(
         self,
@@ -91,9 +94,11 @@ class LayerCombo(QComboBox):
         self._prefer, self._avoid = prefer.lower().split(), avoid.lower().split()
         self._picked = False  # by the user, whose choice is kept
         self._layers: list[Any] = []  # one for each entry; None for no layer
+        self._heard: list[Any] = []
         narrow(self)
         self.activated.connect(self._pick)
         self.currentIndexChanged.connect(self.chosen)
+        self.chosen.connect(self._listen)
         when_layers_change(viewer, self, self._fill)
         self._fill()
 
@@ -110,6 +115,21 @@ class LayerCombo(QComboBox):
 
     def _pick(self) -> None:
         self._picked = True
+
+    def _listen(self) -> None:
+        """Hear what happens to the chosen layer, and no longer to the one before."""
+        for event in self._heard:
+            event.disconnect(self._alter)
+        layer, self._heard = self.layer, []
+        if layer is not None:
+            names = ("data", "scale", "units", "axis_labels")
+            self._heard = [getattr(layer.events, name) for name in names]
+        for event in self._heard:
+            event.connect(self._alter)
+
+    def _alter(self, event: Any = None) -> None:
+        if isalive(self):
+            self.altered.emit()
 
     def _index(self, layer: Any) -> int:
         """Return the entry of a layer, or of None; -1 where it is not offered."""

@@ -45,6 +45,7 @@ class LoadPanel(Panel):
         form.list.itemActivated.connect(self._open_item)
         form.open_chosen.clicked.connect(lambda: self._open_item(form.list.currentItem()))
         form.layer.chosen.connect(self._describe)
+        form.layer.altered.connect(self._describe)
         form.spacing.given.connect(self._describe)
         form.axes_row.given.connect(self._describe)
         form.correct.clicked.connect(self._correct_spacing)

@@ -65,6 +65,7 @@ class StainPanel(Panel):
         self._viewer.layers.events.removed.connect(self._removed)
         form = self.form
         form.stack.chosen.connect(self._describe)
+        form.stack.altered.connect(self._describe)
         form.spacing.given.connect(self._describe)
         form.axes_row.given.connect(self._describe)
         form.model.wanted.connect(self._add_model)

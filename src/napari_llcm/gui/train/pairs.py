@@ -117,6 +117,9 @@ class PairChoice(QGroupBox):
         self.path.editingFinished.connect(self.changed)
         self.qpi.chosen.connect(self.changed)
         self.dapi.chosen.connect(self.changed)
+        for combo in (self.qpi, self.dapi):
+            combo.altered.connect(self.changed)
+            combo.altered.connect(self._ask_for_axes)
         for tell in (self.qpi.chosen, self.dapi.chosen, self.axes_row.given):
             tell.connect(self._ask_for_axes)
         self.axes_row.given.connect(self.changed)
