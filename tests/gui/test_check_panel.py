@@ -248,6 +248,31 @@ def test_one_layer_is_not_both_sides(panel: CheckPanel, viewer: Any, qtbot: Any)
     assert not train.busy
 
 
+def test_flight_and_click_beside_a_layer_in_nm(
+    panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    viewer.add_image(np.zeros((4, 8, 8)), name="nm", scale=(800, 500, 500), units="nm")
+    viewer.reset_view()  # which now counts in nm
+    run(panel, qtbot)
+    panel.step(1)
+    spacing = np.asarray(specimen.labels.spacing)
+    world = 1000 * (np.argwhere(specimen.labels.numpy() == 1).mean(0) * spacing + ORIGIN)
+    qtbot.waitUntil(
+        lambda: np.allclose(viewer.camera.center[1:], world[1:], atol=100), timeout=5000
+    )
+    assert viewer.dims.point[0] == pytest.approx(world[0], abs=1000 * spacing[0])
+    assert 0.001 < viewer.camera.zoom < 1  # pixels for each nm: a nucleus of 8 µm is well seen
+    inside = np.argwhere(specimen.labels.numpy() == 2)
+    voxel = inside[np.abs(inside - inside.mean(0)).sum(1).argmin()]
+    place = 1000 * (voxel * spacing + ORIGIN)
+    qtbot.wait(400)  # until the flight is over
+    viewer.dims.set_point(0, place[0])
+    viewer.camera.center = tuple(place)
+    qtbot.wait(100)
+    qtbot.mouseClick(viewer.window._qt_viewer.canvas.native, Qt.MouseButton.LeftButton)
+    assert panel.table.current()["id"] == 2
+
+
 def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any) -> None:
     run(panel, qtbot)
     panel.filter.setCurrentText("Only missed")

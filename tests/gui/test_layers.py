@@ -12,16 +12,18 @@ from qtpy.QtCore import Qt
 
 from napari_llcm.events import UserError
 from napari_llcm.gui.check.form import CheckForm
+from napari_llcm.gui.contributions import write_image
 from napari_llcm.gui.layers.axes import AxesUnknown, axes_of
 from napari_llcm.gui.layers.axes_row import AxesRow
 from napari_llcm.gui.layers.combo import LayerCombo
-from napari_llcm.gui.layers.conversion import as_volume
+from napari_llcm.gui.layers.conversion import as_layers, as_volume
 from napari_llcm.gui.layers.following import Following
 from napari_llcm.gui.layers.stack import stack_of
-from napari_llcm.gui.layers.viewport import View, shapes_box, to_data, to_world
+from napari_llcm.gui.layers.viewport import View, shapes_box, to_data, to_world, undisturbed
 from napari_llcm.gui.stain.batch import BatchBox
 from napari_llcm.gui.stain.region import SHAPES, RegionChoice
 from napari_llcm.gui.train.pairs import PairChoice
+from napari_llcm.volumes import Volume, read
 
 SPACING = (0.8, 0.5, 0.4)
 SHAPE = (24, 96, 90)
@@ -250,3 +252,33 @@ def test_check_and_train_ask_too(viewer: Any, qtbot: Any) -> None:
         qtbot.addWidget(form)
         assert not form.axes_row.isHidden()
         assert "24 × 2 × 32 × 32" in form.axes_row.question.text()
+
+
+def test_a_layer_of_a_finer_unit_leaves_the_view_where_it_is(viewer: Any) -> None:
+    add(viewer, "mm", "mm", 0.001)
+    viewer.dims.set_current_step(0, 7)
+    viewer.camera.center, viewer.camera.zoom = (0, 0.02, 0.01), 20_000
+    with undisturbed(viewer):
+        viewer.add_layer(Image(np.zeros(SHAPE), scale=SPACING, units="um", name="µm"))
+    assert viewer.dims.current_step[0] == 7
+    assert viewer.camera.center == pytest.approx((0, 20, 10))
+    assert viewer.camera.zoom == pytest.approx(20)
+
+
+def test_what_must_be_read_is_saved_with_a_layer(viewer: Any, tmp_path: Any) -> None:
+    volume = Volume(np.ones((4, 8, 8), np.float32), SPACING).noted("Plane 3 was missing.")
+    ((data, attributes, _),) = as_layers(volume)
+    (path,) = write_image(str(tmp_path / "x.ome.tif"), data, attributes)
+    assert read(path).metadata["notices"] == ["Plane 3 was missing."]
+
+
+def test_a_panel_hears_what_is_corrected_in_the_chosen_layer(viewer: Any, qtbot: Any) -> None:
+    combo, heard = LayerCombo(viewer), []
+    qtbot.addWidget(combo)
+    first, second = add(viewer, "a"), add(viewer, "b")
+    combo.altered.connect(lambda: heard.append(combo.layer.name))
+    first.scale = (1, 2, 3)
+    combo.choose(second)
+    first.scale = (1, 1, 1)
+    second.axis_labels = ("x", "z", "y")
+    assert heard == ["a", "b"]

@@ -73,8 +73,11 @@ def _write(path: str, data: Any, attributes: dict[str, Any], labels: bool) -> li
     from ..volumes import losses, write
     from .layers.conversion import as_volume
 
-    # napari's dialog has asked before it replaces a file
     volume = as_volume(data, attributes)
+    said = dict.fromkeys((*volume.metadata.get("notices", ()), *volume.notes))
+    if said:  # what must be read before it is trusted goes with it
+        volume = volume.replace(metadata={**volume.metadata, "notices": list(said)})
+    # napari's dialog has asked before it replaces a file
     for sentence in losses(path, volume):
         show_warning(sentence)
     return [str(write(path, volume, overwrite=True, labels=labels))]

@@ -53,11 +53,15 @@ def to_world(viewer: Any, layer: Any, point: Any) -> np.ndarray:
 
 def _layer_units(viewer: Any, layer: Any) -> np.ndarray:
     """Return how many of a layer's units one of the viewer's is, along each axis of the layer."""
-    world = viewer.dims.units
-    if world is None or len(world) < layer.ndim:  # units that do not fit: napari takes them as one
-        return np.ones(layer.ndim)
-    pairs = zip(world[-layer.ndim :], layer.units, strict=True)
-    return np.array([float((1 * theirs).to(own).magnitude) for theirs, own in pairs])
+    return _ratios(viewer.dims.units, layer.units)
+
+
+def _ratios(units: Any, others: Any) -> np.ndarray:
+    """Return how many of some units one of the viewer's is, for their axes, its last ones."""
+    if units is None or others is None or len(units) < len(others):
+        return np.ones(len(others or ()))  # units that do not fit: napari takes them as one
+    pairs = zip(units[-len(others) :], others, strict=True)
+    return np.array([float((1 * a).to(b).magnitude) for a, b in pairs])
 
 
 class View:
@@ -171,12 +175,19 @@ def undisturbed(viewer: Any) -> Iterator[None]:
     """Keep camera, place and selection while layers are added."""
     camera = viewer.camera.center, viewer.camera.zoom, viewer.camera.angles
     point, selected = tuple(viewer.dims.point), set(viewer.layers.selection)
+    units = viewer.dims.units
     active, first = viewer.layers.selection.active, not len(viewer.layers)
     yield
     if first:
         return  # the viewer shows the first layer whole, at its middle
+    center, zoom, angles = camera
     if len(point) == viewer.dims.ndim:
-        viewer.dims.set_point(range(len(point)), point)
-    viewer.camera.center, viewer.camera.zoom, viewer.camera.angles = camera
+        now = _ratios(units, viewer.dims.units)  # a finer unit of the new layer is now the viewer's
+        now = now if len(now) == len(point) else np.ones(len(point))
+        viewer.dims.set_point(range(len(point)), [p * r for p, r in zip(point, now, strict=True)])
+        seen = np.concatenate([np.ones(3), now[list(viewer.dims.displayed)]])[-3:]
+        center = tuple(c * r for c, r in zip(center, seen, strict=True))
+        zoom /= seen[-1]
+    viewer.camera.center, viewer.camera.zoom, viewer.camera.angles = center, zoom, angles
     viewer.layers.selection = {layer for layer in selected if layer in viewer.layers}
     viewer.layers.selection.active = active
