@@ -24,6 +24,7 @@ from napari_llcm.events import (
 from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import load_job, train
+from napari_llcm.training.estimate import estimate
 from napari_llcm.volumes import Volume, find_pairs, write
 from tiny import job
 
@@ -135,7 +136,10 @@ def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
     )
     first = tmp_path / "first" / "model" / "model.json"
     first.write_text(first.read_text().replace('"metrics": {', '"metrics": {"f1": 0.99, ', 1))
+    before = tuned.model_copy(deep=True)
+    result_of(estimate(tuned))
     result_of(train(tuned))
+    assert tuned == before  # neither changes the caller's job
     described = load_bundle(tmp_path / "second" / "model").info
     assert "f1" not in described.metrics  # the figures of the first are not the second's
     assert described.provenance["init"] == str(tmp_path / "first")

@@ -24,6 +24,7 @@ from ..volumes import Volume
 from .grid import NetworkGrid
 from .job import StainJob, Stopped
 from .options import StainOptions
+from .setup import ready
 from .tiled import TiledRun, make_pipeline, pending_tiles, tile_sizes
 from .tiling import Box, halves, shared, size
 
@@ -157,7 +158,7 @@ def _stain_region(
 ) -> list[tuple[Box, np.ndarray]]:
     """Return the boxes and voxels of a region's tiles; runs on a worker."""
     device = pick_device()
-    model.networks.to(device)
+    ready(model, device)
     output = CollectedTiles(tile, wanted)
     with tempfile.TemporaryDirectory() as folder:
         job = StainJob(model, device, grid, scaling, options, 1, output, Path(folder))

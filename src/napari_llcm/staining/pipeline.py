@@ -28,7 +28,7 @@ class LocalPipeline:
     Parameters
     ----------
     model : ModelBundle
-        Local networks, on their device.
+        Local networks, as `ready` leaves them.
     grid : NetworkGrid
         The input.
     scaling : Scaling
@@ -48,8 +48,7 @@ class LocalPipeline:
         steps: int,
     ) -> None:
         config = model.info.network
-        # channels last: the norm over channels moves no voxel; 1.4 times faster, measured
-        self.networks = model.networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.networks = model.networks
         self.info = model.info
         self.grid, self.scaling, self.seeds = grid, scaling, seeds
         self.device = next(model.networks.parameters()).device

@@ -18,7 +18,7 @@ from .grid import NetworkGrid, contrast_notices, spacing_ratio
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
 from .output import Canvas
-from .setup import contrast, look_through, make_output, no_data_notices, scratch_folder
+from .setup import contrast, look_through, make_output, no_data_notices, ready, scratch_folder
 from .stored import claimed
 
 
@@ -40,7 +40,7 @@ def stain(
     qpi : Volume
         Axes "zyx"; lazily read.
     model : ModelBundle
-        The stainer; its networks are moved to the device.
+        The stainer; its networks are moved to the device, in eval mode and channels last.
     options : StainOptions
         Device, seed, samples, steps, memory.
     out : Path or Canvas, optional
@@ -102,7 +102,7 @@ def _stain(
         warned = no_data_notices(qpi, no_data, scaling)
     no_data = NoData() if no_data is None else no_data
     device = pick_device(options.device)
-    model.networks.to(device).eval()
+    ready(model, device)
     ratio, further = spacing_ratio(qpi, model.info)
     warned = [
         *qpi.notes,

@@ -58,6 +58,7 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     opened = [pair.read()[0] for pair in pairs]
     device = pick_device(job.device)
     networks, info = initial_networks(job)
+    job = job.model_copy(update={"network": networks.network})
     networks.to(device)
     spacing = info.spacing if info and info.spacing else common_spacing(opened)
     shapes = [resampled_shape(volume, spacing) for volume in opened] or [_USUAL]

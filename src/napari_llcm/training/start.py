@@ -15,7 +15,7 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     if job.init is None:
         return StainerNetworks(job.network, job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))
-    job.network = bundle.info.network  # the weights decide the sizes
+    # the weights decide the sizes, not the job
     networks = StainerNetworks(bundle.info.network, job.consistency, job.method)
     known = bundle.networks.state_dict()
     same = bundle.info.method == job.method

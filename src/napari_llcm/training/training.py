@@ -85,6 +85,7 @@ def train(
     torch.manual_seed(job.seed)
     with sole_writer(job.out, folder=True) as notice:
         networks, info = initial_networks(job)
+        job = job.model_copy(update={"network": networks.network})
         folder = RunFolder(job)
         try:
             networks.to(device)

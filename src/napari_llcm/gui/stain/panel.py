@@ -110,6 +110,7 @@ class StainPanel(Panel):
             self.bar.fail(str(error))
             return
         self._active = [(part.painting, part.view) for part in parts]
+        self._remember()
         self.runner.start(
             stain_jobs.paint(self._loaded, model, parts, self._options()),
             f"staining of {', '.join(layer.name for layer in layers)}",
@@ -129,6 +130,7 @@ class StainPanel(Panel):
         except UserError as error:
             self.bar.fail(str(error))
             return
+        self._remember()
         self.runner.start(
             job, f"staining of the stacks in {folder.name}", then=self._stained_folder
         )
@@ -158,14 +160,17 @@ class StainPanel(Panel):
 
     def _options(self) -> StainOptions:
         samples = self.form.samples.value() if self.form.spread.isChecked() else 1
-        values = {"device": self.form.device.currentText(), "samples": self.form.samples.value()}
+        return stain_jobs.options_of(preferences(), self.form.device.currentText(), samples)
+
+    def _remember(self) -> None:
+        """Keep what is chosen for the next session."""
         remember(
             "stain",
-            **values,
-            spread=samples > 1,
+            device=self.form.device.currentText(),
+            samples=self.form.samples.value(),
+            spread=self.form.spread.isChecked(),
             model=self.form.model.combo.currentData() or "",
         )
-        return stain_jobs.options_of(preferences(), values["device"], samples)
 
     def _given_spacing(self) -> list[float] | None:
         known = recall("spacing").get("last")
@@ -202,6 +207,7 @@ class StainPanel(Panel):
             return
         self._active, self._following = [(painting, view)], True
         self._next = None
+        self._remember()
         self.runner.start(job, f"live preview of {self.form.stack.layer.name}", then=self._followed)
         self.bar.text.setText("Live: what comes on screen is stained.")
 
