@@ -301,3 +301,22 @@ def test_the_position_of_ome_may_have_no_unit(tmp_path: Path) -> None:
     volume = read(_ome(tmp_path / "a.ome.tif", **sizes, Plane=plane))
     assert volume.origin == (0.0, 20.0, 30.0)
     assert "names no unit of length for its position" in volume.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["ome", "imagej", "plain"])
+def test_planes_in_a_folder_tell_their_size(tmp_path: Path, kind: str) -> None:
+    sizes = {f"PhysicalSize{a}": s for a, s in zip("ZYX", SPACING, strict=True)}
+    options: dict[str, Any] = {
+        "ome": {"ome": True, "metadata": {"axes": "YX", **sizes}},
+        "imagej": {"imagej": True, "resolution": (2.5, 2), "metadata": {"unit": "um"}},
+        "plain": {"resolution": (25000, 20000), "resolutionunit": "CENTIMETER", "metadata": None},
+    }[kind]
+    for z, plane in enumerate(_noise()):
+        tifffile.imwrite(tmp_path / f"z{z}.tif", plane, **options)
+    volume = read(tmp_path)
+    if kind == "ome":
+        assert volume.spacing == SPACING
+    else:
+        assert volume.spacing is None
+        assert "(z is not told, y is 0.5 µm, x is 0.4 µm)" in volume.notes[0]
+        assert read(tmp_path, spacing=SPACING).notes == ()

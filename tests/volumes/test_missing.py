@@ -149,6 +149,13 @@ def test_a_description_in_a_companion_file(tmp_path: Path) -> None:
         read(companion)
 
 
+def test_a_damaged_description_leaves_the_pixels(tmp_path: Path) -> None:
+    data = _noise(6, 8, 8)
+    volume = read(_ome(tmp_path, "a.ome.tif", data, f'<?xml version="1.0"?><OME {_OME}><Ima</OME>'))
+    np.testing.assert_array_equal(volume.numpy(), data)
+    assert "description in a.ome.tif is damaged" in volume.notes[0]
+
+
 def test_fields_of_a_plate_are_named_after_their_wells(tmp_path: Path) -> None:
     images = [_image(i, [("a.ome.tif", 6 * i + z) for z in range(6)]) for i in range(2)]
     wells = "".join(

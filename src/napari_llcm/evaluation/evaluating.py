@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, noting, relay
-from ..volumes import Found, Pair, Volume, find_pairs, notices, write
+from ..volumes import Found, Pair, Volume, find_pairs, losses, notices, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import write_json, write_table
 from ..volumes.pairs import inputs_of
@@ -225,7 +225,9 @@ def _evaluate(
         if done is None:
             stopped = True
             break
-        write(out / pair.name / "virtual.ome.tif", done.stain, overwrite=True)
+        target = out / pair.name / "virtual.ome.tif"
+        yield from (Notice(text=text) for text in losses(target, done.stain))
+        write(target, done.stain, overwrite=True)
         write_report(out / pair.name, done.comparison, qpi=qpi, truth=dapi, stain=done.stain)
         reports.append(done.report)
         comparisons.append(done.comparison)

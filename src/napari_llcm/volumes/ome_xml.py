@@ -38,8 +38,19 @@ class OmeImage:
         return self.element.get("Name") or ""
 
 
+def is_xml(xml: str | None) -> bool:
+    """Tell whether a description can be read."""
+    try:
+        ElementTree.fromstring(xml or "")
+    except ElementTree.ParseError:
+        return False
+    return True
+
+
 def ome_images(xml: str) -> list[OmeImage]:
-    """Return the images of OME-XML that have pixels."""
+    """Return the images of OME-XML that have pixels; none if it is no XML."""
+    if not is_xml(xml):
+        return []
     root = ElementTree.fromstring(xml)
     fields = _fields(root)
     found = []

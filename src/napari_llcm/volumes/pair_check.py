@@ -15,7 +15,7 @@ from .pairs import Pair, find_pairs, inputs_of
 from .registration import Registration, apply_shift, check_registration
 from .sole_writer import sole_writer
 from .volume import Volume, notices
-from .writing import write
+from .writing import losses, write
 
 _KINDS = ("qpi", "dapi", "labels")
 
@@ -105,6 +105,7 @@ def _checked(
             if volume is not None:
                 moved = _moved(volume, kind, registration)
                 target = apply / kind / f"{pair.name}.ome.tif"
+                yield from (Notice(text=text) for text in losses(target, moved))
                 write(target, moved, labels=kind == "labels")
     return registration
 

@@ -12,9 +12,12 @@ import numpy as np
 from ..events import UserError
 from .images import StoredImage
 from .plane_names import Series, find_series, listed
+from .read_errors import read_errors
+from .tiff import tiff_grid
 from .volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+_DAMAGED = "cannot be read: it is not an image, or is damaged"
 _LOOKED_AT = 8  # files
 _PLANES = (".tif", ".tiff", *PICTURES)
 
@@ -103,6 +106,8 @@ def _open(path: Path, series: Series) -> Volume:
     ]
     axes, sizes = _look(series)
     volume = Volume(da.stack(planes).reshape(sizes), axes=axes, channels=series.channels)
+    if files[0].suffix.lower() not in PICTURES:
+        volume = volume.replace(file_grid=tiff_grid(files[0]))
     told = [f"{len(series.channels)} channels ({listed(series.channels)})"] * ("c" in axes)
     told += [f"{sizes[0]} time points"] * ("t" in axes)
     if told:
@@ -144,12 +149,10 @@ def _load(path: Path) -> np.ndarray:
     import imageio.v3
     import tifffile
 
-    try:
+    with read_errors(path, _DAMAGED):
         if path.suffix.lower() in PICTURES:
             return np.asarray(imageio.v3.imread(path))
         return tifffile.imread(path, is_ome=False)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{path} cannot be read: it is not an image, or is damaged.") from error
 
 
 def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype]:
@@ -157,15 +160,13 @@ def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     import imageio.v3
     import tifffile
 
-    try:
+    with read_errors(path, _DAMAGED):
         if path.suffix.lower() in PICTURES:
             header = imageio.v3.improps(path)
             return header.shape, header.dtype
         # Planes of one OME-TIFF in many files name each other: each is read as itself.
         with tifffile.TiffFile(path, is_ome=False) as tif:
             return tif.series[0].shape, tif.series[0].dtype
-    except (OSError, ValueError, SyntaxError, IndexError) as error:
-        raise UserError(f"{path} cannot be read: it is not an image, or is damaged.") from error
 
 
 def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:

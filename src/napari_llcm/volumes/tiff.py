@@ -12,9 +12,10 @@ import numpy as np
 from ..events import UserError
 from .imagej import imagej_grid, plain_grid
 from .images import StoredImage
-from .ome_xml import OmeImage, companion_name, ome_images, with_ome
+from .ome_xml import OmeImage, companion_name, is_xml, ome_images, with_ome
 from .read_errors import lazy, read_errors
 from .tiff_planes import check_whole, no_lost_tags, not_beside, with_planes_there
+from .units import FileGrid
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -47,6 +48,23 @@ def tiff_images(path: Path) -> list[StoredImage]:
             raise ValueError("it holds no image")
         on_error.pop_all()  # the lazy arrays keep the file open
     return found
+
+
+def tiff_grid(path: Path) -> FileGrid:
+    """Return what a TIFF that is one plane of a stack says about the grid.
+
+    Raises
+    ------
+    UserError
+        If the file is no TIFF.
+    """
+    from tifffile import TiffFile
+
+    with read_errors(path, _DAMAGED), TiffFile(path) as tif:
+        found = ome_images(tif.ome_metadata or "")
+        if found:
+            return with_ome(Volume(np.empty(0)), found[0]).file_grid or FileGrid()
+        return imagej_grid(tif) if tif.is_imagej else plain_grid(tif)
 
 
 def _series(tif: TiffFile, path: Path) -> list[tuple[TiffPageSeries, OmeImage | None]]:
@@ -101,6 +119,12 @@ def _opened(path: Path, on_error: ExitStack) -> tuple[TiffFile, tuple[str, ...]]
             )
         return on_error.enter_context(TiffFile(path.with_name(first), omexml=xml)), ()
     tif = on_error.enter_context(TiffFile(path))
+    if tif.is_ome and not is_xml(tif.ome_metadata):
+        sentence = (
+            f"The description in {path.name} is damaged (it is no XML): its axes, channels and "
+            "voxel size are not known."
+        )
+        return on_error.enter_context(TiffFile(path, is_ome=False)), (sentence,)
     name = companion_name(tif.ome_metadata) if tif.is_ome else None
     if name is None:
         return tif, ()
