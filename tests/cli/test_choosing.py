@@ -96,7 +96,9 @@ def test_planes_saved_as_time_or_channel_have_a_way_out(
     assert "add --axes zyx." in text
     code, text = run(*stain, "--axes", "zyx")
     assert code == 0, text
-    assert read(tmp_path / "o.ome.tif").shape == data.shape
+    made = read(tmp_path / "o.ome.tif")
+    assert made.shape == data.shape
+    assert made.metadata["input_chosen"] == {"axes": "zyx"}
 
 
 def _several(path: Path, stack: np.ndarray) -> Path:
@@ -119,6 +121,7 @@ def test_an_image_of_several_is_taken_with_a_word_or_chosen(
     code, text = run("stain", path, out, "--spacing", SPACING, "--image", "right", "--overwrite")
     assert code == 0, text
     assert read(out).shape[0] == 12
+    assert read(out).metadata["input_chosen"] == {"image": "right"}
 
 
 def test_a_folder_of_stacks_is_a_batch_that_tells_what_failed(

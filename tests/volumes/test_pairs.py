@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_llcm.events import UserError, result_of
 from napari_llcm.volumes import Volume, find_pairs, find_stacks, write
@@ -51,6 +52,18 @@ def test_a_list_is_read_relative_to_itself(tmp_path: Path, kind: str) -> None:
     assert pair.name == "field 7"
     assert pair.labels is None
     assert pair.read()[1].name == "two"
+
+
+def test_folders_of_planes_are_one_pair(tmp_path: Path) -> None:
+    for kind in ("qpi", "dapi"):
+        (tmp_path / kind).mkdir()
+        for z in range(5):
+            tifffile.imwrite(tmp_path / kind / f"{kind}_{z}.tif", np.full((8, 9), z, "u2"))
+    found = find_pairs(tmp_path)
+    (pair,) = found
+    assert "single planes" in found.notes[0]
+    for volume in pair.read()[:2]:
+        assert volume.numpy()[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_files_without_a_partner_are_named(tmp_path: Path) -> None:

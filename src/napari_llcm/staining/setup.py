@@ -124,11 +124,13 @@ def make_output(
         axes="czyx" if many else "zyx",
         channels=("dapi", "spread") if many else (),
         source=str(where) if isinstance(where, Path) else None,
+        chosen={},
         metadata={
             **settings,
             **({"no_data": no_data.where, "no_data_share": no_data.share} if no_data else {}),
             "made_by": f"napari-llcm {version('napari-llcm')}: virtual staining",
             "input": qpi.source or qpi.name,
+            **({"input_chosen": qpi.chosen} if qpi.chosen else {}),
         },
     )
     shape = (2, *qpi.shape) if many else qpi.shape

@@ -104,8 +104,10 @@ def pick_image(
 
 def _opened(images: Sequence[StoredImage], number: int) -> Volume:
     image = images[number]
-    name = image.name if len(images) > 1 else ""
-    return image.open().replace(name=name).noted(*image.notes)
+    volume = image.open().noted(*image.notes)
+    if len(images) == 1:
+        return volume.replace(name="")
+    return volume.replace(name=image.name, chosen={"image": image.name or number})
 
 
 def _index(path: Path, images: Sequence[StoredImage], choice: int | str) -> int:

@@ -13,6 +13,7 @@ from .grids import on_one_grid
 from .options import PairReadOptions
 from .pair_list import read_list
 from .reading import read_role
+from .slices import holds_planes
 from .volume import Volume
 
 _FOLDERS = {"qpi": ("qpi", "phase"), "dapi": ("dapi",), "labels": ("labels",)}
@@ -117,6 +118,13 @@ def _in_folder(source: Path) -> Found[Pair]:
         raise UserError(
             f"{source} has no folder {' or '.join(missing)}: put label-free stacks in qpi/ and "
             "their DAPI, under the same names, in dapi/."
+        )
+    planes = {k: f for k, f in folders.items() if f is not None and holds_planes(f)}
+    if "qpi" in planes and "dapi" in planes:
+        note = f"The folders in {source} hold single planes, taken as those of one pair of stacks."
+        return Found(
+            [Pair(source.resolve().name, planes["qpi"], planes["dapi"], planes.get("labels"))],
+            [note],
         )
     looked = {k: stacks_by_name(f) if f else ({}, ()) for k, f in folders.items()}
     qpi, dapi, labels = (looked[kind][0] for kind in _FOLDERS)

@@ -92,7 +92,9 @@ def read(
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
     volume = calibrated(arranged(found, axes), spacing)
-    if axes is None and "s" in found.axes and "c" in volume.axes and not volume.channels:
+    if axes is not None:
+        volume = volume.replace(chosen={**volume.chosen, "axes": axes})
+    elif "s" in found.axes and "c" in volume.axes and not volume.channels:
         volume = volume.replace(channels=_COLOURS[: volume.shape[volume.axes.index("c")]])
     volume = volume.replace(channels=_channels(volume, channels))
     if channel is not None or time is not None:

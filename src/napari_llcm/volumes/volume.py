@@ -52,6 +52,8 @@ class Volume:
         Where the data came from: a path.
     metadata : dict
         How the volume was made; saved beside it.
+    chosen : dict
+        What was taken of a file that holds more: "image", "channel", "time", "axes".
     notes : tuple of str
         Sentences that a user must read before trusting the volume: what a reader left out, chose
         among several, or could not tell. A job that takes the volume yields each as a `Notice`.
@@ -74,6 +76,7 @@ class Volume:
     channels: tuple[str, ...] = ()
     source: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, int | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unit: str = "µm"
     file_axes: str = ""
@@ -201,18 +204,21 @@ class Volume:
                 names = ", ".join(self.channels)
                 notes.append(f"{self.where} has the channels {names}: {channel} is taken.")
         index: list[Any] = []
+        chosen = dict(self.chosen)
         for axis, size in zip(self.axes, self.shape, strict=True):
             if axis == "c":
                 index.append(self._pick(channel, size, "channel"))
+                chosen["channel"] = self.channels[index[-1]] if self.channels else index[-1]
             elif axis == "t":
                 index.append(self._pick(time, size, "time point"))
+                chosen["time"] = index[-1]
             else:
                 index.append(slice(None))
         if all(i == slice(None) for i in index):
             return self.noted(*notes)
         data = self.data[tuple(index)]
         axes = "".join(a for a in self.axes if a not in "tc")
-        return self.replace(data=data, axes=axes, channels=()).noted(*notes)
+        return self.replace(data=data, axes=axes, channels=(), chosen=chosen).noted(*notes)
 
     @property
     def _depth(self) -> int:
