@@ -123,6 +123,29 @@ def test_a_nifti_without_a_position_gets_none(tmp_path: Path) -> None:
     assert (volume.spacing, volume.origin, volume.orientation) == (SPACING, (0, 0, 0), None)
 
 
+@pytest.mark.parametrize("affine", [np.diag([0.0, 0, 0, 1]), np.diag([0.4, np.nan, 0.8, 1])])
+def test_a_nifti_whose_matrix_is_none(tmp_path: Path, affine: Any) -> None:
+    image = nibabel.Nifti1Image(_noise((9, 12, 5)), np.eye(4))
+    image.header.set_xyzt_units("micron")
+    image.header["srow_x"], image.header["srow_y"], image.header["srow_z"] = affine[:3]
+    image.header["sform_code"] = 1
+    (tmp_path / "a.nii").write_bytes(
+        image.header.binaryblock + bytes(4) + _noise((9, 12, 5)).tobytes("F")
+    )
+    volume = read(tmp_path / "a.nii")
+    assert (volume.spacing, volume.orientation) == (None, None)
+    assert "in part" in volume.notes[0] or "nan" in volume.notes[0]
+    write(tmp_path / "b.nii", volume)
+
+
+def test_a_flat_nifti_may_be_mirrored(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(_noise((9, 12)), np.diag([-0.4, 0.5, -1, 1]))
+    image.header.set_xyzt_units("micron")
+    nibabel.save(image, tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    assert (volume.axes, volume.spacing) == ("yx", (1.0, 0.5, 0.4))
+
+
 def test_a_nifti_keeps_time_channels_and_how_it_was_made(tmp_path: Path) -> None:
     data = _noise((2, 3, 4, 12, 9))
     made = Volume(data, SPACING, "tczyx", channels=("a", "b", "c"), metadata={"seed": 1})
@@ -175,7 +198,11 @@ def test_the_origin_of_imagej_is_where_its_coordinates_are_zero(tmp_path: Path) 
             "in part (z is not told, y is 0.5 µm, x is 0.4 µm)",
         ),
         (
-            lambda p: _zarr(p / "a.zarr", [], _space("micrometer", "second", "micrometer")),
+            lambda p: _zarr(
+                p / "a.zarr",
+                [{"type": "scale", "scale": [1, 1, 1]}],
+                _space("micrometer", "second", "micrometer"),
+            ),
             "in part (z is 1 µm, y is 1 second, x is 1 µm)",
         ),
         (
@@ -255,8 +282,9 @@ def test_a_spacing_that_overrules_keeps_the_position_in_micron(tmp_path: Path) -
     assert read(path, spacing=SPACING).notes == ()
 
 
-def test_a_zarr_without_a_scale_gets_none(tmp_path: Path) -> None:
-    volume = read(_zarr(tmp_path / "a.zarr", []))
+@pytest.mark.parametrize("unit", [None, "micrometer"])
+def test_a_zarr_without_a_scale_gets_none(tmp_path: Path, unit: str | None) -> None:
+    volume = read(_zarr(tmp_path / "a.zarr", [], _space(unit, unit, unit)))
     assert volume.spacing is None
     assert (volume.scale, volume.notes) == ((1.0, 1.0, 1.0), ())
 

@@ -29,6 +29,7 @@ _MICRONS = {
     "yd": 914400.0,
     "thou": 25.4,
 }
+_NO_UNITS = {"", "pixel", "pixels", "voxel", "voxels", "reference frame", "unknown"}
 _LARGEST = 1000.0  # µm; a voxel of a microscope is smaller
 
 Length = tuple[float | None, str | None]  # a number and its unit, as a file gives them
@@ -156,13 +157,14 @@ def calibrated(volume: Volume, given: Sequence[float] | None = None) -> Volume:
         )
     if not microns and len(sizes) == len(told) > 0:
         volume = _placed(volume.replace(scale=_triple(sizes)), grid)
-        if volume.scale == (1.0, 1.0, 1.0) and not any(unit for _, unit in told.values()):
+        named = {(unit or "").strip().lower() for _, unit in told.values()} - _NO_UNITS
+        if volume.scale == (1.0, 1.0, 1.0) and not named:
             return volume  # as good as nothing said: what needs the spacing asks for it
         return volume.noted(
             f"{name} tells its voxel size without a unit of length ({_words(told)}): it is kept "
             "as it is; give it in µm as spacing (z, y, x) where the size matters."
         )
-    if any(s is not None and (u or s != 1) for s, u in told.values()):
+    if any(s is not None and (s != 1 or to_micron(u)) for s, u in told.values()):
         return volume.noted(
             f"{name} tells its voxel size only in part ({_words(told)}): nothing of it is used, "
             "nor its position, until the spacing (z, y, x) is given in µm."

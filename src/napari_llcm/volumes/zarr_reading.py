@@ -38,6 +38,11 @@ def zarr_images(path: Path) -> list[StoredImage]:
     import zarr
 
     with read_errors(path, _NO_IMAGE):
+        if isinstance(zarr.open(path, mode="r"), zarr.Array):
+            raise UserError(
+                f"{path} is a single array, without axes and voxel size: give the OME-Zarr that it "
+                f"belongs to, such as {path.parent}."
+            )
         group: Any = zarr.open_group(path, mode="r")
         attributes = ome_attributes(group)
         check_is_image(group, attributes, path)
@@ -109,7 +114,7 @@ def _letters(image: Mapping[str, Any], count: int, path: Path) -> str:
 
 def _grid(image: Mapping[str, Any], letters: str, group: Any, name: str) -> FileGrid:
     """Return voxel size and position after all transformations of level 0 and of the image."""
-    scale, place = np.ones(len(letters)), np.zeros(len(letters))
+    scale, place, told = np.ones(len(letters)), np.zeros(len(letters)), False
     first = image["datasets"][0].get("coordinateTransformations") or []
     for step in [*first, *(image.get("coordinateTransformations") or [])]:
         kind = step.get("type") if isinstance(step, dict) else None
@@ -125,7 +130,7 @@ def _grid(image: Mapping[str, Any], letters: str, group: Any, name: str) -> File
                 )
             )
         if kind == "scale":
-            scale, place = scale * values, place * values
+            scale, place, told = scale * values, place * values, True
         else:
             place = place + values
     axes = image.get("axes") or []
@@ -135,7 +140,7 @@ def _grid(image: Mapping[str, Any], letters: str, group: Any, name: str) -> File
     }  # fmt: skip
     at = {a: i for i, a in enumerate(letters) if a in "zyx"}
     return FileGrid(
-        {a: (abs(float(scale[i])), units.get(a)) for a, i in at.items()},
+        {a: (abs(float(scale[i])) if told else None, units.get(a)) for a, i in at.items()},
         {a: (float(place[i]), units.get(a)) for a, i in at.items()},
         _orientation({a: float(scale[i]) for a, i in at.items()}),
     )

@@ -173,7 +173,7 @@ def _transform(volume: Volume) -> dict[str, Any]:
     backwards = mirrored_axes(volume)
     scale = np.array([step.get(a, 1.0) * (-1 if a in backwards else 1) for a in axes])
     origin = np.array([start.get(a, 0.0) for a in axes])
-    if is_upright(volume) or backwards:
+    if is_upright(volume) or backwards or "z" not in axes:
         return {"scale": scale.tolist(), "translate": origin.tolist()}
     affine = np.eye(ndim + 1)
     at = [axes.index(a) for a in "zyx"]
