@@ -156,6 +156,30 @@ def test_a_damaged_description_leaves_the_pixels(tmp_path: Path) -> None:
     assert "description in a.ome.tif is damaged" in volume.notes[0]
 
 
+def test_a_description_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    data = _noise(6, 8, 8)
+    fewer = _xml("a.ome.tif", _image(0, [("a.ome.tif", z) for z in range(4)]))
+    volume = read(_ome(tmp_path, "a.ome.tif", data, fewer))
+    assert volume.shape == (4, 8, 8)
+    assert "holds 6 planes, of which its description names 4" in volume.notes[0]
+    wide = fewer.replace('SizeX="8"', 'SizeX="9"')
+    volume = read(_ome(tmp_path, "a.ome.tif", data, wide))
+    assert (volume.shape, volume.spacing) == ((6, 8, 8), None)
+    assert "does not fit its planes" in volume.notes[0]
+
+
+def test_a_second_file_that_is_cut_short(tmp_path: Path) -> None:
+    data = _noise(6, 8, 8)
+    where = [(f"{c}.ome.tif", z) for c in range(2) for z in range(6)]
+    paths = [
+        _ome(tmp_path, f"{c}.ome.tif", data, _xml(f"{c}.ome.tif", _image(0, where, c=2)))
+        for c in range(2)
+    ]
+    os.truncate(paths[1], paths[1].stat().st_size - 3000)
+    with pytest.raises(UserError, match=r"0\.ome\.tif"):
+        read(paths[0]).numpy()
+
+
 def test_fields_of_a_plate_are_named_after_their_wells(tmp_path: Path) -> None:
     images = [_image(i, [("a.ome.tif", 6 * i + z) for z in range(6)]) for i in range(2)]
     wells = "".join(

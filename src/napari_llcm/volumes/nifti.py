@@ -102,12 +102,11 @@ def _grid(image: nibabel.Nifti1Image) -> FileGrid:
     pairs = zip(sizes, zooms[::-1], strict=True)
     told = [zoom if np.isclose(size, zoom, rtol=1e-5) else size for size, zoom in pairs]
     place = [float(str(np.float32(p))) for p in image.affine[2::-1, 3]]
-    if not np.isfinite(steps).all() or not all(sizes):
-        orientation = None  # of a matrix that is none
+    sound = bool(np.isfinite(steps).all()) and all(sizes)
     return FileGrid(
         {a: (s, unit) for a, s in zip("zyx", told, strict=True)},
         {a: (p, unit) for a, p in zip("zyx", place, strict=True)},
-        orientation,
+        orientation if sound else None,
     )
 
 

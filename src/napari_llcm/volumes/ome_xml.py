@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -112,10 +113,13 @@ def _position(pixels: Element) -> dict[str, Length]:
 
 
 def _length(element: Element, key: str, unit: str | None) -> Length:
+    value = element.get(key)
+    if not value:
+        return None, None
     try:
-        return float(element.get(key, "")), element.get(f"{key}Unit", unit)
+        return float(value), element.get(f"{key}Unit", unit)
     except ValueError:
-        return None, None  # not told
+        return math.nan, unit  # told, but no number
 
 
 def _provenance(description: str | None) -> dict[str, Any]:

@@ -39,8 +39,9 @@ def tiff_images(path: Path) -> list[StoredImage]:
     """
     with ExitStack() as on_error, read_errors(path, _DAMAGED), no_lost_tags():
         tif, notes = _opened(path, on_error)
-        found = []
-        for series, image in _series(tif, path):
+        found, every = [], _series(tif, path)
+        notes = (*notes, *_undescribed(tif, every, path, bool(notes)))
+        for series, image in every:
             name = series.name if image is None else image.field or image.name
             look, opening = partial(_look, series), partial(_open, path, tif, series, image)
             found.append(StoredImage(name, look, opening, notes))
@@ -86,6 +87,26 @@ def _series(tif: TiffFile, path: Path) -> list[tuple[TiffPageSeries, OmeImage | 
     if path.suffix.lower() == ".ome":
         return found
     return [f for f in found if any(p and p.parent.filename == path.name for p in f[0].pages)]
+
+
+def _undescribed(
+    tif: TiffFile, found: list[tuple[TiffPageSeries, OmeImage | None]], path: Path, told: bool
+) -> tuple[str, ...]:
+    """Return a sentence if the OME-XML of a file does not fit its planes."""
+    if not tif.is_ome or told or path.suffix.lower() == ".ome":
+        return ()
+    if any(image is None for _, image in found):
+        return (
+            f"The description in {path.name} does not fit its planes: axes, channels and voxel "
+            "size that it tells are not used.",
+        )
+    named = sum(page is not None and page.parent is tif for s, _ in found for page in s.pages)
+    if named and named < len(tif.pages):
+        return (
+            f"{path.name} holds {len(tif.pages)} planes, of which its description names {named}: "
+            "the others are left out.",
+        )
+    return ()
 
 
 def _look(series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:

@@ -124,8 +124,8 @@ def _grid(image: Mapping[str, Any], letters: str, group: Any, name: str) -> File
         if values is None or values.shape != scale.shape or not np.isfinite(values).all():
             return FileGrid(
                 notes=(
-                    f"{name} has a {kind or 'transformation'} that does not fit its {len(letters)} "
-                    "axes, or is of a kind that cannot be read: voxel size and position are not "
+                    f"{name} has a transformation ({kind or 'of no kind'}) that does not fit its "
+                    f"{len(letters)} axes, or cannot be read: its voxel size and position are not "
                     "known, and not kept.",
                 )
             )
