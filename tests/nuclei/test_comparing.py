@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_llcm.events import Finished, Notice, UserError, result_of
 from napari_llcm.nuclei import Comparison, compare_nuclei, pool, segment, write_report
-from napari_llcm.nuclei.scale import estimate_diameter, normalise
+from napari_llcm.nuclei.scale import estimate_diameter, normalise, stands_out
 from napari_llcm.volumes import Volume, read, write
 
 SPACING = (1.0, 0.5, 0.5)
@@ -172,6 +172,22 @@ def test_images_that_cannot_be_compared(change: dict[str, np.ndarray], sentence:
 def test_settings_that_make_no_sense(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         compare(stain([0, 1]), stain([0, 1]), **settings)
+
+
+def test_a_noisy_field_has_nuclei_and_noise_has_none() -> None:
+    """Whatever the share of nuclei in it, and also where their width is given."""
+    rng = np.random.default_rng(0)
+    noise = rng.poisson(100, (20, 80, 100)).astype(np.float32)
+    sparse = noise + rng.poisson(200 * (balls([0]) > 0))
+    dense = noise + rng.poisson(200 * (balls([0, 1, 2, 3, 4], 19.0) > 0))
+    for image, there in ((noise, False), (sparse, True), (dense, True)):
+        for diameter in (8.0, 14.0, 30.0):
+            assert stands_out(image, diameter, 2.0) is there
+    # five times its noise, and its width is still told
+    noisy = stain([0, 2, 3, 4]).numpy() + rng.normal(0, 60, (20, 80, 100)).astype(np.float32)
+    assert estimate_diameter(noisy) == pytest.approx(14, rel=0.25)
+    empty = compare(Volume(noise, SPACING), stain([0, 1]), diameter=7.0)
+    assert (empty.counts.truth, empty.counts.stain) == (0, 2)
 
 
 @pytest.mark.parametrize("silent", ["truth", "stain"])
