@@ -180,13 +180,14 @@ def test_a_noisy_field_has_nuclei_and_noise_has_none() -> None:
     noise = rng.poisson(100, (20, 80, 100)).astype(np.float32)
     sparse = noise + rng.poisson(200 * (balls([0]) > 0))
     dense = noise + rng.poisson(200 * (balls([0, 1, 2, 3, 4], 19.0) > 0))
-    for image, there in ((noise, False), (sparse, True), (dense, True)):
+    hot = np.where(rng.random(noise.shape) < 1e-4, 4000, noise).astype(np.float32)
+    for image, there in ((noise, False), (hot, False), (sparse, True), (dense, True)):
         for diameter in (8.0, 14.0, 30.0):
             assert stands_out(image, diameter, 2.0) is there
     # five times its noise, and its width is still told
     noisy = stain([0, 2, 3, 4]).numpy() + rng.normal(0, 60, (20, 80, 100)).astype(np.float32)
     assert estimate_diameter(noisy) == pytest.approx(14, rel=0.25)
-    empty = compare(Volume(noise, SPACING), stain([0, 1]), diameter=7.0)
+    empty = compare(Volume(hot, SPACING), stain([0, 1]), diameter=7.0)
     assert (empty.counts.truth, empty.counts.stain) == (0, 2)
 
 

@@ -146,7 +146,7 @@ def estimate_diameter(image: np.ndarray) -> float:
     NoWidth
         If what is bright is no wider than noise would be.
     """
-    scaled = normalise(image)
+    scaled = normalise(without_hot_voxels(image))
     for sigma in _SMOOTHED:
         first = _width(scaled, sigma)
         if first >= _WIDER * _NOISE * sigma:
@@ -179,12 +179,30 @@ def stands_out(image: np.ndarray, diameter: float, anisotropy: float) -> bool:
     sigma = diameter / 4 / np.array([anisotropy, 1, 1])
     empty = np.isnan(image)
     filled = np.where(empty, np.nanmedian(image), image) if empty.any() else image
-    smooth = ndimage.gaussian_filter(filled, sigma)
+    smooth = ndimage.gaussian_filter(without_hot_voxels(filled), sigma)
     # what is left of the deviation of white noise: the root of the sum of the kernel's squares
     left = np.prod(np.minimum(1 / (2 * np.sqrt(np.pi) * np.maximum(sigma, 1e-6)), 1)) ** 0.5
     noise = noise_level(image, Scaling(low=0, high=1)) * left
     # in a dense field it is the background that differs from the median
     return bool(np.abs(smooth - np.median(smooth)).max() > _SURE * noise)
+
+
+def without_hot_voxels(image: np.ndarray) -> np.ndarray:
+    """Return an image no voxel of which is brighter than the brightest beside it in its plane.
+
+    One hot pixel of a camera, smoothed, is as bright as a nucleus that stands out from noise.
+    """
+    beside = np.full_like(image, -np.inf)
+    for axis in (1, 2):
+        if image.shape[axis] < 2:
+            return image
+        ahead = [slice(None)] * 3
+        behind = [slice(None)] * 3
+        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+        for here, there in ((ahead, behind), (behind, ahead)):
+            part = beside[tuple(here)]
+            np.fmax(part, image[tuple(there)], out=part)
+    return np.minimum(image, beside)
 
 
 USUAL = 14.0
@@ -205,4 +223,6 @@ def _width(scaled: np.ndarray, sigma: float) -> float:
         radii.append(depth[peaks])
     radius = np.sort(np.concatenate(radii))
     weight = np.cumsum(radius**2)
+    if not weight.size:  # nothing is brighter than the rest
+        return 0.0
     return 2.0 * float(radius[np.searchsorted(weight, weight[-1] / 2)]) / _MIDDLE
