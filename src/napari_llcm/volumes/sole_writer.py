@@ -21,7 +21,8 @@ MARK = "running.json"
 _BEAT = 20.0  # s between signs of life
 _SILENCE = 180.0  # s without one after which a writer on another computer counts as gone
 _held: set[str] = set()  # what is in the marks of this process
-_holding = threading.Lock()
+# a job that is thrown away lets go wherever its thread is just then, here too
+_holding = threading.RLock()
 
 
 def mark_of(path: Path, *, folder: bool = False) -> Path:
