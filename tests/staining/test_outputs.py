@@ -52,16 +52,14 @@ def _other(out: Path) -> subprocess.Popen[str]:
     return child
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_two_jobs_never_write_one_output(
-    model: ModelBundle, tmp_path: Path, name: str, overwrite: bool
-) -> None:
+def test_two_jobs_never_write_one_output(model: ModelBundle, tmp_path: Path, name: str) -> None:
     volume, out = make_volume((16, 48, 48)), tmp_path / name
     alone = stained(volume, model)
     with _other(out) as child:
-        with pytest.raises(UserError, match="is being written by another process"):
-            list(staining(volume, model, out=out, overwrite=overwrite))
+        for overwrite in (False, True):
+            with pytest.raises(UserError, match="is being written by another process"):
+                list(staining(volume, model, out=out, overwrite=overwrite))
         assert child.stdin is not None
         child.stdin.write("\n")
         child.stdin.close()
@@ -107,7 +105,7 @@ def test_a_damaged_record_is_told_and_the_job_begun_anew(
     assert [p.name for p in tmp_path.iterdir()] == ["out.ome.tif"]
 
 
-@pytest.mark.parametrize("damage", ["store", "array", "line"])
+@pytest.mark.parametrize("damage", ["array", "line"])
 def test_a_damaged_store_is_begun_anew_and_half_a_line_done_again(
     model: ModelBundle, tmp_path: Path, damage: str
 ) -> None:
@@ -119,7 +117,7 @@ def test_a_damaged_store_is_begun_anew_and_half_a_line_done_again(
         with (tmp_path / ".out.ome.zarr.staining.jsonl").open("a") as file:
             file.write("[[0, 8], [8, 1")
     else:
-        (store / ("zarr.json" if damage == "store" else "0/zarr.json")).write_text("{")
+        (store / "0" / "zarr.json").write_text("{")
     list(staining(volume, model, out=out, tiling=SMALL_TILES))
     np.testing.assert_allclose(read(out).numpy(), stained(volume, model), rtol=1e-5)
 
