@@ -282,3 +282,57 @@ def test_a_panel_hears_what_is_corrected_in_the_chosen_layer(viewer: Any, qtbot:
     first.scale = (1, 1, 1)
     second.axis_labels = ("x", "z", "y")
     assert heard == ["a", "b"]
+
+
+def test_a_shift_and_a_scale_in_the_affine_are_part_of_the_place(viewer: Any) -> None:
+    affine = np.diag([2.0, 1.0, 0.5, 1.0])
+    affine[:3, 3] = 3, -4, 5
+    layer = add(viewer, "phase", translate=(1, 2, 3), affine=affine)
+    stack = stack_of(layer)
+    np.testing.assert_allclose(stack.volume.spacing, np.multiply(SPACING, (2, 1, 0.5)))
+    np.testing.assert_allclose(stack.volume.origin, layer.data_to_world((0, 0, 0)))
+    data, attributes = stack.on_layer(np.zeros(SHAPE, np.float32))
+    result = viewer.add_image(data, **attributes)
+    for voxel in ((0, 0, 0), (23, 95, 89)):
+        np.testing.assert_allclose(result.data_to_world(voxel), layer.data_to_world(voxel))
+    following = Following(stack, [result])
+    affine[:3, 3] = 0
+    layer.affine = affine
+    np.testing.assert_allclose(result.data_to_world((1, 2, 3)), layer.data_to_world((1, 2, 3)))
+    following.stop()
+
+
+class Stored:
+    """An array on disk, as `zarr.Array` is one: whatever is indexed is read at once."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self._data, self.read = data, 0
+        self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+        self.size, self.nbytes = data.size, data.nbytes
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        found = self._data[index]
+        self.read += found.size
+        return found
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        return self[...]
+
+
+@pytest.mark.parametrize("scale", [(1, 0.8, 0.5, 0.4), (1, -0.8, 0.5, -0.4)])
+def test_a_stored_array_is_read_only_where_it_is_asked_for(
+    viewer: Any, scale: tuple[float, ...]
+) -> None:
+    data = np.arange(8 * 64 * 64, dtype=np.uint16).reshape(1, 8, 64, 64)
+    stored = Stored(data)
+    layer = viewer.add_image(
+        stored, scale=scale, units=("pixel", "um", "um", "um"), contrast_limits=(0, 9)
+    )
+    before = stored.read
+    stack = stack_of(layer)
+    assert stack.shape == (8, 64, 64)
+    assert stored.read == before
+    part = np.asarray(stack.volume.data[2:4, :16, :16])
+    assert stored.read - before == 2 * 64 * 64  # these planes
+    whole = data[0] if scale[1] > 0 else data[0, ::-1, :, ::-1]
+    np.testing.assert_array_equal(part, whole[2:4, :16, :16])

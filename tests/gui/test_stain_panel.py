@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_llcm.events import Progress, Tile
+from napari_llcm.events import Job, Progress, Started, Tile, UserError
 from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import recall
+from napari_llcm.gui.stain import jobs as staining_jobs
 from napari_llcm.gui.stain import pace
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
@@ -42,6 +43,7 @@ def panel(make_napari_viewer_proxy: Any, data: np.ndarray, qtbot: Any) -> StainP
 
 
 def layer(panel: StainPanel, name: str) -> Any:
+    assert name in panel._viewer.layers
     return panel._viewer.layers[name]
 
 
@@ -75,9 +77,10 @@ def test_one_click_adds_a_layer_that_lies_on_the_stack_and_fills_in(
     before = viewer.camera.zoom, viewer.camera.center, viewer.dims.current_step
     limits = tuple(source.contrast_limits)
     panel.form.start.click()
-    made = layer(panel, NAME)  # at once, before anything is computed
-    assert not made.data.any()
-    assert panel.runner.running
+    assert NAME not in viewer.layers  # nothing is there to be seen yet
+    qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=60_000)
+    made = layer(panel, NAME)
+    assert made.data.any()
     finish(panel, qtbot)
     assert made.data.shape == SHAPE
     assert (made.data > 0).any()
@@ -111,6 +114,29 @@ def test_warnings_stay_until_the_next_job_and_in_the_layers_record(
     panel.form.stack.choose(layer(panel, "QPI"))
     stain(panel, qtbot)
     assert "is assumed" not in panel.bar.sentence.text()
+
+
+def test_a_refused_stack_leaves_the_stain_before_as_it_was(
+    panel: StainPanel, data: np.ndarray, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stain(panel, qtbot)
+    made = layer(panel, NAME)
+    panel.form.spread.setChecked(True)  # another painting of the same stack
+    stained = staining_jobs.stain_times
+
+    def refused(*_: Any, **__: Any) -> Job:
+        yield Started(job="stain")
+        raise UserError("It cannot be stained.")
+
+    monkeypatch.setattr(staining_jobs, "stain_times", refused)
+    stain(panel, qtbot)
+    assert "cannot be stained" in panel.bar.said
+    assert [x.name for x in panel._viewer.layers] == ["QPI", NAME]
+    assert made.visible
+    monkeypatch.setattr(staining_jobs, "stain_times", stained)
+    stain(panel, qtbot)
+    assert layer(panel, SPREAD).data.shape == SHAPE
+    assert not made.visible
 
 
 def test_what_is_on_screen_comes_first(panel: StainPanel, qtbot: Any) -> None:
@@ -186,6 +212,7 @@ def test_live_preview_follows_the_view(panel: StainPanel, qtbot: Any) -> None:
     viewer.dims.set_current_step(0, 2)
     qtbot.wait(300)
     panel.form.live.click()
+    qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=60_000)
     made = layer(panel, NAME)
     qtbot.waitUntil(lambda: made.data[2, :16, :16].any(), timeout=60_000)
     assert not made.data[8:].any()
@@ -442,6 +469,7 @@ def test_what_cannot_be_stained_is_refused_in_words(
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=20_000)
     assert re.search(says, panel.bar.sentence.text())
     assert "--" not in panel.bar.said
+    assert [x.name for x in panel._viewer.layers] == ["QPI", "odd"]  # and no empty stain
 
 
 def test_a_missing_voxel_size_is_asked_for_once(panel: StainPanel, data: np.ndarray) -> None:

@@ -124,6 +124,8 @@ class Canvas:
     ----------
     complete : bool
         Whether the whole of it was stained.
+    begun : bool
+        Whether any of it was.
     """
 
     notice: str | None = None
@@ -133,6 +135,7 @@ class Canvas:
         self.array = array
         self.volume = Volume(array, axes="czyx"[-array.ndim :])
         self.tile: tuple[int, ...] | None = None
+        self.begun = False
         self._done: set[Box] = set()
         self._fingerprint = ""
 
@@ -155,6 +158,7 @@ class Canvas:
         if fingerprint != self._fingerprint:
             self._fingerprint, self.tile = fingerprint, None
             self._done.clear()
+            self.begun = False
             self.array[:] = 0
 
     def is_done(self, box: Box) -> bool:
@@ -171,6 +175,7 @@ class Canvas:
         Parts of tiles are not noted as done: boxes that overlap could not be counted.
         """
         self.array[slices(box)] = data
+        self.begun = True
         if not part:
             self._done.add(box[-3:])
 

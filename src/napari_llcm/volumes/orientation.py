@@ -77,9 +77,12 @@ def upright(volume: Volume) -> Volume:
 
 
 def sliceable(data: Any) -> Any:
-    """Return an array that can be indexed backwards without being read."""
+    """Return an array that can be indexed, also backwards, without being read."""
     if isinstance(data, np.ndarray) or hasattr(data, "dask"):
         return data
     import dask.array as da
 
-    return da.from_array(data)
+    # As it is stored, or plane by plane: dask reads whole chunks, those of its own choice are of
+    # 128 MB. A name would be made from the voxels, and read them.
+    chunks = getattr(data, "chunks", None) or (1,) * (data.ndim - 2) + tuple(data.shape[-2:])
+    return da.from_array(data, chunks=chunks, name=False)

@@ -98,6 +98,7 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
         raise SeveralChannels(f"{name} is a colour (RGB) image: split it into its channels first.")
     if attributes.get("multiscale"):
         data = data[0]
+    data = sliceable(data)  # a Zarr array would read all that is asked for, and at once
     axes = axes_of(attributes, data.shape)
     record = dict(attributes.get("metadata", {}).get(KEY, {}))
     notes = tuple(record.pop("notes", ()))

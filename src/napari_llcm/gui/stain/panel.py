@@ -145,9 +145,6 @@ class StainPanel(Panel):
         found = self._paintings.get(key)
         if found is None or not found.shown or found.outdated:
             found = Painting(self._viewer, stack, info, options.samples, options.scratch)
-            for other in self._paintings.values():
-                if other.stack.layer is layer:
-                    other.hide()  # one added to the other would be neither
             self._paintings[key] = found
         found.stack = stack  # its name and place may be others by now
         return found, view
@@ -223,6 +220,10 @@ class StainPanel(Panel):
     def _show(self, event: Event) -> None:
         if isinstance(event, Tile):
             for painting, _ in self._active:
+                if painting.show():
+                    for other in self._paintings.values():
+                        if other is not painting and other.stack.layer is painting.stack.layer:
+                            other.hide()  # one added to the other would be neither
                 painting.repaint()
 
     def _running(self, running: bool) -> None:
@@ -238,6 +239,7 @@ class StainPanel(Panel):
         for painting, _ in active:
             painting.repaint(now=True)
             painting.note()
+        self._forget(lambda painting: not (painting.shown and painting.begun))
         self.form.live.setChecked(False)
 
     def _stained(self, paintings: list[Painting], event: Finished) -> None:
@@ -273,8 +275,11 @@ class StainPanel(Panel):
         """Stop what works on a layer that the user has removed, and let go of its memory."""
         if any(not painting.shown for painting, _ in self._active):
             self.runner.stop()
+        self._forget(lambda painting: not painting.shown)
+
+    def _forget(self, which: Callable[[Painting], bool]) -> None:
         for key, painting in list(self._paintings.items()):
-            if not painting.shown:
+            if which(painting):
                 self._paintings.pop(key).leave()
 
     def _add_model(self, path: Any) -> None:

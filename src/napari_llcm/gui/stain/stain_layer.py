@@ -25,6 +25,9 @@ _PERIOD = 0.2  # s between two repaints
 class Painting:
     """One stain of one stack: a layer, and a second one for the spread of its samples.
 
+    The layers come into the viewer with the first voxels: a stack that cannot be stained leaves
+    no empty layer.
+
     Parameters
     ----------
     viewer : napari.Viewer
@@ -72,11 +75,27 @@ class Painting:
         if many:
             self.layers.append(self._add_spread(arrays[1], arrays[0], model))
         self._following = Following(stack, self.layers, model.spacing)
+        self._added = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to be seen yet."""
+        return any(canvas.begun for canvas in self.canvases.values())
 
     @property
     def shown(self) -> bool:
-        """Whether its main layer is still in the viewer."""
-        return self.layers[0] in self._viewer.layers
+        """Whether its main layer is in the viewer, or will be."""
+        return not self._added or self.layers[0] in self._viewer.layers
+
+    def show(self) -> bool:
+        """Add the layers once there is something to be seen; return whether they were added now."""
+        if self._added or not self.begun:
+            return False
+        self._added = True
+        with undisturbed(self._viewer):
+            for layer in self.layers:
+                self._viewer.add_layer(layer)
+        return True
 
     @property
     def complete(self) -> bool:
@@ -116,10 +135,7 @@ class Painting:
         from napari.layers import Image
 
         record = {"model": model.name, "input": self.stack.volume.name}
-        layer = Image(data, name=name, metadata={KEY: record}, **attributes)
-        with undisturbed(self._viewer):
-            self._viewer.add_layer(layer)
-        return layer
+        return Image(data, name=name, metadata={KEY: record}, **attributes)
 
     def hide(self) -> None:
         """Hide its layers."""
