@@ -145,6 +145,39 @@ def test_a_height_beside_the_number_is_no_second_index(tmp_path: Path) -> None:
     assert _values(folder) == [*range(6)]
 
 
+def test_a_time_of_exposure_is_no_second_index(tmp_path: Path) -> None:
+    names = [f"z{z}_ch{c}_{120000 + 7 * z + 3 * c}" for z in range(4) for c in (0, 1)]
+    volume = read(_folder(tmp_path / "a", names))
+    assert (volume.axes, volume.shape[:2]) == ("czyx", (2, 4))
+    assert volume.select("ch1").numpy()[:, 0, 0].tolist() == [1, 3, 5, 7]
+
+
+def test_planes_numbered_on_through_the_channels_are_no_deep_stack(tmp_path: Path) -> None:
+    names = [f"ch{c}_z{z}" for c in (0, 1) for z in range(5 * c, 5 * c + 5)]
+    volume = read(_folder(tmp_path / "a", names))
+    assert volume.axes == "czyx"
+    assert "missing" in volume.notes[1]
+
+
+def test_stage_positions_are_no_planes(tmp_path: Path) -> None:
+    """MetaMorph's s1, s2 beside channels: stacking them would be a picture of nothing."""
+    names = [f"exp_w{c}_s{s}_t{t}" for c in (1, 2) for s in (1, 2, 3) for t in (1, 2)]
+    folder = _folder(tmp_path / "a", names)
+    with pytest.raises(ChoiceNeeded, match="3 images"):
+        read(folder)
+    with pytest.raises(ChoiceNeeded, match="of one plane"):
+        read(folder, image=0).select()
+
+
+def test_plane_numbers_of_a_screening_microscope(tmp_path: Path) -> None:
+    names = [
+        f"r01c01f{f:02}p{p:02}-ch{c}sk1fk1fl1" for f in (1, 2) for p in (1, 2, 3) for c in (1, 2)
+    ]
+    volume = read(_folder(tmp_path / "a", names), image=1)
+    assert (volume.axes, volume.channels) == ("czyx", ("ch1", "ch2"))
+    assert volume.select("ch2").numpy()[:, 0, 0].tolist() == [7, 9, 11]
+
+
 def test_a_stray_picture_is_named_and_left_out(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a", [f"z{i}" for i in range(5)])
     tifffile.imwrite(folder / "overview.tif", np.zeros((50, 60), "u1"))

@@ -131,21 +131,25 @@ def _series(texts: tuple[str, ...], named: list[tuple[Key, Path]]) -> list[Serie
 def _meanings(texts: Sequence[str], numbers: Sequence[Key]) -> list[str]:
     """Return what each number of a name is: "z", "c", "t", "position", or "" if it tells nothing.
 
-    Numbers that never change tell nothing, nor do those that change together with another one,
-    such as a plane's height beside its number.
+    Numbers that never change tell nothing, nor do those that follow from others, such as a plane's
+    height or the time of its exposure beside its number.
     """
     count = len(numbers[0])
     words = [_WORDS.get(_word(text), "?") for text in texts[:count]]
     changing = [i for i in range(count) if len({key[i] for key in numbers}) > 1]
     kept: list[int] = []
-    for i in sorted(changing, key=lambda i: (words[i] == "?", i)):  # those with a word first
-        if not any(_together(numbers, i, j) for j in kept):
+    for i in sorted(changing, key=lambda i: (words[i] == "?", words[i] != "z", i)):
+        both_ways = any(_follows(numbers, i, [j]) and _follows(numbers, j, [i]) for j in kept)
+        if not (both_ways or (words[i] == "?" and _follows(numbers, i, kept))):
             kept.append(i)
     meaning = [words[i] if i in kept else "" for i in range(count)]
     for letter in "tcz":  # the same word twice tells nothing
         if meaning.count(letter) > 1:
             meaning = ["?" if m == letter else m for m in meaning]
     unknown = [i for i, m in enumerate(meaning) if m == "?"]
+    for i in [i for i in unknown if len(kept) > 1 and _word(texts[i]) == "s"]:
+        meaning[i] = "position"  # a stage position beside other numbers, a section by itself
+        unknown.remove(i)
     if "z" not in meaning and unknown:
         meaning[unknown.pop()] = "z"
     for i in unknown:
@@ -161,10 +165,13 @@ def _word(text: str) -> str:
     return next((t.casefold() for t in tails if t.casefold() in _WORDS), whole.casefold())
 
 
-def _together(numbers: Sequence[Key], first: int, second: int) -> bool:
-    both = {(key[first], key[second]) for key in numbers}
-    ones, others = {a for a, _ in both}, {b for _, b in both}
-    return len(both) == len(ones) == len(others)
+def _follows(numbers: Sequence[Key], number: int, others: Sequence[int]) -> bool:
+    """Whether one of the numbers of a name follows from others of the same name."""
+    known: dict[Key, int] = {}
+    return bool(others) and all(
+        known.setdefault(tuple(key[i] for i in others), key[number]) == key[number]
+        for key in numbers
+    )
 
 
 def _common(stem: str, along: set[int]) -> str:
