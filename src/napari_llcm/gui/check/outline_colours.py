@@ -20,7 +20,7 @@ from .verdicts import CHOSEN, NUCLEUS, UNSURE, key_of
 
 PALETTE = (*COLOURS.values(), NUCLEUS, UNSURE, CHOSEN)
 _NUMBERS = 255 // len(PALETTE)  # of one colour, in 8 bits
-_WIDTH = 20  # pixels of a nucleus for each pixel of its contour
+_WIDTH = 40  # pixels of a nucleus for each pixel of its contour
 
 
 class Painted:
@@ -46,26 +46,36 @@ class Painted:
         self._joined = self._join(result)
         self._boxes = find_objects(self._joined)
         self._values = np.zeros(len(self.numbers) + 1, np.uint8)
+        self._chosen: int | None = None
         self.voxels = np.zeros(self._joined.shape, np.uint8)
 
-    def paint(self, colours: Mapping[int, str]) -> bool:
+    def paint(self, colours: Mapping[int, str], chosen: int | None = None) -> bool:
         """Show nuclei in these colours, and the others not; tell whether anything changed.
 
         Parameters
         ----------
         colours : mapping
             Colour of `PALETTE` by number of the nucleus.
+        chosen : int, optional
+            Number of a nucleus that gets a white contour around that of its own colour.
         """
         values = np.zeros_like(self._values)
         for number, colour in colours.items():
             values[number] = _value(colour, number)
-        changed = np.flatnonzero(values != self._values)
-        self._values = values
+        chosen = chosen if chosen in colours else None
+        changed = set(np.flatnonzero(values != self._values).tolist())
+        if chosen != self._chosen:
+            changed |= {n for n in (chosen, self._chosen) if n is not None}
+        self._values, self._chosen = values, chosen
         for number in changed:
             box = self._boxes[number - 1] if number <= len(self._boxes) else None
-            if box is not None:  # one that lies wholly under a real nucleus has none
-                self.voxels[box][self._joined[box] == number] = values[number]
-        return bool(changed.size)
+            if box is None:
+                continue  # it lies wholly under a real nucleus
+            inside = self._joined[box] == number
+            self.voxels[box][inside] = values[number]
+            if number == chosen:
+                self.voxels[box][inside & ~_within(inside, self.contour())] = _value(CHOSEN, number)
+        return bool(changed)
 
     def colour_at(self, z: int, y: int, x: int) -> str | None:
         """Return the colour of a voxel, None where nothing is shown."""
@@ -115,6 +125,14 @@ def colour_table() -> dict[int | None, str]:
     for colour in PALETTE:
         table |= {_value(colour, number): colour for number in range(_NUMBERS)}
     return table
+
+
+def _within(mask: np.ndarray, margin: int) -> np.ndarray:
+    """Return the part of a mask (z, y, x) that lies deeper than a margin, within each plane."""
+    from scipy.ndimage import binary_erosion
+
+    cross = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
+    return binary_erosion(mask, cross, iterations=margin)
 
 
 def _value(colour: str, number: int) -> int:

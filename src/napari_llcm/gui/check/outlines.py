@@ -13,7 +13,7 @@ from ..layers.following import Following
 from ..layers.stack import LayerStack
 from ..layers.viewport import to_data, to_world, undisturbed
 from .outline_colours import Painted, colour_table
-from .verdicts import CHOSEN, colour_of, key_of
+from .verdicts import colour_of, key_of
 
 NAME = "nuclei (check)"
 _STILL = 4  # pixels that the mouse may move between press and release of a click
@@ -77,7 +77,7 @@ class Overlay:
             self._add()
 
     def choose(self, row: Row | None) -> None:
-        """Make one nucleus white."""
+        """Put a white contour around one nucleus."""
         self._chosen = None if row is None else self.painted.numbers.get(key_of(row))
         self._paint()
 
@@ -143,10 +143,7 @@ class Overlay:
         return self.layer in self._viewer.layers and bool(self.layer.visible)
 
     def _paint(self) -> None:
-        colours = dict(self._colours)
-        if self._chosen in colours:
-            colours[self._chosen] = CHOSEN
-        if self.painted.paint(colours) and self.layer is not None:
+        if self.painted.paint(self._colours, self._chosen) and self.layer is not None:
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
     def _add(self) -> None:
