@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..events import Notice, UserError
-from .options import ChoiceNeeded
+from ..events import Notice
+from .selecting import narrowed, selected
 
 if TYPE_CHECKING:
     from .units import FileGrid
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 ORDER = "tczyx"
 Spacing = tuple[float, float, float]
 Orientation = tuple[Spacing, Spacing, Spacing]
-# What is called so may be the planes of a stack: microscopes and ImageJ often save them thus.
-_PLANES = {"t": "time points of one plane", "c": "channels of one plane"}
 
 
 @dataclass(frozen=True)
@@ -138,23 +135,7 @@ class Volume:
         UserError
             If the choice does not exist.
         """
-        volume = self
-        for axis, choice, what in (("c", channel, "channel"), ("t", time, "time point")):
-            if choice is not None and axis in volume.axes:
-                at = volume.axes.index(axis)
-                number = volume._pick(choice, volume.shape[at], what)
-                name = (
-                    volume.channels[number]
-                    if axis == "c" and volume.channels
-                    else f"{axis}{number}"
-                )
-                volume = volume.replace(
-                    data=volume.data[(slice(None),) * at + (number,)],
-                    axes=volume.axes.replace(axis, ""),
-                    name=f"{volume.name} {name}",
-                    channels=() if axis == "c" else volume.channels,
-                )
-        return volume
+        return narrowed(self, channel, time)
 
     def select(
         self,
@@ -179,85 +160,7 @@ class Volume:
         UserError
             If a choice is needed and missing, or does not exist.
         """
-        given = {"t": time, "c": channel}
-        if self._depth < 2:
-            for axis, words in _PLANES.items():
-                count = self._entries(axis)
-                if count > 1 and self.file_axes.endswith("c"):
-                    raise UserError(f"{self.where} is a colour image of one plane, and no stack.")
-                if count > 1 and given[axis] is None:
-                    raise ChoiceNeeded(
-                        f"{self.where} is no stack: it has {count} {words}. If these are the "
-                        "planes of a stack, say so",
-                        "axes",
-                        self._with_planes_along(axis),
-                    )
-        notes = [
-            f"{self.where} has one {words}: the choice of {given[axis]!r} changes nothing."
-            for axis, words in (("c", "channel"), ("t", "time point"))
-            if given[axis] not in (None, 0, "0") and axis not in self.axes
-        ]
-        if channel is None and self._entries("c") > 1:
-            named = [name for name in self.channels if set(_words(name)) & set(known)]
-            if len(named) == 1:
-                channel = named[0]
-                names = ", ".join(self.channels)
-                notes.append(f"{self.where} has the channels {names}: {channel} is taken.")
-        index: list[Any] = []
-        chosen = dict(self.chosen)
-        for axis, size in zip(self.axes, self.shape, strict=True):
-            if axis == "c":
-                index.append(self._pick(channel, size, "channel"))
-                chosen["channel"] = self.channels[index[-1]] if self.channels else index[-1]
-            elif axis == "t":
-                index.append(self._pick(time, size, "time point"))
-                chosen["time"] = index[-1]
-            else:
-                index.append(slice(None))
-        if all(i == slice(None) for i in index):
-            return self.noted(*notes)
-        data = self.data[tuple(index)]
-        axes = "".join(a for a in self.axes if a not in "tc")
-        return self.replace(data=data, axes=axes, channels=(), chosen=chosen).noted(*notes)
-
-    @property
-    def _depth(self) -> int:
-        return self._entries("z")
-
-    def _entries(self, axis: str) -> int:
-        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
-
-    def _with_planes_along(self, axis: str) -> str:
-        """Return the file's axes with z in the place of another one."""
-        swapped = {axis: "z", "z": axis}
-        return "".join(swapped.get(a, a) for a in self.file_axes or self.axes)
-
-    def _pick(self, choice: int | str | None, size: int, what: str) -> int:
-        if choice is None:
-            if size == 1:
-                return 0
-            channel = what == "channel" and self.channels
-            names = ", ".join(self.channels) if channel else f"0 to {size - 1}"
-            raise ChoiceNeeded(
-                f"{self.where} has {size} {what}s ({names}), of which one is needed",
-                what.split()[0],
-                self.channels[0] if channel else 0,
-            )
-        if isinstance(choice, str) and what == "channel" and choice in self.channels:
-            return self.channels.index(choice)
-        if isinstance(choice, str) and not choice.lstrip("-").isdigit():
-            raise UserError(
-                f"{self.where} has no {what} named {choice!r}; "
-                f"it has {', '.join(self.channels) or size}."
-            )
-        number = int(choice)
-        if not -size <= number < size:
-            raise UserError(f"{self.where} has {what}s 0 to {size - 1}, not {number}.")
-        return number % size
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", name.casefold())
+        return selected(self, channel, time, known)
 
 
 class HasNotes(Protocol):
