@@ -12,7 +12,7 @@ import tifffile
 import zarr
 
 from napari_llcm.events import UserError
-from napari_llcm.volumes import Volume, losses, read, write
+from napari_llcm.volumes import Volume, losses, on_one_grid, read, resample, write
 
 SPACING, ORIGIN = (0.8, 0.5, 0.4), (10.0, 20.0, -30.0)
 FLIPPED = ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
@@ -348,3 +348,58 @@ def test_planes_in_a_folder_tell_their_size(tmp_path: Path, kind: str) -> None:
         assert volume.spacing is None
         assert "(z is not told, y is 0.5 µm, x is 0.4 µm)" in volume.notes[0]
         assert read(tmp_path, spacing=SPACING).notes == ()
+
+
+# Volumes of one field
+
+
+def test_a_mirrored_file_is_laid_on_the_other_one(tmp_path: Path) -> None:
+    """Both tell where they lie, so that voxel by voxel would be the wrong nucleus."""
+    data = _noise()
+    plain = _nifti(tmp_path / "a.nii", np.diag([0.4, 0.5, 0.8, 1]), "micron", data.T)
+    affine = np.diag([-0.4, 0.5, -0.8, 1.0])
+    affine[:3, 3] = (0.4 * 8, 0, 0.8 * 4)
+    turned = _nifti(tmp_path / "b.nii", affine, "micron", data.T[::-1, :, ::-1])
+    for paths in ((plain, turned), (turned, plain)):
+        first, second = on_one_grid(*(read(path) for path in paths))
+        np.testing.assert_array_equal(first.numpy(), data)
+        np.testing.assert_array_equal(second.numpy(), data)
+        np.testing.assert_allclose(first.origin, (0, 0, 0), atol=1e-6)
+        assert first.notes == second.notes == ()
+
+
+def test_axes_that_are_swapped_are_swapped_back(tmp_path: Path) -> None:
+    data = _noise((6, 7, 7))
+    plain = _nifti(tmp_path / "a.nii", np.diag([0.5, 0.5, 0.8, 1]), "micron", data.T)
+    affine = np.array([[0, 0.5, 0, 0], [-0.5, 0, 0, 3], [0, 0, 0.8, 0], [0, 0, 0, 1.0]])
+    turned = _nifti(tmp_path / "b.nii", affine, "micron", data.T.transpose(1, 0, 2)[::-1])
+    first, second = on_one_grid(read(plain), read(turned))
+    np.testing.assert_array_equal(first.numpy(), second.numpy())
+    np.testing.assert_allclose(first.steps, second.steps)
+
+
+def test_a_file_that_does_not_tell_is_taken_voxel_by_voxel(tmp_path: Path) -> None:
+    affine = np.diag([-0.4, 0.5, -0.8, 1.0])
+    nifti = read(_nifti(tmp_path / "a.nii", affine, "micron", _noise().T))
+    tiff = read(write(tmp_path / "b.ome.tif", Volume(_noise(), SPACING)))
+    first, second = on_one_grid(nifti, tiff)
+    np.testing.assert_array_equal(first.numpy(), second.numpy())
+    assert "mirrored or turned in space, while" in " ".join(second.notes)
+
+
+def test_volumes_turned_against_each_other_are_refused(tmp_path: Path) -> None:
+    turned = np.array([[0.4, -0.3, 0, 0], [0.3, 0.4, 0, 0], [0, 0, 0.8, 0], [0, 0, 0, 1.0]])
+    paths = [
+        _nifti(tmp_path / f"{name}.nii", affine, "micron", _noise((5, 9, 9)).T)
+        for name, affine in (("a", np.diag([0.5, 0.5, 0.8, 1])), ("b", turned))
+    ]
+    with pytest.raises(UserError, match="turned in space against each other"):
+        on_one_grid(*(read(path) for path in paths))
+
+
+def test_a_resampled_volume_covers_the_same_place() -> None:
+    volume = Volume(_noise((6, 8, 8), "float32"), (0.8, 0.5, 0.5), orientation=FLIPPED)
+    coarse = resample(volume, (1.6, 1.0, 1.0))
+    corners = np.array([(-0.5, -0.5, -0.5), (5.5, 7.5, 7.5)])
+    halves = (corners + 0.5) / 2 - 0.5
+    np.testing.assert_allclose(coarse.place(halves), volume.place(corners))
