@@ -187,6 +187,9 @@ def test_a_noisy_field_has_nuclei_and_noise_has_none() -> None:
     # five times its noise, and its width is still told
     noisy = stain([0, 2, 3, 4]).numpy() + rng.normal(0, 60, (20, 80, 100)).astype(np.float32)
     assert estimate_diameter(noisy) == pytest.approx(14, rel=0.25)
+    coarse = Volume((noise / 10).astype(np.uint8), SPACING)  # its few values make wider specks
+    beside = compare(coarse, stain([0, 1]), diameter=None)
+    assert (beside.counts.truth, beside.counts.stain) == (0, 2)
     empty = compare(Volume(hot, SPACING), stain([0, 1]), diameter=7.0)
     assert (empty.counts.truth, empty.counts.stain) == (0, 2)
 

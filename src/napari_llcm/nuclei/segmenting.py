@@ -234,9 +234,11 @@ def nuclei_in(
 def width_in(volume: Volume) -> float | None:
     """Return the typical nuclear diameter of an image in pixels; None where it cannot be told."""
     try:
-        return estimate_diameter(readable_image(volume))
+        image = readable_image(volume)
+        pixels = estimate_diameter(image)
     except (BlankStack, NoWidth):
         return None
+    return pixels if stands_out(image, pixels, anisotropy_of(volume)) else None
 
 
 def _with_data(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
