@@ -86,3 +86,21 @@ def test_what_was_said_of_a_stain_is_said_once(specimen: Specimen, tmp_path: Pat
     told = [e.text for e in job if isinstance(e, Notice)]
     assert sum("resampled to the model" in text for text in told) == 1
     assert any("does not tell its voxel size" in text for text in told)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a system that takes no folders")
+@pytest.mark.parametrize("verb", ["nuclei", "evaluate", "pairs"])
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(
+    specimen: Specimen, tmp_path: Path, verb: str
+) -> None:
+    save(tmp_path / "pairs", "a", specimen.qpi, specimen.dapi)
+    dapi = str(tmp_path / "pairs" / "dapi" / "a.ome.tif")
+    inputs = {
+        "nuclei": ["--truth", dapi, "--stain", dapi],
+        "evaluate": ["--pairs", str(tmp_path / "pairs")],
+        "pairs": [str(tmp_path / "pairs")],
+    }[verb]
+    done = CliRunner().invoke(app, [verb, *inputs, "--out", "/proc/nothing/here"])
+    assert isinstance(done.exception, UserError)
+    assert "/proc/nothing" in str(done.exception)
+    assert "wide" not in done.output

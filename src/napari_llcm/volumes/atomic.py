@@ -81,7 +81,19 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise UserError(f"{path} cannot be written: there is a folder of this name.") from error
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(f"{path} cannot be written: the name is too long.") from error
+        if isinstance(error, FileNotFoundError) and _leads_to(error.filename, path):
+            # a drive or a share that is not there, or a system that takes no folders
+            raise UserError(
+                f"{path} cannot be written: {error.filename} cannot be made there; choose another "
+                "folder."
+            ) from error
         raise
+
+
+def _leads_to(name: object, path: Path) -> bool:
+    """Tell whether a name is that of a path or of a folder on the way to it."""
+    path = path.absolute()
+    return isinstance(name, (str, os.PathLike)) and Path(name).absolute() in (path, *path.parents)
 
 
 @contextmanager
