@@ -100,6 +100,24 @@ def test_levels_of_a_pyramid_are_not_several_images(tmp_path: Path) -> None:
         assert read(path).notes == ()
 
 
+def test_a_field_of_a_plate_is_chosen_by_its_path(tmp_path: Path) -> None:
+    plate = zarr.open_group(tmp_path / "p.zarr", mode="w", zarr_format=3)
+    plate.attrs["ome"] = {"plate": {"wells": [{"path": "A/1"}]}, "version": "0.5"}
+    well = plate.create_group("A/1")
+    well.attrs["ome"] = {"well": {"images": [{"path": "0"}, {"path": "1"}]}, "version": "0.5"}
+    for field, data in (("0", LEFT), ("1", MIDDLE)):
+        written = write(tmp_path / f"{field}.ome.zarr", Volume(data, (1, 1, 1)))
+        written.rename(tmp_path / "p.zarr" / "A" / "1" / field)
+    with pytest.raises(UserError, match="A/1/0, A/1/1"):
+        read(tmp_path / "p.zarr")
+    volume = read(tmp_path / "p.zarr", image="A/1/1")
+    np.testing.assert_array_equal(volume.numpy(), MIDDLE)
+    assert volume.name == "p A 1 1"
+    np.testing.assert_array_equal(read(tmp_path / "p.zarr" / "A" / "1", image="0").numpy(), LEFT)
+    with pytest.raises(UserError, match="A/1/0, A/1/1"):
+        read(tmp_path / "p.zarr", image="B/2/0")
+
+
 class _Scenes:
     """As bioio shows a microscope's file of three scenes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..events import UserError
@@ -85,9 +86,7 @@ def read(
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path} is an empty file.")
     with read_errors(path):
-        found = pick_image(
-            path, stored_images(path), chosen.image, must=path.is_dir() and not is_zarr(path)
-        )
+        found = _picked(path, chosen.image)
     found = found.replace(name=" ".join([stem(path), found.name]).rstrip(), source=str(path))
     if 0 in found.shape:
         raise UserError(f"{path} is an empty image.")
@@ -100,6 +99,20 @@ def read(
     if channel is not None or time is not None:
         return volume.select(channel, time)
     return volume
+
+
+def _picked(path: Path, image: int | str | None) -> Volume:
+    """Return the image of a file that is chosen; of a plate or well it is named by its path."""
+    inner = path / str(image)
+    if image is not None and is_zarr(path) and is_zarr(inner):
+        with suppress(UserError):  # of a plate
+            return pick_image(path, stored_images(path), image)
+        name = str(image).replace("/", " ")
+        return pick_image(inner, stored_images(inner), None).replace(
+            name=name, chosen={"image": image}
+        )
+    planes = path.is_dir() and not is_zarr(path)
+    return pick_image(path, stored_images(path), image, must=planes)
 
 
 def read_role(
