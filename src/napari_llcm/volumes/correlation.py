@@ -5,6 +5,7 @@ and phase shows much that DAPI does not. They share where bodies of a nucleus's 
 fine texture is. So two contrasts of each are compared, brightness against the surroundings (of
 either sign) and texture energy, each standardised over the neighbourhood so that no bright spot
 rules. Their cross-correlation, normalised by the overlap of each lag, peaks at the shift.
+Voxels without data weigh nothing.
 Whitening the spectrum (phase correlation proper) was measured to be worse between modalities:
 the high frequencies that it lifts are unrelated. Along z, where phase imaging has a missing cone
 and bodies are drawn out, it is the texture, sharp in its own plane alone, that tells the shift.
@@ -12,8 +13,11 @@ and bodies are drawn out, it is the texture, sharp in its own plane alone, that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from .no_data import NoData, filled_planes
 from .volume import Spacing, Volume, planes
 
 Array = np.ndarray
@@ -21,10 +25,11 @@ Vector = tuple[float, float, float]
 
 _GRID = 1.0  # µm; in-plane size of the voxels on which contrasts are compared
 _NUCLEUS = 8.0  # µm
+_LEAST = 0.1  # of the largest overlap: lags with less tell nothing
 
 
-def contrasts(volume: Volume, spacing: Spacing) -> Array:
-    """Return brightness and texture (2, z, y, x), float32, on a grid of about 1 µm in plane.
+def contrasts(volume: Volume, spacing: Spacing, no_data: NoData) -> Array:
+    """Return brightness, texture and weight (3, z, y, x), float32, on a grid of about 1 µm.
 
     Parameters
     ----------
@@ -32,22 +37,31 @@ def contrasts(volume: Volume, spacing: Spacing) -> Array:
         Axes "zyx"; read plane by plane.
     spacing : tuple of float
         Voxel size (z, y, x) in µm.
+    no_data : NoData
+        Which voxels weigh nothing.
     """
     from scipy import ndimage
 
     dz, dy, dx = spacing
     step = steps(spacing)
-    brightness, texture = [], []
-    for plane in planes(volume):
+    brightness, texture, weight = [], [], []
+    for z, plane in enumerate(planes(volume)):
         image = plane.astype(np.float32)
+        empty = no_data.of_plane(plane, z)
+        if empty.any():
+            background = np.median(image[~empty]) if not empty.all() else 0.0
+            filled_planes(image[None], empty[None], float(background))
+        weight.append(_binned(~empty, step) == 1)
         brightness.append(_binned(ndimage.gaussian_filter(image, (1 / dy, 1 / dx)), step))
         fine = ndimage.gaussian_filter(image, (1.5 / dy, 1.5 / dx))
         fine -= ndimage.gaussian_filter(image, (3 / dy, 3 / dx))
         texture.append(_binned(fine * fine, step))
     scale = np.array([dz, dy * step[0], dx * step[1]])
+    weights = np.stack(weight).astype(np.float32)
     # The root compresses: a lipid droplet must not outweigh all nuclei.
-    energy = ndimage.gaussian_filter(np.stack(texture), 1.0 / scale) ** 0.25
-    return np.stack([_standardised(c, _NUCLEUS / scale) for c in (np.stack(brightness), energy)])
+    energy = _smoothed(np.stack(texture), 1.0 / scale, weights) ** 0.25
+    both = [_standardised(c, _NUCLEUS / scale, weights) for c in (np.stack(brightness), energy)]
+    return np.stack([*both, weights])
 
 
 def steps(spacing: Spacing) -> tuple[int, int]:
@@ -57,46 +71,100 @@ def steps(spacing: Spacing) -> tuple[int, int]:
 
 def _binned(image: Array, step: tuple[int, int]) -> Array:
     y, x = (n // s for n, s in zip(image.shape, step, strict=True))
-    return image[: y * step[0], : x * step[1]].reshape(y, step[0], x, step[1]).mean((1, 3))
+    binned = image[: y * step[0], : x * step[1]].reshape(y, step[0], x, step[1])
+    return np.asarray(binned.mean((1, 3), dtype=np.float32))
 
 
-def _standardised(contrast: Array, sigma: Array) -> Array:
+def _smoothed(contrast: Array, sigma: Array, weights: Array) -> Array:
+    """Return a contrast smoothed over the voxels that have a weight."""
     from scipy import ndimage
 
-    centred = contrast - ndimage.gaussian_filter(contrast, sigma)
-    spread = np.sqrt(ndimage.gaussian_filter(centred * centred, sigma))
-    return (centred / (spread + 1e-3 * spread.mean() + 1e-30)).astype(np.float32)
+    smooth = ndimage.gaussian_filter(contrast * weights, sigma)
+    if weights.all():
+        return np.asarray(smooth)
+    return np.asarray(smooth / np.maximum(ndimage.gaussian_filter(weights, sigma), 1e-3))
 
 
-def correlation(fixed: Array, moving: Array, lags: Array) -> Array:
-    """Return the mean correlation of (2, z, y, x) contrasts at each lag (z, y, x) up to `lags`."""
+def _standardised(contrast: Array, sigma: Array, weights: Array) -> Array:
+    centred = contrast - _smoothed(contrast, sigma, weights)
+    spread = np.sqrt(_smoothed(centred * centred, sigma, weights))
+    local = centred / (spread + 1e-3 * spread.mean() + 1e-30) * weights
+    total = max(float(weights.sum()), 1.0)
+    local = (local - local.sum() / total) * weights
+    return np.asarray(local / max(float(np.sqrt((local**2).sum() / total)), 1e-30), np.float32)
+
+
+def correlations(
+    fixed: Array, moving: Array, parts: Sequence[tuple[slice, slice, slice]], lags: Array
+) -> tuple[Array, Array]:
+    """Return the sums of products at each lag (z, y, x) up to `lags`, and how many they are of.
+
+    Parameters
+    ----------
+    fixed, moving : ndarray
+        From `contrasts`, on one grid.
+    parts : sequence of tuple
+        Slices (z, y, x) of `fixed`; each is compared with all of `moving` that lags bring to it.
+    lags : ndarray of int
+        Largest lags.
+
+    Returns
+    -------
+    products : ndarray
+        (parts, 2, z, y, x): of brightness and of texture.
+    overlaps : ndarray
+        (parts, z, y, x).
+    """
     from scipy import fft
 
-    shape = fixed.shape[1:]
-    size = [fft.next_fast_len(n + int(m), real=True) for n, m in zip(shape, lags, strict=True)]
-    total = np.zeros(2 * lags + 1)
-    for kind, (a, b) in enumerate(zip(fixed, moving, strict=True)):
-        a, b = a - a.mean(), b - b.mean()
-        surface = fft.irfftn(fft.rfftn(a, size) * np.conj(fft.rfftn(b, size)), size)
-        for axis, (n, m) in enumerate(zip(shape, lags, strict=True)):
-            window = np.arange(-m, m + 1)
-            overlap = (n - np.abs(window)).reshape([-1 if i == axis else 1 for i in range(3)])
-            surface = np.take(surface, window, axis) / overlap
-        surface = surface / max(float(a.std() * b.std()), 1e-30)
-        total += np.abs(surface) if kind == 0 else surface  # nuclei may be dark in phase
-    return total / 2
+    products, overlaps = [], []
+    for part in parts:
+        spans = [
+            (max(s.start - int(m), 0), min(s.stop + int(m), n))
+            for s, m, n in zip(part, lags, fixed.shape[1:], strict=True)
+        ]
+        around = moving[(slice(None), *(slice(a, b) for a, b in spans))]
+        own = np.zeros_like(around)
+        inside = (slice(s.start - a, s.stop - a) for s, (a, _) in zip(part, spans, strict=True))
+        own[(slice(None), *inside)] = fixed[(slice(None), *part)]
+        size = [
+            fft.next_fast_len(n + int(m), real=True)
+            for n, m in zip(own.shape[1:], lags, strict=True)
+        ]
+        axes = (1, 2, 3)
+        surface = fft.irfftn(
+            fft.rfftn(own, size, axes) * np.conj(fft.rfftn(around, size, axes)), size, axes
+        )
+        for axis, m in enumerate(lags, start=1):
+            surface = np.take(surface, np.arange(-m, m + 1), axis)
+        products.append(surface[:2])
+        overlaps.append(surface[2])
+    return np.stack(products), np.maximum(np.stack(overlaps), 0)
 
 
-def peak(surface: Array, chance: Array, voxels: Array) -> tuple[Vector, float, float]:
-    """Return the lag of the peak in voxels, its height over the highest of `chance`, its height."""
-    top = np.array(np.unravel_index(surface.argmax(), surface.shape))
-    lag = (top - np.array(surface.shape) // 2).astype(float)
-    for axis, i in enumerate(top):  # a parabola through the peak and its neighbours
-        if 0 < i < surface.shape[axis] - 1:
-            at = [tuple(top + d * np.eye(3, dtype=int)[axis]) for d in (-1, 0, 1)]
-            below, here, above = (float(surface[p]) for p in at)
+def surface(products: Array, overlaps: Array, sign: int) -> Array:
+    """Return the mean correlation at each lag of the parts together.
+
+    Parameters
+    ----------
+    products, overlaps : ndarray
+        From `correlations`, for some parts.
+    sign : {1, -1}
+        Whether nuclei are bright or dark in phase.
+    """
+    count = overlaps.sum(0)
+    total = products.sum(0)
+    least = max(_LEAST * float(count.max()), 1e-30)
+    return np.asarray((sign * total[0] + total[1]) / 2 / np.maximum(count, least))
+
+
+def subvoxel(found: Array, top: tuple[int, ...]) -> Vector:
+    """Return the lag of a peak of a surface: a parabola goes through it and its neighbours."""
+    lag = np.array(top, float) - np.array(found.shape) // 2
+    for axis, i in enumerate(top):
+        if 0 < i < found.shape[axis] - 1:
+            at = [tuple(np.array(top) + d * np.eye(3, dtype=int)[axis]) for d in (-1, 0, 1)]
+            below, here, above = (float(found[p]) for p in at)
             lag[axis] += 0.5 * (below - above) / min(below - 2 * here + above, -1e-30)
-    z, y, x = (lag * voxels).tolist()
-    height = float(surface.max())
-    # where a part is blank, neither has a peak
-    return (z, y, x), height / max(float(chance.max()), 1e-30), height
+    z, y, x = lag.tolist()
+    return (z, y, x)

@@ -1,7 +1,7 @@
 """Do a label-free stack and its DAPI show the same place? Measured before a minute is trained.
 
-Whether a correlation means anything is judged against the same search with the DAPI mirrored: it
-has the same texture and statistics, but shows no common place.
+A verdict needs evidence (see `alignment`): where a field is too small, or too empty, to tell, it is
+"unclear". How often that is, and how often a verdict is wrong, is in docs/registration.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..events import UserError
-from .correlation import Array, Vector, contrasts, correlation, peak, steps
+from .alignment import Peak, drawn, peak, search
+from .correlation import Array, Vector, contrasts, steps
+from .no_data_search import find_no_data
+from .registration_figure import SURE, overlay_of
 from .volume import Spacing, Volume
 
 if TYPE_CHECKING:
@@ -23,11 +26,14 @@ Verdict = Literal["registered", "shifted", "distorted", "unclear", "unrelated"]
 
 _ASSUMED: Spacing = (1.0, 0.5, 0.5)  # µm, where a file does not tell: nuclei of 16 voxels across
 _TILE = 96  # largest part compared at once, in voxels of that grid: bounds memory and time
+_PARTS, _SMALLEST = 3, 8  # along y and along x, and the least width of one in voxels of that grid
 _TOLERANCE = np.array([2.0, 0.8, 0.8])  # µm; phase itself hardly tells more along z
+_AT_REST = np.array([2.0, 1.0, 1.0])  # µm; the same for peaks at whole steps of the grid
 _DISTORTION = 2.4  # µm; parts of a registered field scatter by up to 1.5
-_MIRRORS = ((1,), (2,), (1, 2), (0, 1), (0, 2), (0, 1, 2))
-_CHANCE, _SURE = 1.15, 1.4  # score: unrelated pairs reach 1.0 to 1.3, pairs of one field 1.6 to 3
-_PART = 1.5  # score of a part of the field, or of a row of them, that can be believed
+_STRIP = 24  # least width of a row or column of parts that is looked at by itself, in that grid
+_CHANCE, _SURE = 1.15, 1.4  # score: unrelated pairs reach 1.0 to 1.3, pairs of one field 1.5 to 4
+_RELATED = 0.3  # pairs of one field correlate by .35 to .7: below, chance cannot hide them
+_STAYS, _RETURNS = 0.8, 0.02  # share of draws that peak where the field does, and without a shift
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Registration:
         The same for parts of the field.
     overlay : numpy.ndarray
         The middle plane of both (y, x, rgb), 0 to 1.
+    notes : tuple of str
+        What a user should know: which stack has voxels without data.
     """
 
     verdict: Verdict
@@ -79,6 +87,7 @@ class Registration:
     correlation: float
     local: tuple[LocalShift, ...]
     overlay: Array = field(repr=False, compare=False)
+    notes: tuple[str, ...] = ()
 
     def figure(self) -> Figure:
         """Return an overlay of both stacks with an arrow for the shift of each part of the field.
@@ -88,30 +97,14 @@ class Registration:
         matplotlib.figure.Figure
             Label-free in magenta, DAPI in green; arrows, enlarged, show how DAPI must move.
         """
-        from matplotlib.figure import Figure
+        from .registration_figure import draw
 
-        figure = Figure(figsize=(7, 7), layout="constrained")
-        axes = figure.add_subplot()
-        axes.imshow(self.overlay)
-        axes.set_title(self.sentence, fontsize=9, wrap=True)
-        for part in self.local:
-            colour = "yellow" if part.score >= _PART else "gray"
-            y, x = part.centre
-            dy, dx = part.shift[1:]
-            axes.plot(x, y, "o", color=colour, markersize=4)
-            axes.annotate(
-                f"z {part.shift[0]:+.1f}\ny {dy:+.1f}\nx {dx:+.1f}",
-                (x, y),
-                (x + 5 * dx, y + 5 * dy),
-                color=colour,
-                fontsize=7,
-                arrowprops={"arrowstyle": "<-", "color": colour},
-            )
-        axes.set_axis_off()
-        return figure
+        return draw(self)
 
 
-def check_registration(qpi: Volume, dapi: Volume, *, limit: float = 10.0) -> Registration:
+def check_registration(
+    qpi: Volume, dapi: Volume, *, stain: Volume | None = None, limit: float = 10.0
+) -> Registration:
     """Measure the shift between the two stacks of a pair, as a whole and over the field.
 
     Parameters
@@ -119,6 +112,8 @@ def check_registration(qpi: Volume, dapi: Volume, *, limit: float = 10.0) -> Reg
     qpi, dapi : Volume
         Axes "zyx", same shape; read plane by plane. Where both lack a spacing, nuclei are
         taken to be about 16 voxels wide and 8 deep.
+    stain : Volume, optional
+        Virtual DAPI of `qpi`: compared in its place, nuclei with nuclei, it tells far more.
     limit : float
         Largest shift looked for, in µm along each axis (at most a third of the volume).
 
@@ -130,33 +125,42 @@ def check_registration(qpi: Volume, dapi: Volume, *, limit: float = 10.0) -> Reg
     Raises
     ------
     UserError
-        If the volumes are not two stacks of one shape.
+        If the volumes are not stacks of one shape.
     """
-    if qpi.axes != "zyx" or qpi.shape != dapi.shape:
-        raise UserError(
-            f"{qpi.name} {qpi.shape} and {dapi.name} {dapi.shape} must be two stacks of one shape."
-        )
+    for other in (dapi, stain):
+        if other is not None and (qpi.axes != "zyx" or qpi.shape != other.shape):
+            raise UserError(
+                f"{qpi.name} {qpi.shape} and {other.name} {other.shape} must be two stacks of one "
+                "shape."
+            )
     spacing = qpi.spacing or dapi.spacing or _ASSUMED
     step = np.array(steps(spacing))
-    fixed, moving = (contrasts(v, spacing) for v in (qpi, dapi))
+    holes = [find_no_data(volume) for volume in (qpi, dapi)]
+    seen = (qpi if stain is None else stain, dapi)
+    fixed, moving = (contrasts(v, spacing, n) for v, n in zip(seen, holes, strict=True))
     scale = np.array([spacing[0], *(step * spacing[1:])])
     lags = np.minimum(limit / scale, np.array(fixed.shape[1:]) // 3).astype(int)
-    tiles = _tiles(fixed.shape[1:])
-    surfaces = np.stack([correlation(fixed[t], moving[t], lags) for t in tiles])
-    chance = np.stack(
-        [[correlation(fixed[t], m, lags) for m in _mirrored(moving[t])] for t in tiles]
-    )
+    parts = _parts(fixed.shape[1:])
+    looked = search(fixed, moving, parts, lags, (1, -1) if stain is None else (1,))
     voxels = np.array([1, *step])
-    whole = peak(surfaces.sum(0), chance.sum(0), voxels)
+    whole = peak(looked)
     local = tuple(
-        LocalShift(_centre(tile, step), *peak(surface, null, voxels)[:2])
-        for tile, surface, null in zip(tiles, surfaces, chance, strict=True)
+        LocalShift(_centre(part, step), _in_voxels(found, voxels), found.score)
+        for part, found in ((p, peak(looked.of([i]))) for i, p in enumerate(parts))
     )
-    strips = [peak(surfaces[s].sum(0), chance[s].sum(0), voxels)[:2] for s in _strips(tiles)]
-    shift, score = whole[:2]
-    verdict, sentence = _judge(shift, score, strips, np.array(spacing))
-    overlay = _overlay(qpi, dapi)
-    return Registration(verdict, sentence, shift, score, whole[2] / len(tiles), local, overlay)
+    strips = [peak(looked.of(strip)) for strip in _strips(parts)]
+    verdict, sentence = _judge(whole, strips, drawn(looked) * scale, scale, voxels)
+    told = tuple(n.sentence(v.name) for n, v in zip(holes, (qpi, dapi), strict=True) if n)
+    return Registration(
+        verdict,
+        sentence,
+        _in_voxels(whole, voxels),
+        whole.score,
+        whole.height,
+        local,
+        overlay_of(qpi, dapi, holes),
+        told,
+    )
 
 
 def apply_shift(volume: Volume, shift: Sequence[float], *, order: int = 1) -> Volume:
@@ -192,80 +196,88 @@ def apply_shift(volume: Volume, shift: Sequence[float], *, order: int = 1) -> Vo
 
 
 def _judge(
-    shift: Vector, score: float, strips: Sequence[tuple[Vector, float]], spacing: Array
+    whole: Peak, strips: Sequence[Peak], draws: Array, scale: Array, voxels: Array
 ) -> tuple[Verdict, str]:
-    microns = np.abs(shift) * spacing
-    figures = ", ".join(f"{s:+.1f}" for s in shift)
-    if score < _CHANCE:
+    """Return verdict and sentence.
+
+    Parameters
+    ----------
+    whole : Peak
+        Of the field.
+    strips : sequence of Peak
+        Of its rows and columns, compared with the field's.
+    draws : ndarray
+        Peaks of parts drawn anew (draws, 3), in µm.
+    scale, voxels : ndarray
+        Of a step of the grid: µm and voxels (z, y, x).
+    """
+    microns = np.array(whole.lag) * scale
+    figures = ", ".join(f"{s:+.1f}" for s in _in_voxels(whole, voxels))
+    if whole.score < _CHANCE and whole.mirror:
+        axes = " and ".join("zyx"[axis] for axis in whole.mirror)
+        return "unrelated", f"DAPI fits the label-free stack only if it is mirrored along {axes}."
+    if whole.score < _CHANCE and whole.chance < _RELATED:
         return "unrelated", (
             "DAPI and label-free stack agree no better than chance: they seem to show different "
             "places; check that the right files are paired."
         )
-    if score < _SURE:
-        return "unclear", (
-            f"DAPI may be shifted by {figures} voxels (z, y, x), but the two agree hardly better "
-            "than chance: look at the overlay."
-        )
-    sure = np.array([moved for moved, height in strips if height >= _PART])
+    sure = np.array([s.lag for s in strips if s.score >= SURE])
     if len(sure) > 1:
-        spread = (np.ptp(sure, axis=0) * spacing)[1:].max()
+        spread = (np.ptp(sure, axis=0) * scale)[1:].max()
         if spread > _DISTORTION:
             return "distorted", (
                 f"Parts of the field are shifted by amounts that differ by up to {spread:.1f} µm: "
                 "a rigid shift cannot mend this; register the pair elastically."
             )
-    if (microns > _TOLERANCE).any():
-        return "shifted", (
-            f"DAPI is shifted: move it by {figures} voxels (z, y, x) to lie on the label-free "
-            "stack."
+    few = "there is too little in the field to tell: look at the overlay."
+    if whole.score < _SURE:
+        return "unclear", f"Whether DAPI lies on the label-free stack is not clear: {few}"
+    stays = float((np.abs(draws - microns) <= 2 * _AT_REST).all(1).mean())
+    if (np.abs(microns) <= _TOLERANCE).all() and stays >= 0.5:
+        return (
+            "registered",
+            f"DAPI lies on the label-free stack to within about {np.abs(microns).max():.1f} µm.",
         )
-    return (
-        "registered",
-        f"DAPI lies on the label-free stack to within about {microns.max():.1f} µm.",
+    returns = float((np.abs(draws) <= _AT_REST).all(1).mean())
+    if stays < _STAYS or returns > _RETURNS or whole.at_edge:
+        return "unclear", f"DAPI may be shifted by {figures} voxels (z, y, x), but {few}"
+    return "shifted", (
+        f"DAPI is shifted: move it by {figures} voxels (z, y, x) to lie on the label-free stack."
     )
 
 
-def _tiles(shape: Sequence[int]) -> list[tuple[slice, ...]]:
+def _in_voxels(found: Peak, voxels: Array) -> Vector:
+    z, y, x = (np.array(found.lag) * voxels).tolist()
+    return (z, y, x)
+
+
+def _parts(shape: Sequence[int]) -> list[tuple[slice, slice, slice]]:
     """Return up to 3 × 3 parts spread over the field, of at most `_TILE` voxels a side."""
     depth = min(shape[0], _TILE)
     z = slice((shape[0] - depth) // 2, (shape[0] + depth) // 2)
     spans = []
     for n in shape[1:]:
-        count = int(np.clip(n // 32, 1, 3))
+        count = int(np.clip(n // _SMALLEST, 1, _PARTS))
         size = min(n // count, _TILE)
         starts = np.linspace(0, n - size, count).astype(int)
         spans.append([slice(int(s), int(s) + size) for s in starts])
-    return [(slice(None), z, y, x) for y in spans[0] for x in spans[1]]
+    return [(z, y, x) for y in spans[0] for x in spans[1]]
 
 
-def _strips(tiles: Sequence[tuple[slice, ...]]) -> list[list[int]]:
+def _strips(parts: Sequence[tuple[slice, slice, slice]]) -> list[list[int]]:
     """Return which parts make up each row and each column of the field.
 
     A part alone holds few nuclei: one in nine of a registered field is astray by chance, while in a
     field torn in two hardly any can be believed.
     """
     return [
-        [i for i, tile in enumerate(tiles) if tile[axis].start == start]
-        for axis in (2, 3)
-        for start in sorted({tile[axis].start for tile in tiles})
+        [i for i, part in enumerate(parts) if part[axis].start == start]
+        for axis in (1, 2)
+        for start in sorted({part[axis].start for part in parts})
+        if parts[0][axis].stop - parts[0][axis].start >= _STRIP
     ]
 
 
-def _mirrored(contrast: Array) -> list[Array]:
-    return [np.flip(contrast, [axis + 1 for axis in mirror]) for mirror in _MIRRORS]
-
-
-def _centre(tile: tuple[slice, ...], step: Array) -> tuple[float, float]:
-    y, x = ((t.start + t.stop) / 2 * s for t, s in zip(tile[2:], step, strict=True))
+def _centre(part: tuple[slice, slice, slice], step: Array) -> tuple[float, float]:
+    y, x = ((t.start + t.stop) / 2 * s for t, s in zip(part[1:], step, strict=True))
     return float(y), float(x)
-
-
-def _overlay(qpi: Volume, dapi: Volume) -> Array:
-    """Return the middle plane of both as one picture (y, x, rgb), 0 to 1."""
-    middle = qpi.shape[0] // 2
-    grey = []
-    for volume in (qpi, dapi):
-        plane = np.asarray(volume.data[middle]).astype(np.float32)
-        low, high = np.percentile(plane, (1, 99.7))
-        grey.append(np.clip((plane - low) / max(high - low, 1e-30), 0, 1))
-    return np.stack([grey[0], grey[1], grey[0]], axis=-1)
