@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def table(rows: list[dict[str, object]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for way in ("phase", "stain"):
-        for low, high in zip(NUCLEI[:-1], NUCLEI[1:], strict=True):
+        for low, high in pairwise(NUCLEI):
             chosen = [r for r in rows if r["way"] == way and low <= int(str(r["nuclei"])) < high]
             counts = [Counter(_judged(r) for r in part) for part in _kinds(chosen)]
             if not chosen:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_llcm import Stainer
 from napari_llcm.events import UserError
 from napari_llcm.specimen import make_specimen
 from napari_llcm.volumes import Volume, apply_shift, check_registration, resample
@@ -74,6 +76,61 @@ def test_blank_parts_of_a_field_tell_nothing() -> None:
 def test_an_unrelated_pair(seeds: tuple[int, int]) -> None:
     result = check_registration(_specimen(seeds[0])[0], _specimen(seeds[1])[1])
     assert result.verdict in ("unrelated", "unclear")
+
+
+@pytest.mark.parametrize("difficulty", ["easy", "medium"])
+@pytest.mark.parametrize("seed", [500, 503, 507])
+def test_a_field_of_few_nuclei_is_never_called_shifted(seed: int, difficulty: Any) -> None:
+    made = make_specimen(size=(24, 96, 96), seed=seed, difficulty=difficulty)
+    assert check_registration(made.qpi, made.dapi).verdict in ("registered", "unclear")
+
+
+def test_a_shift_along_z_is_measured_or_not_clear() -> None:
+    """It was said to be -3.4 voxels."""
+    made = make_specimen(size=(24, 96, 96), seed=20000, difficulty="easy", spacing=(0.8, 0.5, 0.4))
+    assert check_registration(made.qpi, made.dapi).verdict in ("registered", "unclear")
+
+
+def test_a_mirrored_pair_is_told_as_such() -> None:
+    qpi, dapi = _specimen(1)
+    result = check_registration(qpi, dapi.replace(data=dapi.numpy()[:, :, ::-1]))
+    assert result.verdict == "unrelated"
+    assert "mirrored along x" in result.sentence
+
+
+def test_the_virtual_stain_tells_more_than_phase() -> None:
+    made = make_specimen(size=(24, 112, 112), seed=7001, difficulty="medium")
+    cut = (slice(None), slice(8, -8), slice(8, -8))
+    moved = (slice(None), slice(14, -2), slice(8, -8))
+    fixed, moving, dapi = (
+        v.replace(data=v.numpy()[c])
+        for v, c in ((made.qpi, cut), (made.dapi, moved), (made.dapi, cut))
+    )
+    stain = Stainer(device="cpu").stain(fixed)
+    assert check_registration(fixed, dapi, stain=stain).verdict == "registered"
+    result = check_registration(fixed, moving, stain=stain)
+    assert result.score > 1.3 * check_registration(fixed, moving).score
+    assert result.verdict == "shifted"
+    np.testing.assert_allclose(np.array(result.shift), (0, 6, 0), atol=1.5)
+
+
+@pytest.mark.parametrize("hole", ["NaN", "0", "planes"])
+def test_voxels_without_data_take_no_part(hole: str) -> None:
+    qpi, dapi = _specimen(1)
+    frame = np.ones(qpi.shape, bool)
+    frame[:, 14:-14, 14:-14] = False
+    if hole == "planes":
+        frame = np.zeros(qpi.shape, bool)
+        frame[33:] = True
+    value = np.float32(np.nan if hole == "NaN" else 0)
+    phase = qpi.replace(data=np.where(frame, value, qpi.numpy() + np.float32(1.33)))
+    result = check_registration(phase, dapi)
+    assert result.verdict == "registered"
+    assert "hold no data" in result.notes[0]
+    shifted = dapi.replace(data=np.roll(dapi.numpy(), (-6, 8), (1, 2)))
+    result = check_registration(phase, shifted)
+    assert result.verdict == "shifted"
+    np.testing.assert_allclose(result.shift[1:], (6, -8), atol=1)
 
 
 def test_noise_is_no_registration() -> None:

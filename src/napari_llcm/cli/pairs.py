@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ..events import UserError
+from ..events import Job, ShouldStop, UserError
 from .console import print_table, run
 from .from_models import options_from_models
-from .options import Events, PairReading, as_json
+from .options import Device, Events, PairReading, as_json
 
 
 @options_from_models
@@ -23,9 +23,21 @@ def pairs(
     apply: Annotated[
         Path | None,
         typer.Option(
-            "--apply", help="Write the pairs here, DAPI (and labels) moved where they are shifted."
+            "--apply",
+            help="Write the pairs here, DAPI (and labels) moved where they are surely shifted; "
+            "unrelated pairs are left out.",
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Stain phase with this model first and compare its nuclei: slower, but surer. "
+            "Name, folder, run folder or .zip; specimen-v6 is shipped.",
+        ),
+    ] = None,
+    device: Device = "auto",
     events: Events = None,
     *,
     reading: PairReading,
@@ -33,10 +45,19 @@ def pairs(
     """Check pairs: shape, spacing, and whether phase and DAPI lie on each other."""
     from ..volumes.pair_check import check_pairs
 
-    told = run(
-        lambda stop: check_pairs(source, out=out, apply=apply, reading=reading, should_stop=stop),
-        as_json(events),
-    ).result
+    def job(stop: ShouldStop) -> Job:
+        """Check the pairs."""
+        stain = None
+        if model is not None:
+            from ..staining.options import StainOptions
+            from ..staining.virtual import stainer_of
+
+            stain = stainer_of(model, StainOptions(device=device), stop)
+        yield from check_pairs(
+            source, out=out, apply=apply, reading=reading, stain=stain, should_stop=stop
+        )
+
+    told = run(job, as_json(events)).result
     rows = [
         [row["name"], row["verdict"], _in_words(row["shift"]), row["sentence"]]
         for row in told["pairs"]
@@ -46,6 +67,11 @@ def pairs(
         raise UserError(
             f"{len(told['failed'])} of {len(rows)} pairs could not be checked: "
             f"{', '.join(told['failed'])}."
+        )
+    if apply is not None and told["unrelated"]:
+        raise UserError(
+            f"Not written to {apply}, since they seem to show different places: "
+            f"{', '.join(told['unrelated'])}."
         )
 
 

@@ -69,6 +69,7 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
         name, qpi, dapi = pairs[index]
         yield meter.at(done, f"looking whether {name} lies on its DAPI")
         found = check_registration(qpi, dapi)
+        yield from (Notice(text=note) for note in found.notes)
         checked.append({"name": name, "verdict": found.verdict, "sentence": found.sentence})
     yield meter.at(len(chosen))
     voxels = sum(int(np.prod(qpi.shape)) for _, qpi, _ in pairs)

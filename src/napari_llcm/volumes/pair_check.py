@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from .sole_writer import sole_writer
 from .volume import Volume, notices
 from .writing import losses, write
 
+StainStack = Callable[[Volume], Generator[Event, None, Volume | None]]
 _KINDS = ("qpi", "dapi", "labels")
 
 
@@ -26,6 +27,7 @@ def check_pairs(
     out: Path | None = None,
     apply: Path | None = None,
     reading: PairReadOptions | None = None,
+    stain: StainStack | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Check shape, spacing and registration of pairs; draw them, and write mended copies.
@@ -39,9 +41,12 @@ def check_pairs(
     out : Path, optional
         Folder for a figure of each pair.
     apply : Path, optional
-        Folder for the pairs, with DAPI (and labels) moved where they are shifted.
+        Folder for the pairs, with DAPI (and labels) moved where they are surely shifted. An
+        unrelated pair is not written.
     reading : PairReadOptions, optional
         How their files are read.
+    stain : callable, optional
+        Stains a label-free stack: its virtual DAPI is compared in its place, which tells more.
     should_stop : callable, optional
         Asked before each pair; what is done is kept.
 
@@ -49,7 +54,8 @@ def check_pairs(
     ------
     Event
         At the end `Finished`; `result["pairs"]` has name, verdict, shift (z, y, x) in voxels and
-        sentence of each, `result["failed"]` the names of those that could not be checked.
+        sentence of each, `result["failed"]` the names of those that could not be checked, and
+        `result["unrelated"]` of those that show different places.
 
     Raises
     ------
@@ -75,7 +81,10 @@ def check_pairs(
                 stopped = True
                 break
             try:
-                found = yield from _checked(pair, out, apply)
+                found = yield from _checked(pair, out, apply, stain)
+                if found is None:
+                    stopped = True
+                    break
                 row: dict[str, Any] = {
                     "verdict": found.verdict, "shift": found.shift, "sentence": found.sentence
                 }  # fmt: skip
@@ -83,24 +92,37 @@ def check_pairs(
                 failed.append(pair.name)
                 row = {"verdict": "failed", "shift": None, "sentence": str(error)}
                 yield Notice(text=f"{pair.name} was left out. {error}")
+            if row["verdict"] == "unrelated" and apply is not None:
+                yield Notice(text=f"{pair.name} was not written to {apply}. {row['sentence']}")
             rows.append({"name": pair.name, **row})
         yield meter.at(len(rows))
-    yield Finished(result={"pairs": rows, "failed": failed, "stopped": stopped}, value=rows)
+    unrelated = [str(row["name"]) for row in rows if row["verdict"] == "unrelated"]
+    result = {"pairs": rows, "failed": failed, "unrelated": unrelated, "stopped": stopped}
+    yield Finished(result=result, value=rows)
 
 
 def _checked(
-    pair: Pair, out: Path | None, apply: Path | None
-) -> Generator[Event, None, Registration]:
-    """Check one pair, draw it and write its mended copy; return the `Registration`."""
+    pair: Pair, out: Path | None, apply: Path | None, stain: StainStack | None
+) -> Generator[Event, None, Registration | None]:
+    """Check one pair, draw it and write its mended copy.
+
+    Return the `Registration`, or None where the user stopped the staining.
+    """
     stacks = dict(zip(_KINDS, pair.read(), strict=True))
     qpi, dapi = stacks["qpi"], stacks["dapi"]
     assert qpi is not None
     assert dapi is not None
     yield from notices(*stacks.values())
-    registration = check_registration(qpi, dapi)
+    virtual = None
+    if stain is not None:
+        virtual = yield from stain(qpi)
+        if virtual is None:
+            return None
+    registration = check_registration(qpi, dapi, stain=virtual)
+    yield from (Notice(text=note) for note in registration.notes)
     if out is not None:
         save_figure(out / f"{pair.name}.png", registration.figure(), dpi=110)
-    if apply is not None:
+    if apply is not None and registration.verdict != "unrelated":
         for kind, volume in stacks.items():
             if volume is not None:
                 moved = _moved(volume, kind, registration)

@@ -15,6 +15,7 @@ import numpy as np
 from ..events import UserError
 from .alignment import Peak, drawn, peak, search
 from .correlation import Array, Vector, contrasts, steps
+from .no_data import not_finite
 from .no_data_search import find_no_data
 from .registration_figure import SURE, overlay_of
 from .volume import Spacing, Volume
@@ -32,7 +33,7 @@ _AT_REST = np.array([2.0, 1.0, 1.0])  # µm; the same for peaks at whole steps o
 _DISTORTION = 2.4  # µm; parts of a registered field scatter by up to 1.5
 _STRIP = 24  # least width of a row or column of parts that is looked at by itself, in that grid
 _CHANCE, _SURE = 1.15, 1.4  # score: unrelated pairs reach 1.0 to 1.3, pairs of one field 1.5 to 4
-_RELATED = 0.3  # pairs of one field correlate by .35 to .7: below, chance cannot hide them
+_RELATED = 0.2  # pairs of one field correlate by .25 (hard) to .7: lower chance cannot hide them
 _STAYS, _RETURNS = 0.8, 0.02  # share of draws that peak where the field does, and without a shift
 
 
@@ -187,7 +188,9 @@ def apply_shift(volume: Volume, shift: Sequence[float], *, order: int = 1) -> Vo
 
     data = volume.numpy()
     values = data if order == 0 else data.astype(np.float32)
-    outside = 0.0 if order == 0 else float(np.median(values))
+    empty = not_finite(values)  # would spread over every neighbour
+    outside = 0.0 if order == 0 or empty.all() else float(np.median(values[~empty]))
+    values = np.where(empty, np.float32(outside), values) if empty.any() else values
     moved = ndimage.shift(values, shift, order=order, cval=outside)
     if order > 0 and data.dtype.kind in "iu":
         moved = np.rint(moved)

@@ -156,13 +156,30 @@ def _images(path: Path) -> Choices:
     return Choices(path, [Choice(one.label(i), path, i) for i, one in enumerate(images)], first)
 
 
-def checking(qpi: Volume, dapi: Volume) -> MakeJob:
-    """Return a maker of the job that checks a pair; its value is (Registration, PNG)."""
+def checking(qpi: Volume, dapi: Volume, by_stain: bool = False) -> MakeJob:
+    """Return a maker of the job that checks a pair; its value is (Registration, PNG).
 
-    def make_job(_: ShouldStop) -> Job:
+    Parameters
+    ----------
+    qpi, dapi : Volume
+        The stacks.
+    by_stain : bool
+        Compare the shipped model's stain of the label-free stack in its place.
+    """
+
+    def make_job(should_stop: ShouldStop) -> Job:
         """Compare the stacks."""
         yield Started(job="check registration")
-        found = check_registration(qpi, dapi)
+        virtual = None
+        if by_stain:
+            from ...staining import StainOptions
+            from ...staining.virtual import stainer_of
+
+            virtual = yield from stainer_of(None, StainOptions(), should_stop)(qpi)
+            if virtual is None:
+                return
+        found = check_registration(qpi, dapi, stain=virtual)
+        yield from (Notice(text=note) for note in found.notes)
         yield Finished(value=(found, _png(found)))
 
     return make_job

@@ -105,6 +105,8 @@ class LoadPanel(Panel):
             self.bar.fail(str(error))
             return
 
+        by_stain = self.form.registration.by_stain.isChecked()
+
         def show(value: Any) -> None:
             """Show the verdict beside the layers that it is about."""
             box = self.form.registration
@@ -113,7 +115,7 @@ class LoadPanel(Panel):
             else:  # others were chosen meanwhile
                 self.bar.say(f"{qpi.name} and {dapi.name}: {value[0].sentence}")
 
-        self._run(load_jobs.checking(*volumes), "registration check", show)
+        self._run(load_jobs.checking(*volumes, by_stain), "registration check", show)
 
     def shift(self, dapi: Any, shift: Any) -> None:
         """Add a copy of a layer that is moved by so many voxels."""

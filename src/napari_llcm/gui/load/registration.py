@@ -6,7 +6,15 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ...volumes import Registration
 from ..form import form_layout, words
@@ -45,6 +53,11 @@ class RegistrationBox(QGroupBox):
         self.qpi.setToolTip("The label-free stack of the pair.")
         self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei")
         self.dapi.setToolTip("The real DAPI stack of the same field.")
+        self.by_stain = QCheckBox("Stain first")
+        self.by_stain.setToolTip(
+            "Compare the DAPI stack with the virtual stain of the label-free one, by the model "
+            "that ships: slower, but it tells more where there are few nuclei."
+        )
         self.check = QPushButton("Check registration")
         self.check.setToolTip("Measure by how much the DAPI stack is shifted, here and there.")
         self.shift = QPushButton("Apply shift")
@@ -64,6 +77,7 @@ class RegistrationBox(QGroupBox):
         form.addRow("Phase", self.qpi)
         form.addRow("DAPI", self.dapi)
         row = QHBoxLayout()
+        row.addWidget(self.by_stain)
         row.addWidget(self.check)
         row.addWidget(self.shift)
         column = QVBoxLayout(self)
