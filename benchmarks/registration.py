@@ -68,6 +68,7 @@ def main() -> None:
                                 "verdict": found.verdict,
                                 "right": bool((np.abs(off - true) <= NEAR).all()),
                                 "score": found.score,
+                                "chance": found.correlation / found.score,
                                 "difficulty": difficulty,
                                 "seed": seed,
                                 "size": size,
