@@ -16,7 +16,8 @@ from ..volumes import (
     notices,
     read,
 )
-from ..volumes.atomic import disk_errors, is_zarr
+from ..volumes.atomic import is_zarr
+from ..volumes.disk_errors import disk_errors
 from ..volumes.reading import CHANNEL_NAMES, stored_images
 from .options import StainOptions
 from .series import Total

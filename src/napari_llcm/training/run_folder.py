@@ -9,7 +9,8 @@ from typing import Any
 
 from ..events import Event, Step, UserError
 from ..models.methods import PhaseName
-from ..volumes.atomic import disk_errors, open_log
+from ..volumes.atomic import open_log
+from ..volumes.disk_errors import disk_errors
 from ..volumes.sole_writer import MARK
 from .config import TrainJob, save_job
 

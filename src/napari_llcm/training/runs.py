@@ -9,7 +9,8 @@ from typing import Literal
 
 from ..events import Event, Failed, Finished, Job, ShouldStop, UserError, parse_event
 from ..models.bundle import is_bundle, read_info
-from ..volumes.atomic import disk_errors, remove
+from ..volumes.atomic import remove
+from ..volumes.disk_errors import disk_errors
 from ..volumes.sole_writer import is_written, sole_writer
 from .config import TrainJob, load_job
 

@@ -1,7 +1,7 @@
 """Volumes: read, write, pair and check them."""
 
-from .atomic import disk_errors
 from .checks import check_stack
+from .disk_errors import disk_errors
 from .folders import Found, find_stacks
 from .grids import on_one_grid
 from .labels import labels_of, labels_told_by, looks_like_labels

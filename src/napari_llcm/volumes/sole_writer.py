@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events import UserError
-from .atomic import disk_errors
+from .disk_errors import disk_errors
 
 MARK = "running.json"
 _BEAT = 20.0  # s between signs of life

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import UserError
-from .atomic import check_target, disk_errors, linked, put_in_place, remove
+from .atomic import check_target, linked, put_in_place, remove
+from .disk_errors import disk_errors
 from .orientation import mirrored_axes
 from .sole_writer import sole_writer
 from .volume import Volume
