@@ -13,6 +13,7 @@ from napari_llcm.events import Finished, Job, Progress, ShouldStop
 from napari_llcm.gui.settings import Preferences, preferences, recall, remember
 from napari_llcm.gui.workbench import PANELS
 from napari_llcm.models.library import DEFAULT_MODEL
+from napari_llcm.specimen import Specimen
 
 pytestmark = pytest.mark.usefixtures("screen")
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,24 @@ def test_the_workbench_opens_from_the_menu_with_a_tab_for_each_verb(
         assert tabs.currentIndex() == i
         assert type(panel).__name__ == f"{name}Panel"
         assert bench.show_panel(name) is panel
+
+
+def test_nothing_is_wider_than_the_dock_of_a_small_window(
+    make_napari_viewer_proxy: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(1280, 800)
+    _, bench = viewer.window.add_plugin_dock_widget("napari-llcm", "Virtual staining (LLCM)")
+    for volume in (specimen.qpi, specimen.dapi):
+        viewer.add_image(volume.numpy(), name=volume.name, scale=volume.spacing, units="um")
+    load = bench.show_panel("Load")
+    load.form.registration.check.click()
+    qtbot.waitUntil(lambda: not load.runner.running, timeout=60_000)
+    assert load.form.registration.figure.isVisible()
+    for i, name in enumerate(PANELS):
+        bench.show_panel(name)
+        qtbot.wait(50)
+        assert bench.tabs.widget(i).horizontalScrollBar().maximum() == 0, name
 
 
 @pytest.mark.parametrize("name", PANELS)

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from ...volumes import Registration
 from ..form import form_layout, words
 from ..layers.combo import LayerCombo
+from ..picture import Picture
 
 _SIGNS = {"registered": "✓", "shifted": "⚠", "distorted": "⚠", "unclear": "?", "unrelated": "✗"}
 
@@ -48,7 +49,6 @@ class RegistrationBox(QGroupBox):
         super().__init__("Does a pair fit?", parent)
         self.setToolTip("Before you check or train: do DAPI and phase show the same place?")
         self._found: Registration | None = None
-        self._picture = QPixmap()
         self.qpi = LayerCombo(viewer, prefer="qpi phase qobm label-free")
         self.qpi.setToolTip("The label-free stack of the pair.")
         self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei")
@@ -66,12 +66,11 @@ class RegistrationBox(QGroupBox):
         )
         self.shift.setEnabled(False)
         self.verdict = words(tip="What the comparison says.")
-        self.figure = QLabel()
+        self.figure = Picture()
         self.figure.setToolTip(
             "Middle plane: label-free in magenta, DAPI in green. Arrows, enlarged, show how DAPI "
             "must move; yellow ones are sure. Click to see it larger."
         )
-        self.figure.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.figure.mousePressEvent = self._enlarge  # type: ignore[method-assign]
         form = form_layout()
         form.addRow("Phase", self.qpi)
@@ -96,14 +95,11 @@ class RegistrationBox(QGroupBox):
         """Show what was found."""
         self._found = found
         self.verdict.setText(f"{_SIGNS[found.verdict]} {found.sentence}")
-        self._picture = QPixmap()
-        self._picture.loadFromData(png)
-        width = min(max(self.width() - 24, 200), 420)
-        self.figure.setPixmap(
-            self._picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
-        )
+        picture = QPixmap()
+        picture.loadFromData(png)
         self.verdict.show()
         self.figure.show()
+        self.figure.show_picture(picture)
         self.shift.setEnabled(found.verdict in ("shifted", "unclear"))
 
     def forget(self) -> None:
@@ -122,5 +118,5 @@ class RegistrationBox(QGroupBox):
         window.setWindowFlag(Qt.WindowType.Window)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.setWindowTitle("Registration")
-        window.setPixmap(self._picture)
+        window.setPixmap(self.figure.picture)
         window.show()

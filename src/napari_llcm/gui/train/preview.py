@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QPixmap, QResizeEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtGui import QPixmap
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from ..picture import Picture
 
 
 class PreviewView(QWidget):
@@ -20,11 +21,8 @@ class PreviewView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._picture = QPixmap()
         self.title = QLabel()
-        self.image = QLabel()
-        self.image.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.image.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.image = Picture()
         self.image.setToolTip(
             "The middle plane of a volume: label-free stack, real DAPI, and what the model "
             "paints. In phase 1 it copies the real DAPI; in phase 2 it sees the label-free "
@@ -41,33 +39,16 @@ class PreviewView(QWidget):
         picture = QPixmap(str(path))
         if picture.isNull():
             return
-        self._picture = picture
         self.title.setText(title)
         self.show()
-        self._fit()
+        self.image.show_picture(picture)
 
     @property
     def shown(self) -> bool:
         """Whether there is a picture."""
-        return not self._picture.isNull()
+        return not self.image.picture.isNull()
 
     def clear(self) -> None:
         """Show nothing."""
-        self._picture = QPixmap()
+        self.image.show_picture(QPixmap())
         self.hide()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keep the picture as wide as the panel."""
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        if self._picture.isNull() or self.width() < 10:
-            return
-        scaled = self._picture.scaled(
-            QSize(self.width(), 10_000),
-            Qt.AspectRatioMode.KeepAspectRatio,
-            Qt.TransformationMode.SmoothTransformation,
-        )
-        self.image.setPixmap(scaled)
-        self.image.setFixedHeight(scaled.height())
