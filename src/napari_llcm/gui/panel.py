@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class _OneForEachViewer(type(QWidget)):  # type: ignore[misc]  # a Qt binding's own metaclass
     """Makes a panel once for each viewer, and returns it whenever it is asked for again."""
 
-    def __call__(cls, napari_viewer: Any, *args: Any, **options: Any) -> Any:
+    def __call__(cls, napari_viewer: Any, runner: Runner | None = None) -> Any:
         """Return the viewer's panel of this class."""
         panels = session_of(napari_viewer).panels
         if cls not in panels or not isalive(panels[cls]):
-            panels[cls] = super().__call__(napari_viewer, *args, **options)
+            panels[cls] = super().__call__(napari_viewer, runner)
         return panels[cls]
 
 

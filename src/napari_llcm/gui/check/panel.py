@@ -30,7 +30,7 @@ from .jobs import checking
 from .nuclei_table import NucleiTable
 from .outlines import Overlay
 from .scores import ScoreBoard
-from .verdicts import FILTERS, in_reading_order, key_of
+from .verdicts import FILTERS, in_reading_order, key_of, neighbour
 
 _NEXT, _PREVIOUS, _BLINK = ".", ",", "-"  # on most keyboards side by side
 
@@ -238,16 +238,7 @@ class CheckPanel(Panel):
         rows = missed if self.filter.currentIndex() == 0 and missed else rows
         if not rows:
             return
-        current = self.table.current()
-        keys = [key_of(row) for row in rows]
-        if current is not None and key_of(current) in keys:
-            at = keys.index(key_of(current)) + by
-        elif current is not None:
-            after = sum(_place(row) < _place(current) for row in rows)
-            at = after if by > 0 else after - 1
-        else:
-            at = 0 if by > 0 else -1
-        self.table.select(keys[at % len(keys)])
+        self.table.select(key_of(neighbour(rows, self.table.current(), by)))
 
     def _outdate(self) -> None:
         """Show the check before in grey, without outlines, while another one is going on."""
@@ -292,10 +283,6 @@ class CheckPanel(Panel):
         self.table.sortByColumn(max(column, 0), Qt.SortOrder.AscendingOrder)
         if not self._rows:
             self.bar.say("No nuclei were found: look at the image, or give their width.")
-
-
-def _place(row: Row) -> tuple[float, float, float]:
-    return row["z"], row["y"], row["x"]
 
 
 def _is_labels(layer: Any) -> bool:

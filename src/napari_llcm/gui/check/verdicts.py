@@ -62,4 +62,31 @@ def key_of(row: Row) -> tuple[str, int]:
 
 def in_reading_order(rows: Sequence[Row]) -> list[Row]:
     """Return rows from the first plane to the last, and on a plane from top to bottom."""
-    return sorted(rows, key=lambda r: (r["z"], r["y"], r["x"]))
+    return sorted(rows, key=_place)
+
+
+def neighbour(rows: Sequence[Row], current: Row | None, by: int) -> Row:
+    """Return the next or previous nucleus, of the first ones after the last one.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        In reading order, at least one.
+    current : dict, optional
+        The nucleus to go on from, which need not be among them.
+    by : int
+        1 or -1.
+    """
+    keys = [key_of(row) for row in rows]
+    if current is None:
+        at = 0 if by > 0 else -1
+    elif key_of(current) in keys:
+        at = keys.index(key_of(current)) + by
+    else:
+        after = sum(_place(row) < _place(current) for row in rows)
+        at = after if by > 0 else after - 1
+    return rows[at % len(rows)]
+
+
+def _place(row: Row) -> tuple[float, float, float]:
+    return row["z"], row["y"], row["x"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -14,14 +16,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..form import form_layout, tab_order, words
+from ...events import UserError, duration
+from ..form import figures, form_layout, tab_order, words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
 from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo
 from ..layers.spacing_row import SpacingRow
+from ..layers.stack import LayerStack
 from ..session import Session
 from ..settings import preferences, recall
+from . import pace
 from .batch import BatchBox
 from .model_picker import ModelPicker
 from .region import RegionChoice
@@ -130,6 +135,39 @@ class StainForm(QWidget):
             self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip
 
-    def set_series(self, series: bool) -> None:
-        """Show the choice of time points for a series alone."""
-        self._layout.setRowVisible(self.times, series)
+    def describe(self, layer: Any, stack: LayerStack | None, problem: str = "") -> None:
+        """Show what is known of the chosen stack, and ask for what is not.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image or None
+            The chosen layer.
+        stack : LayerStack or None
+            What it holds, if it is a stack.
+        problem : str
+            Why it is none.
+        """
+        self.about.setText(f"⚠ {problem}" if problem else "" if stack is None else _about(stack))
+        self.axes_row.ask_for(layer)
+        self.spacing.ask_for(stack)
+        self.region.fit(stack)
+        self._layout.setRowVisible(self.times, stack is not None and stack.times > 1)
+
+    def estimate(self, stack: LayerStack | None) -> None:
+        """Say how long a stack takes, where it is known how fast the model is here."""
+        seconds = None
+        if stack is not None and self.region.whole:
+            samples = self.samples.value() if self.spread.isChecked() else 1
+            voxels = float(np.prod(stack.shape)) * samples
+            with suppress(UserError):
+                seconds = pace.seconds(self.model.path, self.device.currentText(), voxels)
+        self.time.setText("" if seconds is None else f"About {duration(seconds)} for this stack.")
+        self.time.setVisible(seconds is not None)
+
+
+def _about(stack: LayerStack) -> str:
+    size = f"{figures(stack.shape)} (z, y, x)"
+    if stack.times > 1:
+        size = f"{stack.times} time points of {size}"
+    spacing = stack.volume.spacing
+    return size if spacing is None else f"{size} · {figures(spacing)} µm"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
 from ...events import Event, Finished, Tile, UserError, duration
-from ..form import figures, place
+from ..form import place
 from ..jobs.runner import Runner
 from ..layers.stack import LayerStack, stack_of
 from ..layers.viewport import View
@@ -23,7 +21,7 @@ from . import pace
 from .batch import checked_folders
 from .form import StainForm
 from .model_picker import adding
-from .stain_layer import Painting
+from .stain_layer import Painting, Paintings
 
 if TYPE_CHECKING:
     from ...staining import StainOptions
@@ -46,7 +44,7 @@ class StainPanel(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         super().__init__(napari_viewer, runner)
         self._loaded = stain_jobs.LoadedModel()
-        self._paintings: dict[tuple[Any, ...], Painting] = {}
+        self._paintings = Paintings(self._viewer)
         self._active: list[tuple[Painting, View]] = []
         self._next: Callable[[], None] | None = None  # what takes over from a live preview
         self._following = False
@@ -139,14 +137,8 @@ class StainPanel(Panel):
         """Return the painting that goes on, or a new one, and where the user looks."""
         stack = self._stack(layer)
         view = View(self._viewer, stack)
-        info = self.form.model.info
-        options = self._options()
-        key = (id(layer), str(self.form.model.path), options.samples)
-        found = self._paintings.get(key)
-        if found is None or not found.shown or found.outdated:
-            found = Painting(self._viewer, stack, info, options.samples, options.scratch)
-            self._paintings[key] = found
-        found.stack = stack  # its name and place may be others by now
+        model, options = self.form.model, self._options()
+        found = self._paintings.of(stack, model.path, model.info, options.samples, options.scratch)
         return found, view
 
     def _stack(self, layer: Any) -> LayerStack:
@@ -220,10 +212,7 @@ class StainPanel(Panel):
     def _show(self, event: Event) -> None:
         if isinstance(event, Tile):
             for painting, _ in self._active:
-                if painting.show():
-                    for other in self._paintings.values():
-                        if other is not painting and other.stack.layer is painting.stack.layer:
-                            other.hide()  # one added to the other would be neither
+                self._paintings.show(painting)
                 painting.repaint()
 
     def _running(self, running: bool) -> None:
@@ -239,7 +228,7 @@ class StainPanel(Panel):
         for painting, _ in active:
             painting.repaint(now=True)
             painting.note()
-        self._forget(lambda painting: not (painting.shown and painting.begun))
+        self._paintings.let_go(empty=True)
         self.form.live.setChecked(False)
 
     def _stained(self, paintings: list[Painting], event: Finished) -> None:
@@ -275,12 +264,7 @@ class StainPanel(Panel):
         """Stop what works on a layer that the user has removed, and let go of its memory."""
         if any(not painting.shown for painting, _ in self._active):
             self.runner.stop()
-        self._forget(lambda painting: not painting.shown)
-
-    def _forget(self, which: Callable[[Painting], bool]) -> None:
-        for key, painting in list(self._paintings.items()):
-            if which(painting):
-                self._paintings.pop(key).leave()
+        self._paintings.let_go()
 
     def _add_model(self, path: Any) -> None:
         if not self.runner.running:
@@ -296,36 +280,16 @@ class StainPanel(Panel):
 
     def _describe(self) -> None:
         """Show what is known of the chosen stack."""
-        layer, stack, form = self.form.stack.layer, None, self.form
+        layer, stack, problem = self.form.stack.layer, None, ""
         try:
             stack = None if layer is None else self._stack(layer)
-            form.about.setText("" if stack is None else _about(stack))
         except UserError as error:
-            form.about.setText(f"⚠ {error}")
+            problem = str(error)
         self._stack_shown = stack
+        self.form.describe(layer, stack, problem)
         self._estimate()
-        form.axes_row.ask_for(layer)
-        form.spacing.ask_for(stack)
-        form.region.fit(stack)
-        form.set_series(stack is not None and stack.times > 1)
         if self._following and not (stack and self._active[0][0].stack.layer is layer):
-            form.live.setChecked(False)
+            self.form.live.setChecked(False)
 
     def _estimate(self, *_: Any) -> None:
-        """Say how long the chosen stack takes, where it is known how fast the model is here."""
-        form, stack, seconds = self.form, self._stack_shown, None
-        if stack is not None and form.region.whole:
-            samples = form.samples.value() if form.spread.isChecked() else 1
-            voxels = float(np.prod(stack.shape)) * samples
-            with suppress(UserError):
-                seconds = pace.seconds(form.model.path, form.device.currentText(), voxels)
-        form.time.setText("" if seconds is None else f"About {duration(seconds)} for this stack.")
-        form.time.setVisible(seconds is not None)
-
-
-def _about(stack: LayerStack) -> str:
-    size = f"{figures(stack.shape)} (z, y, x)"
-    if stack.times > 1:
-        size = f"{stack.times} time points of {size}"
-    spacing = stack.volume.spacing
-    return size if spacing is None else f"{size} · {figures(spacing)} µm"
+        self.form.estimate(self._stack_shown)

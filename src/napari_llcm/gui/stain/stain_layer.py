@@ -164,3 +164,56 @@ class Painting:
         """Show what `repaint` has held back."""
         if self._stale:
             self.repaint()
+
+
+class Paintings:
+    """The stains of a viewer, each of which goes on where it was left.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where they are shown.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._known: dict[tuple[Any, ...], Painting] = {}
+
+    def of(
+        self, stack: LayerStack, path: Path, model: ModelInfo, samples: int, folder: Path | None
+    ) -> Painting:
+        """Return the painting of a stack that goes on, or a new one where none fits.
+
+        Parameters
+        ----------
+        stack, model, samples, folder
+            As for `Painting`.
+        path : Path
+            Of the model.
+        """
+        key = (id(stack.layer), str(path), samples)
+        found = self._known.get(key)
+        if found is None or not found.shown or found.outdated:
+            found = Painting(self._viewer, stack, model, samples, folder)
+            self._known[key] = found
+        found.stack = stack  # its name and place may be others by now
+        return found
+
+    def show(self, painting: Painting) -> None:
+        """Show a stain once there is something to be seen, in the place of others of its stack."""
+        if painting.show():
+            for other in self._known.values():
+                if other is not painting and other.stack.layer is painting.stack.layer:
+                    other.hide()  # one added to the other would be neither
+
+    def let_go(self, empty: bool = False) -> None:
+        """Let go of the memory of those whose layer was removed.
+
+        Parameters
+        ----------
+        empty : bool
+            Whether those go too in which nothing was stained.
+        """
+        for key, painting in list(self._known.items()):
+            if not painting.shown or (empty and not painting.begun):
+                self._known.pop(key).leave()
