@@ -193,6 +193,9 @@ class Paintings:
         """
         key = (id(stack.layer), str(path), samples)
         found = self._known.get(key)
+        if found is not None and found.outdated:
+            found.hide()
+            found.leave()
         if found is None or not found.shown or found.outdated:
             found = Painting(self._viewer, stack, model, samples, folder)
             self._known[key] = found
