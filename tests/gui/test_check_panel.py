@@ -14,7 +14,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 
-from napari_llcm.events import Job, ShouldStop, Started
+from napari_llcm.events import Finished, Job, ShouldStop, Started
 from napari_llcm.gui.check.outlines import NAME
 from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.check.verdicts import key_of
@@ -90,6 +90,20 @@ def test_a_check_shows_figures_table_and_one_overlay(
     viewer.dims.ndisplay = 3  # and no error
     picture = viewer.screenshot(canvas_only=True, flash=False)
     assert len(np.unique(picture.reshape(-1, 4), axis=0)) > 3
+
+
+def test_the_outlines_come_painted_from_the_thread_of_the_check(
+    panel: CheckPanel, qtbot: Any
+) -> None:
+    painted: list[np.ndarray] = []
+    panel.runner.event.connect(
+        lambda event: (
+            painted.append(event.value[1].voxels.copy()) if isinstance(event, Finished) else None
+        )
+    )
+    run(panel, qtbot)
+    assert painted[0].any()
+    np.testing.assert_array_equal(painted[0], panel.overlay.painted.voxels)
 
 
 def test_a_click_and_the_keys_fly_to_a_nucleus(

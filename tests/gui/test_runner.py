@@ -7,10 +7,12 @@ import time
 from typing import Any
 
 import pytest
+from qtpy.QtCore import QTimer
 
 from napari_llcm.events import Finished, Job, Notice, Progress, ShouldStop, UserError
 from napari_llcm.gui.jobs.job_bar import JobBar
 from napari_llcm.gui.jobs.runner import JobRunner, SynchronousRunner
+from napari_llcm.gui.jobs.waiting import waited_for
 
 
 def _counting(stop: ShouldStop) -> Job:
@@ -157,3 +159,25 @@ def test_a_job_whose_panel_is_gone_ends(qtbot: Any) -> None:
     qtbot.wait(50)
     panel.deleteLater()
     qtbot.waitUntil(ended.is_set, timeout=5000)
+
+
+def test_the_window_goes_on_drawing_while_napari_waits_for_a_result(qtbot: Any) -> None:
+    ticks: list[float] = []
+    timer = QTimer()
+    timer.setInterval(5)
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start()
+
+    def work() -> int:
+        time.sleep(0.5)
+        return threading.get_ident()
+
+    began = time.monotonic()
+    assert waited_for(work) != threading.get_ident()
+    assert len([t for t in ticks if began < t < began + 0.5]) > 5
+
+    def broken() -> None:
+        raise UserError("No.")
+
+    with pytest.raises(UserError, match="No"):
+        waited_for(broken)

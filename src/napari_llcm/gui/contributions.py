@@ -86,10 +86,11 @@ def _write(path: str, data: Any, attributes: dict[str, Any], labels: bool) -> li
 def simulated_pair() -> list[LayerData]:
     """Return a simulated specimen: phase stack, its DAPI, and the true nuclei."""
     from ..specimen import make_specimen
+    from .jobs.waiting import waited_for
     from .layers.conversion import as_layers
     from .layers.look import dressed
 
-    made = make_specimen(SAMPLE_SIZE, SAMPLE_SEED, "medium")
+    made = waited_for(lambda: make_specimen(SAMPLE_SIZE, SAMPLE_SEED, "medium"))
     return [
         *dressed(made.qpi, dye=False),
         *dressed(made.dapi, dye=True),

@@ -16,7 +16,7 @@ from ...events import Finished, Job
 from ...nuclei.comparing import Comparison
 from ...nuclei.figures import COLOURS
 from ...nuclei.finding import Findings
-from .verdicts import CHOSEN, NUCLEUS, UNSURE, key_of
+from .verdicts import CHOSEN, NUCLEUS, UNSURE, colour_of, key_of
 
 PALETTE = (*COLOURS.values(), NUCLEUS, UNSURE, CHOSEN)
 _NUMBERS = 255 // len(PALETTE)  # of one colour, in 8 bits
@@ -113,10 +113,27 @@ def painting(job: Job) -> Job:
     """Yield the events of a check; its result comes with its `Painted`, made on the same thread."""
     for event in job:
         if isinstance(event, Finished) and isinstance(event.value, (Comparison, Findings)):
-            both: tuple[Any, Painted] = (event.value, Painted(event.value))
+            painted = Painted(event.value)
+            painted.paint(  # as it is shown at first; thousands of nuclei take half a second
+                {
+                    painted.numbers[key_of(row)]: colour_of(row, 0.0)
+                    for row in event.value.table
+                    if key_of(row) in painted.numbers
+                }
+            )
+            # napari compiles its mapping of colours at the first use: 2 s that freeze the window
+            colormap().map(np.zeros((1, 1), np.uint8))
+            both: tuple[Any, Painted] = (event.value, painted)
             yield event.model_copy(update={"value": both})
         else:
             yield event
+
+
+def colormap() -> Any:
+    """Return the colours of the layer."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    return DirectLabelColormap(color_dict=colour_table())
 
 
 def colour_table() -> dict[int | None, str]:

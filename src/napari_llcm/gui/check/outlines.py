@@ -12,7 +12,7 @@ from ...volumes import Volume
 from ..layers.following import Following
 from ..layers.stack import LayerStack
 from ..layers.viewport import to_data, to_world, undisturbed
-from .outline_colours import Painted, colour_table
+from .outline_colours import Painted, colormap
 from .verdicts import colour_of, key_of
 
 NAME = "nuclei (check)"
@@ -148,13 +148,12 @@ class Overlay:
 
     def _add(self) -> None:
         from napari.layers import Labels
-        from napari.utils.colormaps import DirectLabelColormap
 
         data, place = self._stack.on_layer(self.painted.voxels)
         self.layer = Labels(
             data,
             name=NAME,
-            colormap=DirectLabelColormap(color_dict=colour_table()),
+            colormap=colormap(),
             opacity=1.0,
             metadata={"napari_llcm_shown": True},
             **place,
