@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from napari_llcm.cli.app import app
 from napari_llcm.evaluation.assessment import trusting
-from napari_llcm.evaluation.calibration import Measured, fit
+from napari_llcm.evaluation.confidence_fit import Measured, fit
 from napari_llcm.evaluation.evaluating import evaluate_pair
 from napari_llcm.evaluation.reliability import calibration_error
 from napari_llcm.events import Notice, UserError, result_of
@@ -48,6 +48,14 @@ def test_a_fit_says_what_is_true_on_fields_that_it_has_not_seen() -> None:
     assert said[real].mean() > said[~real].mean() + 0.2
     # an overconfident one is told from it
     assert calibration_error(np.where(said > 0.5, 1.0, 0.0), real) > 0.1
+
+
+def test_fields_without_nuclei_do_not_end_a_fit() -> None:
+    none = Measured({name: np.zeros(0) for name in STAIN + PHASE}, np.zeros(0, bool))
+    fields = [*simulated(2), none, none]
+    assert fit(fields, fields).count == 240
+    with pytest.raises(UserError, match="two pairs with nuclei"):
+        fit([*simulated(1), none], [none, none])
 
 
 def test_too_few_nuclei_are_refused_in_words() -> None:
