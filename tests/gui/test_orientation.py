@@ -40,7 +40,10 @@ def _brightest(layer: Any) -> np.ndarray:
 @pytest.mark.parametrize("spacing", [SPACING, None])
 def test_a_volume_is_shown_where_its_file_says(orientation: Any, spacing: Any) -> None:
     scale = (1.0, 1.0, 1.0) if spacing else SPACING
-    volume = Volume(DATA, spacing, origin=ORIGIN, scale=scale, orientation=orientation)
+    made = {"unit": "counts"}  # of the voxels, not of lengths
+    volume = Volume(
+        DATA, spacing, origin=ORIGIN, scale=scale, orientation=orientation, metadata=made
+    )
     peak = np.array(np.unravel_index(DATA.argmax(), DATA.shape))
     there = peak @ volume.steps + volume.origin
     layer = _layer(volume)
@@ -49,6 +52,7 @@ def test_a_volume_is_shown_where_its_file_says(orientation: Any, spacing: Any) -
     back = as_volume(*layer.as_layer_data_tuple()[:2])
     assert (back.spacing is None) == (spacing is None)
     assert back.notes == ()
+    assert back.metadata == made
     peak = np.array(np.unravel_index(np.asarray(back.data).argmax(), back.shape))
     np.testing.assert_allclose(peak @ back.steps + back.origin, there)
     # what is made from a stack lies on it, turned as it is

@@ -12,7 +12,7 @@ import tifffile
 import zarr
 
 from napari_llcm.events import UserError
-from napari_llcm.volumes import Volume, check_stack, read, write
+from napari_llcm.volumes import Volume, check_stack, looks_like_labels, read, write
 
 SPACING = (0.8, 0.5, 0.4)
 _OME = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
@@ -252,7 +252,8 @@ def test_chunks_that_are_missing_are_counted(tmp_path: Path, version: int, chunk
     stored = sorted(p for p in (path / "0").rglob("*") if p.is_file() and p.name not in names)
     stored[-1].unlink()
     lost = 2 if "shards" in chunked else 1  # of the last shard, 2 chunks lie within the array
-    note = f"{lost} of 72 chunks of a.zarr (time point 1) are not there and are read as 0.0"
+    verb = "are" if lost > 1 else "is"
+    note = f"{lost} of 72 chunks of a.zarr (time point 1) {verb} not there and {verb} read as 0.0"
     assert note in read(path).notes[0]
     if "shards" in chunked:  # and one within a shard
         zarr.open_group(path, mode="r+")["0"][0, :4, :16, :16] = 0
@@ -273,7 +274,18 @@ def test_empty_chunks_of_our_own_are_there(tmp_path: Path) -> None:
     path = write(tmp_path / "a.ome.zarr", Volume(labels, SPACING), labels=True)
     assert read(path).notes == ()
     next((path / "0" / "c" / "1").rglob("1")).rename(tmp_path / "gone")
-    assert "chunks of a.ome.zarr are not there" in read(path).notes[0]
+    assert "of 8 chunks of a.ome.zarr are not there" in read(path).notes[0]
+
+
+def test_damage_does_not_keep_a_stack_from_being_opened(tmp_path: Path) -> None:
+    """What reads all of it tells; a look at a few planes, for labels, does not."""
+    path = write(tmp_path / "a.ome.zarr", Volume(_noise(4, 64, 64), SPACING))
+    for chunk in (path / "0" / "c").rglob("0"):
+        if chunk.is_file():
+            os.truncate(chunk, 10)
+    assert looks_like_labels(read(path)) is False
+    with pytest.raises(UserError, match="damaged"):
+        check_stack(read(path))
 
 
 # NIfTI

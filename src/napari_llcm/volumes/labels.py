@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 
 from ..events import UserError
+from .read_errors import read_errors
 from .volume import Volume
 
 LARGEST = 2**20  # labels up to it index arrays; larger ones are numbered anew
@@ -42,8 +42,9 @@ def labels_told_by(volume: Volume) -> Literal["metadata", "values"] | None:
     if unit is not None:
         return None  # counts, radians …
     try:
-        return "values" if _has_regions(volume) else None
-    except (OSError, ValueError, RuntimeError, zlib.error):
+        with read_errors(volume.source or volume.name):
+            return "values" if _has_regions(volume) else None
+    except UserError:
         return None  # it cannot be read: the job that reads all of it says so
 
 

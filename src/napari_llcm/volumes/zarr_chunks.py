@@ -39,9 +39,10 @@ def missing_chunks(array: Any, letters: str, path: Path) -> tuple[str, ...]:
             if len(found) < array.shape[at]:
                 where.append(f"{word}{'s' * (len(found) > 1)} {', '.join(map(str, found))}")
     told = f" ({'; '.join(where)})" if where else ""
+    verb = "are" if len(lost) > 1 else "is"
     return (
-        f"{len(lost)} of {there.size} chunks of {path.name}{told} are not there and are read as "
-        f"{array.fill_value}: unless its maker left out empty ones, copy or export it again.",
+        f"{len(lost)} of {there.size} chunks of {path.name}{told} {verb} not there and {verb} read "
+        f"as {array.fill_value}: unless its maker left out empty ones, copy or export it again.",
     )
 
 

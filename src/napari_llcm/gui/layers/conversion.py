@@ -69,7 +69,7 @@ def as_layers(volume: Volume, kind: LayerKind = "image", **look: Any) -> list[La
         "name": volume.name,
         "units": [space if a in "zyx" else "pixel" for a in volume.axes],
         "axis_labels": tuple(volume.axes),
-        "metadata": {KEY: {**record, "unit": volume.unit}},
+        "metadata": {KEY: {**record, "length": volume.unit}},
         **_transform(volume),
     }
     return [(volume.data, {**attributes, **look}, kind)]
@@ -117,7 +117,7 @@ def as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
         name=name,
         origin=(oz, oy, ox),
         source=record.pop("source", None),
-        unit=record.pop("unit", "µm"),
+        unit=record.pop("length", "µm"),
         notes=notes,
         metadata=record,
     )
