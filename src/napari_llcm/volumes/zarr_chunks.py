@@ -76,7 +76,9 @@ def _files(folder: Path, prefix: str = "") -> Iterator[str]:
 
 def _index(array: Any, shard: Path, parts: tuple[int, ...]) -> np.ndarray:
     """Return which chunks a shard holds, from its index: two numbers of 8 bytes for each."""
-    codec = next(c for c in array.metadata.codecs if hasattr(c, "index_location"))
+    codec = array.metadata.codecs[0]
+    if len(array.metadata.codecs) > 1 or not hasattr(codec, "index_location"):
+        return np.ones(parts, bool)  # turned or packed as a whole: its index is not where it is
     length = 16 * int(np.prod(parts))
     checksum = 4 if len(codec.index_codecs) > 1 else 0
     with shard.open("rb") as file:
