@@ -130,3 +130,66 @@ def test_an_error_log_that_cannot_be_written_is_no_second_error(
     assert code == 1
     assert err.strip().splitlines()[-1].startswith("napari-llcm: Something went wrong")
     assert "ZeroDivisionError" in err
+
+
+# verbs by the words that ask for a result at {o}; the pairs lie at {p}
+WRITING = {
+    "stain": "stain {p}/qpi/a.ome.tif {o}.ome.tif",
+    "nuclei": "nuclei --truth {p}/dapi/a.ome.tif --stain {p}/dapi/a.ome.tif --out {o}",
+    "train": "train --pairs {p} --out {o} --preset quick",
+    "evaluate": "evaluate --pairs {p} --out {o}",
+    "specimen": "specimen {o}",
+    "pairs --out": "pairs {p} --out {o}",
+    "pairs --apply": "pairs {p} --apply {o}",
+    "demo": "demo --out {o}",
+    "benchmark": "benchmark quality --out {o}",
+    "export": "model export specimen-v6 {o}.zip",
+}
+
+
+@pytest.fixture
+def pairs(specimen: Specimen, tmp_path: Path) -> Path:
+    for kind in ("qpi", "dapi"):
+        write(tmp_path / "p" / kind / "a.ome.tif", getattr(specimen, kind))
+    return tmp_path / "p"
+
+
+@pytest.mark.parametrize("verb", WRITING)
+def test_what_cannot_be_written_is_told_before_the_work(
+    cli: Run, pairs: Path, tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for work in (
+        "nuclei.segmenting.segment",
+        "staining.setup.contrast",
+        "specimen.files.make_specimen",
+    ):
+        monkeypatch.setattr(f"napari_llcm.{work}", lambda *_, **__: pytest.fail("has begun"))
+    (tmp_path / "file").touch()
+    code, _, err = cli(*WRITING[verb].format(p=pairs, o=tmp_path / "file" / "o").split())
+    assert code == 2, err
+    assert "cannot be written" in err.splitlines()[-1] or "file" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "p"]
+
+
+# verbs that would write onto what they read
+ONTO = {
+    "stain": "stain {p}/qpi/a.ome.tif {p}/qpi/../qpi/a.ome.tif --overwrite",
+    "train": "train --pairs {p} --out {p}",
+    "train inside": "train --pairs {p} --out {p}/dapi/run",
+    "evaluate inside": "evaluate --pairs {p} --out {p}/qpi",
+    "evaluate list": "evaluate --pairs {p}/pairs.csv --out {p}",
+    "pairs --apply": "pairs {p} --apply {p}",
+    "pairs --out": "pairs {p} --out {p}/qpi",
+    "nuclei": "nuclei --truth {p}/qpi/a.ome.tif --stain {p}/qpi/a.ome.tif --out {p}/qpi/a.ome.tif",
+}
+
+
+@pytest.mark.parametrize("verb", ONTO)
+def test_nothing_is_written_onto_what_is_read(cli: Run, pairs: Path, verb: str) -> None:
+    (pairs / "pairs.csv").write_text("name,qpi,dapi\na,qpi/a.ome.tif,dapi/a.ome.tif\n")
+    before = {p: p.read_bytes() for p in pairs.rglob("*") if p.is_file()}
+    code, _, err = cli(*ONTO[verb].format(p=pairs).split())
+    assert code == 2, err
+    assert "Traceback" not in err
+    assert {p: p.read_bytes() for p in pairs.rglob("*") if p.is_file()} == before

@@ -41,12 +41,12 @@ def evaluate(
     """Stain every pair, and compare images and nuclei with the real DAPI."""
     from ..evaluation import evaluate
     from ..nuclei import make_segmenter
-    from ..volumes import find_pairs
 
     report = run(
         lambda stop: evaluate(
-            find_pairs(pairs, reading),
+            pairs,
             out,
+            reading=reading,
             model=model,
             segmenter=make_segmenter(segmenter, weights, device),
             device=device,

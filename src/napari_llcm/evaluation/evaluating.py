@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, noting, relay
-from ..volumes import Found, Pair, Volume, find_pairs, losses, notices, write
+from ..volumes import Found, Pair, PairReadOptions, Volume, find_pairs, losses, notices, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import write_json, write_table
 from ..volumes.pairs import inputs_of
@@ -127,6 +127,7 @@ def evaluate(
     out: Path,
     *,
     model: str | None = None,
+    reading: PairReadOptions | None = None,
     segmenter: Segmenter,
     device: str = "auto",
     seed: int = 0,
@@ -146,6 +147,8 @@ def evaluate(
         Folder for the results.
     model : str, optional
         Name, folder or .zip; the shipped one by default.
+    reading : PairReadOptions, optional
+        How the files of a folder or list are read.
     segmenter : Segmenter
         Finds the nuclei of both, by the same settings.
     device : str
@@ -170,7 +173,7 @@ def evaluate(
         If there are no pairs, none can be evaluated, or the model cannot be read.
     """
     yield Started(job="evaluate", unit="pairs")
-    found = find_pairs(pairs) if isinstance(pairs, Path) else pairs
+    found = find_pairs(pairs, reading) if isinstance(pairs, Path) else pairs
     yield from notices(found if isinstance(found, Found) else None)
     inputs = inputs_of(pairs if isinstance(pairs, Path) else None, found)
     for name in (*_WRITTEN, *(pair.name for pair in found)):

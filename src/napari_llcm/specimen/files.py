@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..events import Finished, Job, Meter, ShouldStop, Started, UserError
+from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
 from ..volumes import Spacing, Volume, labels_of, notices, on_one_grid, write
-from ..volumes.atomic import write_json
+from ..volumes.apart import check_apart
+from ..volumes.atomic import check_target, write_json
+from ..volumes.sole_writer import sole_writer
 from .difficulty import DifficultyName, find_difficulty
 from .make import Size, check_request, make_specimen
 from .optics import Modality
@@ -50,7 +52,7 @@ def write_specimen(
     volumes = {"qpi": specimen.qpi, "dapi": specimen.dapi, "labels": specimen.labels}
     paths = {}
     for kind, volume in volumes.items():
-        path = folder / kind / f"{name}.ome.tif"
+        path = _paths(folder, name)[kind]
         paths[kind] = write(path, volume, overwrite=overwrite, labels=kind == "labels")
     table[name] = {
         **specimen.qpi.metadata,
@@ -112,24 +114,36 @@ def write_specimens(
     out = Path(out).expanduser()
     settings = {"size": size, "seed": seed, "difficulty": difficulty, "modality": modality}
     yield Started(job="specimen", total=n, unit="specimens", settings=settings)
-    if dapi is not None and labels is not None:
-        dapi, labels = on_one_grid(dapi, labels_of(labels))
-    yield from notices(dapi, labels)
     meter, names, nuclei = Meter(n), list[str](), 0
-    for number in range(seed, seed + n):
-        if should_stop is not None and should_stop():
-            break
-        name = f"{difficulty}-{number:04d}"
-        if dapi is None:
-            specimen = make_specimen(size, number, difficulty, spacing, modality)
-        else:
-            specimen = specimen_from_dapi(dapi, labels, number, difficulty, modality)
-            name = f"semi-synthetic-{dapi.name}-{name}"
-        write_specimen(out, specimen, name, overwrite=overwrite)
-        names.append(name)
-        nuclei += len(specimen.nuclei)
-        yield meter.at(len(names), text=f"{name}: {len(specimen.nuclei)} nuclei")
+    with sole_writer(out, folder=True) as notice:
+        yield from [Notice(text=notice, warning=False)] if notice else []
+        sources = [None if v is None else v.source for v in (dapi, labels)]
+        if dapi is not None and labels is not None:
+            dapi, labels = on_one_grid(dapi, labels_of(labels))
+        yield from notices(dapi, labels)
+        for number in range(seed, seed + n):
+            if should_stop is not None and should_stop():
+                break
+            name = f"{difficulty}-{number:04d}"
+            if dapi is not None:
+                name = f"semi-synthetic-{dapi.name}-{name}"
+            for target in _paths(out, name).values():
+                check_apart(target, sources)
+                check_target(target, overwrite)
+            specimen = (
+                make_specimen(size, number, difficulty, spacing, modality)
+                if dapi is None
+                else specimen_from_dapi(dapi, labels, number, difficulty, modality)
+            )
+            write_specimen(out, specimen, name, overwrite=overwrite)
+            names.append(name)
+            nuclei += len(specimen.nuclei)
+            yield meter.at(len(names), text=f"{name}: {len(specimen.nuclei)} nuclei")
     yield Finished(result={"out": str(out), "specimens": len(names), "nuclei": nuclei}, value=names)
+
+
+def _paths(folder: Path, name: str) -> dict[str, Path]:
+    return {kind: folder / kind / f"{name}.ome.tif" for kind in ("qpi", "dapi", "labels")}
 
 
 def _read_table(folder: Path) -> dict[str, Any]:

@@ -140,10 +140,11 @@ def _in_folder(source: Path) -> Found[Pair]:
 
 
 def inputs_of(source: Path | None, pairs: Iterable[Pair]) -> list[Path]:
-    """Return where an output must not lie: the files of pairs, and their folders in the source.
+    """Return where an output must not lie: files of pairs, their list, or folders in the source.
 
     Other folders of the source are free: results often lie beside `qpi` and `dapi`.
     """
     files = [p for pair in pairs for p in (pair.qpi, pair.dapi, pair.labels) if p is not None]
     inside = set(source.iterdir()) if source is not None and source.is_dir() else set()
-    return [*files, *sorted({p.parent for p in files} & inside)]
+    listed = [source] if source is not None and source.is_file() else []
+    return [*files, *listed, *sorted({p.parent for p in files} & inside)]
