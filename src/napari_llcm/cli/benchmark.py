@@ -9,7 +9,7 @@ import typer
 
 from .console import print_table, run, stdout
 from .from_models import numbers, options_from_models
-from .options import Device, Events, Out, PairReading, Segmenter, Weights, as_json
+from .options import Events, Out, PairReading, Segmenting, as_json
 
 if TYPE_CHECKING:
     from ..models.config import MethodName
@@ -44,11 +44,9 @@ def quality(
         str, typer.Option(help="Specimens of each difficulty to TRAIN,TEST on.")
     ] = "40,4",
     size: Annotated[str, typer.Option(help="Voxels Z,Y,X of these specimens.")] = "48,192,192",
-    segmenter: Segmenter = "cellpose",
-    weights: Weights = None,
-    device: Device = "auto",
     events: Events = None,
     *,
+    options: Segmenting,
     reading: PairReading,
 ) -> None:
     """Train every method with the same budget and judge it on the same held-out pairs.
@@ -57,7 +55,6 @@ def quality(
     """
     from ..evaluation.quality import QualityBenchmark, benchmark_quality
     from ..events import UserError
-    from ..nuclei import make_segmenter
 
     z, y, x = (int(n) for n in numbers(size, "--size"))
     counts = specimens.split(",")
@@ -70,13 +67,11 @@ def quality(
         *_pairs(data or []),
         (int(counts[0]), int(counts[1])),
         (z, y, x),
-        device,
+        options.device,
         reading=reading,
     )
     finished = run(
-        lambda stop: benchmark_quality(
-            benchmark, segmenter=make_segmenter(segmenter, weights, device), should_stop=stop
-        ),
+        lambda stop: benchmark_quality(benchmark, segmenter=options.make(), should_stop=stop),
         as_json(events),
     )
     if finished.result.get("stopped"):

@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from .console import print_report, run
+from .from_models import options_from_models
 from .options import (
-    Device,
     Events,
     Model,
-    Segmenter,
+    Segmenting,
     as_json,
 )
 
 
+@options_from_models
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "demo-output"
@@ -26,20 +27,19 @@ def demo(
         typer.Option("--view/--no-view", help="Open napari at the end, where there is a screen."),
     ] = True,
     model: Model = None,
-    segmenter: Segmenter = "cellpose",
-    device: Device = "auto",
     events: Events = None,
+    *,
+    options: Segmenting,
 ) -> None:
     """Stain a specimen that no model has seen, and compare its nuclei: two minutes."""
     from ..evaluation import demo
-    from ..nuclei import make_segmenter
 
     finished = run(
         lambda stop: demo(
             out,
             model=model,
-            segmenter=make_segmenter(segmenter, None, device),
-            device=device,
+            segmenter=options.make(),
+            device=options.device,
             should_stop=stop,
         ),
         as_json(events),

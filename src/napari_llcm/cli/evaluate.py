@@ -11,15 +11,12 @@ from ..events import UserError
 from .console import print_report, run
 from .from_models import options_from_models
 from .options import (
-    Device,
-    Diameter,
     Events,
+    Finding,
     Model,
     Out,
     PairReading,
     Seed,
-    Segmenter,
-    Weights,
     as_json,
 )
 
@@ -29,18 +26,14 @@ def evaluate(
     pairs: Annotated[Path, typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list.")],
     out: Out,
     model: Model = None,
-    segmenter: Segmenter = "cellpose",
-    weights: Weights = None,
-    device: Device = "auto",
     seed: Seed = 0,
-    diameter: Diameter = None,
     events: Events = None,
     *,
+    options: Finding,
     reading: PairReading,
 ) -> None:
     """Stain every pair, and compare images and nuclei with the real DAPI."""
     from ..evaluation import evaluate
-    from ..nuclei import make_segmenter
 
     report = run(
         lambda stop: evaluate(
@@ -48,10 +41,10 @@ def evaluate(
             out,
             reading=reading,
             model=model,
-            segmenter=make_segmenter(segmenter, weights, device),
-            device=device,
+            segmenter=options.make(),
+            device=options.device,
             seed=seed,
-            diameter=diameter,
+            diameter=options.diameter,
             should_stop=stop,
         ),
         as_json(events),

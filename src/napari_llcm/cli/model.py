@@ -10,7 +10,7 @@ import typer
 from ..events import UserError
 from .console import print_figures, print_table, run, stdout
 from .from_models import options_from_models
-from .options import Device, Events, PairReading, Segmenter, Weights, as_json
+from .options import Events, PairReading, Segmenting, as_json
 
 app = typer.Typer(help="List, describe, import and export models.", no_args_is_help=True)
 
@@ -85,9 +85,6 @@ def export(
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A model folder or a run folder of yours.")],
     pairs: Annotated[Path, typer.Option("--pairs", help="Pairs that it was not trained on.")],
-    segmenter: Segmenter = "cellpose",
-    weights: Weights = None,
-    device: Device = "auto",
     diagram: Annotated[
         Path | None,
         typer.Option(
@@ -96,20 +93,20 @@ def calibrate(
     ] = None,
     events: Events = None,
     *,
+    options: Segmenting,
     reading: PairReading,
 ) -> None:
     """Learn how far to trust the model's nuclei, and keep that in the model."""
     from ..evaluation.calibration import calibrate_model
-    from ..nuclei import make_segmenter
     from ..volumes import find_pairs
 
     finished = run(
         lambda stop: calibrate_model(
             model,
             find_pairs(pairs, reading),
-            segmenter=make_segmenter(segmenter, weights, device),
+            segmenter=options.make(),
             diagram=diagram,
-            device=device,
+            device=options.device,
             should_stop=stop,
         ),
         as_json(events),

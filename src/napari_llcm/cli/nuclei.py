@@ -9,7 +9,7 @@ import typer
 
 from .console import HEADLINE, print_figures, run, stdout
 from .from_models import options_from_models
-from .options import CheckReading, Device, Diameter, Events, Model, Out, Segmenter, Weights, as_json
+from .options import Checking, CheckReading, Events, Model, Out, as_json
 
 
 @options_from_models
@@ -24,13 +24,6 @@ def nuclei(
         Path | None, typer.Option(help="The label-free stack: for figure and confidence.")
     ] = None,
     model: Model = None,
-    segmenter: Segmenter = "cellpose",
-    weights: Weights = None,
-    device: Device = "auto",
-    iou: Annotated[
-        float, typer.Option(min=0.05, max=0.95, help="Overlap that counts as found.")
-    ] = 0.5,
-    diameter: Diameter = None,
     truth_labels: Annotated[
         bool | None, typer.Option("--truth-labels/--truth-dapi", help="What --truth holds.")
     ] = None,
@@ -39,11 +32,11 @@ def nuclei(
     ] = None,
     events: Events = None,
     *,
+    options: Checking,
     reading: CheckReading,
 ) -> None:
     """Compare the nuclei of both stacks one by one; without a truth, tell which to trust."""
     from ..evaluation.checking import Check, check_nuclei
-    from ..nuclei import make_segmenter
 
     check = Check(
         stain,
@@ -52,16 +45,14 @@ def nuclei(
         qpi,
         reading,
         model=model,
-        device=device,
-        iou=iou,
-        diameter=diameter,
+        device=options.device,
+        iou=options.iou,
+        diameter=options.diameter,
         truth_is_labels=truth_labels,
         stain_is_labels=stain_labels,
     )
     figures = run(
-        lambda stop: check_nuclei(
-            check, make_segmenter(segmenter, weights, device), should_stop=stop
-        ),
+        lambda stop: check_nuclei(check, options.make(), should_stop=stop),
         as_json(events),
     ).result
     if truth is None:

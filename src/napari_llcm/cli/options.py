@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..events import UserError
+from ..nuclei.options import CheckOptions, FindOptions, SegmentOptions
 from ..staining.options import StainOptions
 from ..volumes.options import (
     CheckReadOptions,
@@ -24,21 +25,15 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Diameter = Annotated[
-    float | None,
-    typer.Option("--diameter", help="Typical nucleus in µm; estimated from the images if none."),
-]
 Seed = Annotated[int, typer.Option("--seed", "-s", help="Which random field is used.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Events = Annotated[
     str | None, typer.Option("--events", help="'-' prints every event as one line of JSON.")
 ]
-Segmenter = Annotated[str, typer.Option("--segmenter", help="cellpose or classical.")]
-Weights = Annotated[
-    str | None,
-    typer.Option("--weights", help="Cellpose weights: a file, or a model in Cellpose's folder."),
-]
+Segmenting = Annotated[SegmentOptions, FromModel()]
+Finding = Annotated[FindOptions, FromModel()]
+Checking = Annotated[CheckOptions, FromModel()]
 Staining = Annotated[StainOptions, FromModel(short={"seed": "-s"}, leave_out=("tiling",))]
 _READING = FromModel(heading="How files are read")
 Reading = Annotated[ReadOptions, _READING]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGroupBox, QWidget
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QWidget
 
+from ...nuclei.options import CheckOptions
 from ...nuclei.segmenting import CELLPOSE, CLASSICAL
+from ..config_form import add_rows, field_widget, set_values
 from ..layers.axes_row import AxesRow
-from ..layers.combo import LayerCombo, narrow
+from ..layers.combo import LayerCombo
 from ..settings import preferences, recall, remember
 
 _FORM = "check"
@@ -49,43 +51,22 @@ class CheckForm(QGroupBox):
             combo.chosen.connect(self._ask_for_axes)
             combo.altered.connect(self._ask_for_axes)
         self.axes_row.given.connect(self._ask_for_axes)
-        self.segmenter = QComboBox()
-        for name, text in _SEGMENTERS.items():
-            self.segmenter.addItem(text, name)
-        self.segmenter.setToolTip(
-            "How nuclei are found, in both images by the same settings. Cellpose separates nuclei "
-            "that touch; threshold and watershed is quicker and coarser."
-        )
-        self.diameter = QDoubleSpinBox()
-        self.diameter.setRange(0, 1000)
-        self.diameter.setDecimals(1)
+        made = [
+            field_widget(CheckOptions, "segmenter", _SEGMENTERS),
+            field_widget(CheckOptions, "diameter", annotation=float, min=0, step=0.5, value=0.0),
+            field_widget(CheckOptions, "iou", step=0.05),
+        ]
+        self._fields = {widget.name: widget for widget in made}
+        self.segmenter, self.diameter, self.iou = (widget.native for widget in made)
         self.diameter.setSpecialValueText("estimated")
-        self.diameter.setToolTip(
-            "How wide a typical nucleus is, in µm (in pixels where the voxel size is unknown). "
-            "Estimated from the image if 0."
-        )
-        self.iou = QDoubleSpinBox()
-        self.iou.setRange(0.05, 1.0)
-        self.iou.setSingleStep(0.05)
-        self.iou.setValue(0.5)
-        self.iou.setToolTip(
-            "How much a virtual nucleus must overlap with the real one to count as found: "
-            "intersection over union, 0.5 by custom."
-        )
-        narrow(self.segmenter)
         form = QFormLayout(self)
         form.addRow("Virtual", self.stain)
         form.addRow("Real", self.truth)
         form.addRow("Label-free", self.qpi)
         form.addRow(self.axes_row)
-        form.addRow("Find nuclei by", self.segmenter)
-        form.addRow("Nuclei are wide", self.diameter)
-        form.addRow("Least overlap", self.iou)
+        add_rows(form, *made)
         self._ask_for_axes()
-        kept = recall(_FORM)
-        self.segmenter.setCurrentIndex(max(self.segmenter.findData(kept.get("segmenter")), 0))
-        self.diameter.setValue(float(kept.get("diameter") or 0))
-        self.iou.setValue(float(kept.get("iou") or 0.5))
+        set_values(recall(_FORM), *made)
 
     def _ask_for_axes(self) -> None:
         self.axes_row.ask_for(self.stain.layer, self.truth.layer, self.qpi.layer)
@@ -102,9 +83,4 @@ class CheckForm(QGroupBox):
 
     def remember(self) -> None:
         """Keep what is set for the next session."""
-        remember(
-            _FORM,
-            segmenter=self.segmenter.currentData(),
-            diameter=self.diameter.value(),
-            iou=self.iou.value(),
-        )
+        remember(_FORM, **{name: widget.value for name, widget in self._fields.items()})
