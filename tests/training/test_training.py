@@ -131,7 +131,7 @@ def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
         tmp_path / "second",
         init=str(tmp_path / "first"),
         network=NetworkConfig(),
-        method_phase={"steps": 1, "learning_rate": 0.0},
+        method_phase={"steps": 1, "learning_rate": 1e-12},
         phase="consistency",
     )
     first = tmp_path / "first" / "model" / "model.json"
