@@ -36,7 +36,8 @@ def read_layers(path: str) -> list[LayerData]:
         volume = read(path)
     except ChoiceNeeded as needed:
         # nobody can be asked here: the likeliest is opened, with a word
-        volume = read(path, **{needed.option: needed.example}).noted(
+        choice: dict[str, Any] = {needed.option: needed.example}
+        volume = read(path, **choice).noted(
             f"{needed.problem}: {needed.example} was taken as {needed.option}. Open it with the "
             "Load panel to choose another."
         )

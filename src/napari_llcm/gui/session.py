@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
@@ -44,7 +44,7 @@ class Session(QObject):
     @property
     def window(self) -> QWidget:
         """The window of the viewer."""
-        return self.parent()
+        return cast("QWidget", self.parent())
 
     def add_model(self, model: str, choose: bool = True) -> None:
         """Tell every panel, now or when it opens, of a new model, and whether to choose it."""

@@ -113,10 +113,11 @@ class NucleiModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal or section >= len(self._columns):
             return None
         text, tip = _COLUMNS[self._columns[section]]
-        return {
+        said: dict[int, str] = {
             _ROLE.DisplayRole: text.format(u="vx" if self._unit == "voxels" else self._unit),
             _ROLE.ToolTipRole: f"{tip} Click to sort.",
-        }.get(role)
+        }
+        return said.get(role)
 
     def data(self, index: QModelIndex, role: int = _ROLE.DisplayRole) -> Any:
         """Return a figure as text, and the colour of a verdict."""

@@ -102,7 +102,7 @@ class Overlay:
             The volume whose spacing and origin the row's place is measured in.
         """
         layer = self._stack.layer
-        here = to_data(self._viewer, layer, self._viewer.dims.point)
+        here = to_data(self._viewer, layer, self._viewer.dims.point).tolist()
         point = self._stack.point_at(volume.voxel([row[a] for a in "zyx"]).tolist(), here)
         return to_world(self._viewer, layer, point)
 
@@ -133,7 +133,7 @@ class Overlay:
         moved = np.abs(np.asarray(event.pos) - pressed).max() > _STILL
         if moved or event.button != 1 or viewer.dims.ndisplay != 2 or not self._visible():
             return
-        point = to_data(viewer, self._stack.layer, event.position)
+        point = to_data(viewer, self._stack.layer, event.position).tolist()
         z, y, x = (round(v) for v in self._stack.voxel_at(point))
         inside = all(0 <= i < n for i, n in zip((z, y, x), self._stack.shape, strict=True))
         if inside and (key := self.painted.key_at(z, y, x)):

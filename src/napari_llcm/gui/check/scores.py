@@ -53,10 +53,10 @@ class ScoreBoard(QWidget):
         self.counts.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.counts.setTextFormat(Qt.TextFormat.RichText)
         self.counts.setToolTip("The colours are those of the contours in the image.")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._grid)
-        column.addWidget(self.counts)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self._grid)
+        whole.addWidget(self.counts)
         self.hide()
 
     def show_counts(self, counts: Counts) -> None:

@@ -122,7 +122,7 @@ class ChildRunner(BaseRunner):
     def _read(self) -> None:
         until = time.monotonic() + 0.02  # the window stays alive, whatever the child says
         while self._process.canReadLine():
-            line = bytes(self._process.readLine()).decode("utf-8", "replace")
+            line = self._process.readLine().data().decode("utf-8", "replace")
             try:
                 event = parse_event(line)
             except UserError:  # a library that prints
@@ -136,7 +136,7 @@ class ChildRunner(BaseRunner):
                 return
 
     def _read_messages(self) -> None:
-        self._keep(bytes(self._process.readAllStandardError()).decode("utf-8", "replace"))
+        self._keep(self._process.readAllStandardError().data().decode("utf-8", "replace"))
 
     def _keep(self, text: str) -> None:
         self._messages = (self._messages + text)[-_TAIL:]

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...events import Event, Finished, Notice, Progress, duration
-from .runner import Runner
+from .runner import RunningJob
 
 _WARNING, _ERROR = "#E69F00", "#D55E00"  # Okabe & Ito (2008); black on both is read in any theme
 _SHOWN = 6  # warnings that have room in a panel
@@ -46,7 +46,7 @@ class JobBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._runner: Runner | None = None
+        self._runner: RunningJob | None = None
         self._said: list[str] = []
         self._warnings: list[str] = []
         self._last = self._detail = ""
@@ -83,7 +83,7 @@ class JobBar(QWidget):
             column.addWidget(part)
             part.hide()
 
-    def attach(self, runner: Runner) -> None:
+    def attach(self, runner: RunningJob) -> None:
         """Show the jobs of a runner."""
         self._runner = runner
         runner.event.connect(self._show)

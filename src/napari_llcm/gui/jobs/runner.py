@@ -28,8 +28,8 @@ class _Signals(QObject):
     running_changed = Signal(bool)
 
 
-class Runner(Protocol):
-    """What panels need of a runner; its signals are emitted on the main thread.
+class RunningJob(Protocol):
+    """What can be seen of a job, and stopped; the signals are emitted on the main thread.
 
     Attributes
     ----------
@@ -54,6 +54,13 @@ class Runner(Protocol):
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
 
+    def stop(self) -> None:
+        """Ask the job to stop."""
+
+
+class Runner(RunningJob, Protocol):
+    """What panels need of a runner."""
+
     def start(
         self,
         make_job: MakeJob,
@@ -62,9 +69,6 @@ class Runner(Protocol):
         otherwise: Otherwise | None = None,
     ) -> None:
         """Start a job; `then` hears how it finished or was stopped, `otherwise` how it failed."""
-
-    def stop(self) -> None:
-        """Ask the job to stop."""
 
 
 class BaseRunner:

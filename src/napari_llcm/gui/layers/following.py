@@ -69,11 +69,11 @@ class Following:
         except UserError:
             return False
         same = (now.axes, now.turned, now.shape) == (then.axes, then.turned, then.shape)
-        sizes = [s.volume.spacing or self._assumed for s in (then, now)]
-        if sizes[0] is None or sizes[1] is None:
-            alike = sizes[0] == sizes[1]
+        one, other = (s.volume.spacing or self._assumed for s in (then, now))
+        if one is None or other is None:
+            alike = one == other
         else:
-            alike = bool(np.allclose(*sizes, rtol=_SAME, atol=0))
+            alike = bool(np.allclose(one, other, rtol=_SAME, atol=0))
         return same and alike and then.layer.data is self._data
 
     def _mark(self, outdated: bool) -> None:

@@ -71,7 +71,7 @@ class RegistrationBox(QGroupBox):
             "Middle plane: label-free in magenta, DAPI in green. Arrows, enlarged, show how DAPI "
             "must move; yellow ones are sure. Click to see it larger."
         )
-        self.figure.mousePressEvent = self._enlarge  # type: ignore[method-assign]
+        self.figure.mousePressEvent = self._enlarge  # type: ignore[assignment,method-assign]
         form = form_layout()
         form.addRow("Phase", self.qpi)
         form.addRow("DAPI", self.dapi)

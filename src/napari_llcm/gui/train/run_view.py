@@ -73,8 +73,8 @@ class RunView(QWidget):
             column.addWidget(part)
         column.addLayout(self.buttons)
         # the picture first: it tells more, and must be in sight on a small screen
-        for part in (self.preview, self.curves):
-            column.addWidget(part)
+        column.addWidget(self.preview)
+        column.addWidget(self.curves)
 
     def open(self, run: Run) -> None:
         """Show a run with everything that it has told so far."""
