@@ -17,19 +17,19 @@ class Picture(QLabel):
 
     Attributes
     ----------
-    picture : QPixmap
+    whole : QPixmap
         What is shown, in its own size.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.picture = QPixmap()
+        self.whole = QPixmap()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
 
     def show_picture(self, picture: QPixmap) -> None:
         """Show a picture in place of the one before."""
-        self.picture = picture
+        self.whole = picture
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -38,10 +38,8 @@ class Picture(QLabel):
         self._fit()
 
     def _fit(self) -> None:
-        if self.picture.isNull() or self.width() < 10:
+        if self.whole.isNull() or self.width() < 10:
             return
-        scaled = self.picture.scaledToWidth(
-            self.width(), Qt.TransformationMode.SmoothTransformation
-        )
+        scaled = self.whole.scaledToWidth(self.width(), Qt.TransformationMode.SmoothTransformation)
         self.setPixmap(scaled)
         self.setFixedHeight(scaled.height())

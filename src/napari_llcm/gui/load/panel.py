@@ -115,7 +115,7 @@ class LoadPanel(Panel):
             else:  # others were chosen meanwhile
                 self.bar.say(f"{qpi.name} and {dapi.name}: {value[0].sentence}")
 
-        self._run(load_jobs.checking(*volumes, by_stain), "registration check", show)
+        self._run(load_jobs.checking(volumes[0], volumes[1], by_stain), "registration check", show)
 
     def shift(self, dapi: Any, shift: Any) -> None:
         """Add a copy of a layer that is moved by so many voxels."""

@@ -118,5 +118,5 @@ class RegistrationBox(QGroupBox):
         window.setWindowFlag(Qt.WindowType.Window)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.setWindowTitle("Registration")
-        window.setPixmap(self.figure.picture)
+        window.setPixmap(self.figure.whole)
         window.show()

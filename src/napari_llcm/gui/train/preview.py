@@ -46,7 +46,7 @@ class PreviewView(QWidget):
     @property
     def shown(self) -> bool:
         """Whether there is a picture."""
-        return not self.image.picture.isNull()
+        return not self.image.whole.isNull()
 
     def clear(self) -> None:
         """Show nothing."""
