@@ -193,3 +193,18 @@ def test_nothing_is_written_onto_what_is_read(cli: Run, pairs: Path, verb: str) 
     assert code == 2, err
     assert "Traceback" not in err
     assert {p: p.read_bytes() for p in pairs.rglob("*") if p.is_file()} == before
+
+
+def test_what_is_no_number_is_refused(cli: Run, pairs: Path, tmp_path: Path) -> None:
+    stack, out = f"{pairs}/qpi/a.ome.tif", tmp_path / "o"
+    for word in ("nan", "inf"):
+        for line in (
+            f"nuclei --truth {stack} --stain {stack} --out {out} --diameter {word}",
+            f"stain {stack} {out}.ome.tif --spacing 1,{word},1",
+            f"train --pairs {pairs} --out {out} --max-minutes {word}",
+            f"benchmark quality --out {out} --budget-minutes {word}",
+        ):
+            code, _, err = cli(*line.split())
+            assert code == 2, (line, err)
+            assert "Traceback" not in err
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_llcm.evaluation.quality import QualityBenchmark, benchmark_quality
+from napari_llcm.evaluation.quality_report import MEANING, _write_page
 from napari_llcm.evaluation.sharpness import spectral_distance
 from napari_llcm.evaluation.statistics import interval, pooled, precision_recall
 from napari_llcm.events import Finished, Notice, UserError
@@ -137,3 +138,15 @@ def test_a_blurred_image_is_far_from_the_spectrum_of_the_sharp_one() -> None:
     noise = rng.normal(size=sharp.shape) * sharp.std() / 4
     assert spectral_distance(sharp + noise, sharp) < 0.1
     assert spectral_distance(sharp, blurred + noise) > 0.5
+
+
+def test_names_are_text_on_the_page(tmp_path: Path) -> None:
+    group = '<script>alert(1)</script> & "x"'
+    row = {"recall": 0.5, "precision": 0.5, "f1": 0.5}
+    content = {"fields": 1, "variants": {group: row}, "differences": {}}
+    report = {"minutes": 1, "meaning": MEANING, "groups": {group: content}}
+    _write_page(tmp_path / "report.html", report, {group: ["a#b c.png"]})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert 'src="a%23b%20c.png"' in page

@@ -25,6 +25,8 @@ class _Verbs(TyperGroup):
         try:
             result = super().invoke(ctx)
         except typer.Exit:
+            if outcome.interrupted:
+                raise typer.Exit(_INTERRUPTED) from None
             raise
         except KeyboardInterrupt:
             outcome.fail("It was broken off by Ctrl-C.")

@@ -9,7 +9,7 @@ import typer
 
 from .console import print_table, run, stdout
 from .from_models import numbers, options_from_models
-from .options import Events, Out, PairReading, Segmenting, as_json
+from .options import Events, Out, PairReading, Segmenting, as_json, finite
 
 if TYPE_CHECKING:
     from ..models.config import MethodName
@@ -27,7 +27,10 @@ def _group() -> None:
 def quality(
     out: Out,
     budget: Annotated[
-        float, typer.Option("--budget-minutes", min=0.01, help="Training time of each method.")
+        float,
+        typer.Option(
+            "--budget-minutes", min=0.01, callback=finite, help="Training time of each method."
+        ),
     ] = 30.0,
     methods: Annotated[
         str, typer.Option(help="Some of llcm,regression,pix2pix,diffusion,resshift.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -233,7 +234,7 @@ def numbers(text: str, what: str, count: int = 3) -> tuple[float, ...]:
         found = tuple(float(part) for part in text.split(","))
     except ValueError:
         found = ()
-    if len(found) != count:
+    if len(found) != count or not all(map(math.isfinite, found)):
         example = ",".join(("0.8", "0.5", "0.5", "0.5")[:count])
         raise UserError(
             f"{what} needs {count} numbers with commas between, such as {example}, not {text!r}."

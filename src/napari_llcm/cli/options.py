@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,20 @@ from ..volumes.options import (
     SpecimenReadOptions,
 )
 from .from_models import FromModel
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that is one, and not the "nan" or "inf" that also pass as numbers.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is none.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number that can be worked with.")
+    return value
+
 
 Model = Annotated[
     str | None,

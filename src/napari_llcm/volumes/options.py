@@ -70,7 +70,7 @@ _phrase: ContextVar[Callable[[ChoiceNeeded], str] | None] = ContextVar("phrase",
 class StackChoice(BaseModel):
     """Which stack of a file is read, and what its axes are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     axes: str | None = Field(
         default=None,
