@@ -114,8 +114,11 @@ def compare_nuclei(
     given = []
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
         given.append((yield from holds_labels(volume, said)))
-    chosen = None if all(given) else make_segmenter(segmenter, weights, device)
     meter = Meter(_STEPS)
+    yield meter.at(0, "getting ready")  # importing a segmenter takes seconds
+    chosen = None if all(given) else make_segmenter(segmenter, weights, device)
+    if should_stop is not None and should_stop():
+        return
     sides = (truth, stain)
     known = [labels_of(v) if is_labels else None for v, is_labels in zip(sides, given, strict=True)]
     yield from notices(*known)

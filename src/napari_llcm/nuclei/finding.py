@@ -120,7 +120,10 @@ def find_nuclei(
         labels, name = labels_of(stain), "labels as given"
         yield from notices(labels)
     else:
+        yield meter.at(0, "getting ready")  # importing a segmenter takes seconds
         chosen = make_segmenter(segmenter, weights, device)
+        if should_stop is not None and should_stop():
+            return
         pixels = width_in(stain) if diameter is None else diameter_in_pixels(stain, diameter)
         if pixels is not None:
             text = width_in_words(stain, pixels, estimated=diameter is None)
