@@ -6,7 +6,7 @@ import numpy as np
 
 from ..events import UserError
 from ..models.normalise import Scaling, noise_level
-from ..volumes import Volume, check_stack, with_nan
+from ..volumes import Volume, check_stack, filled, with_nan
 
 # Nuclei narrower than this have too few pixels for any segmenter to hold on to.
 NARROWEST = 4.0
@@ -48,7 +48,7 @@ def normalise(
     Parameters
     ----------
     image : ndarray of float32
-        Shape (z, y, x); NaN, where there is no data, becomes background.
+        Shape (z, y, x); NaN, where there is no data, is filled from its surroundings.
     low, high : float
         Percentiles that become 0 and 1.
     root : bool
@@ -62,7 +62,9 @@ def normalise(
     # Every fourth voxel along y and x is sample enough for a percentile.
     empty = np.isnan(image)
     if empty.any():
-        image = np.where(empty, np.float32(np.nanpercentile(image, low)), image)
+        # mirrored rather than dark: the rim of a dark hole would cut nuclei and shift thresholds
+        background = float(np.nanpercentile(image, low)) if not empty.all() else 0.0
+        image = filled(np.array(image), empty, background)
     sample = image[:, ::2, ::2][~empty[:, ::2, ::2]]
     bottom, top = np.percentile(sample if sample.size else image, [low, high])
     if top <= bottom:  # nearly everything is background: what is left is the brightest voxel
@@ -146,13 +148,13 @@ def estimate_diameter(image: np.ndarray) -> float:
     NoWidth
         If what is bright is no wider than noise would be.
     """
-    scaled = normalise(without_hot_voxels(image))
+    scaled, valid = normalise(without_hot_voxels(image)), ~np.isnan(image)
     for sigma in _SMOOTHED:
-        first = _width(scaled, sigma)
+        first = _width(scaled, valid, sigma)
         if first >= _WIDER * _NOISE * sigma:
             # Once more with the texture inside nuclei smoothed away, as their size is known now.
             again = 0.1 * first if sigma == _SMOOTHED[0] else max(0.1 * first, sigma)
-            return max(_width(scaled, again), NARROWEST)
+            return max(_width(scaled, valid, again), NARROWEST)
     raise NoWidth(
         "How wide the nuclei are cannot be told, as what is bright is as small as noise: "
         "give their diameter."
@@ -202,24 +204,24 @@ def without_hot_voxels(image: np.ndarray) -> np.ndarray:
         for here, there in ((ahead, behind), (behind, ahead)):
             part = beside[tuple(here)]
             np.fmax(part, image[tuple(there)], out=part)
-    return np.minimum(image, beside)
+    return np.where(np.isneginf(beside), image, np.minimum(image, beside))
 
 
 USUAL = 14.0
 """Diameter in pixels at which nuclei are looked for where it cannot be estimated."""
 
 
-def _width(scaled: np.ndarray, sigma: float) -> float:
+def _width(scaled: np.ndarray, valid: np.ndarray, sigma: float) -> float:
     """Return the typical diameter of what is bright after smoothing each plane."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
     smooth = ndimage.gaussian_filter(scaled, (0.0, sigma, sigma))
-    threshold = threshold_otsu(smooth)
+    threshold = threshold_otsu(smooth[valid])
     radii = []
-    for plane in smooth:
+    for plane, known in zip(smooth, valid, strict=True):
         depth = ndimage.distance_transform_edt(plane > threshold)
-        peaks = (depth == ndimage.maximum_filter(depth, 5)) & (depth > 0)
+        peaks = (depth == ndimage.maximum_filter(depth, 5)) & (depth > 0) & known
         radii.append(depth[peaks])
     radius = np.sort(np.concatenate(radii))
     weight = np.cumsum(radius**2)
