@@ -117,10 +117,12 @@ def calibrate_model(
     ----------
     model : Path
         Its name, folder or run folder.
-    pairs, segmenter, device, should_stop
+    pairs, segmenter
         As for `calibrate`.
     diagram : Path, optional
         Where to draw said confidence against the share that is real.
+    device, should_stop
+        As for `calibrate`.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""The camera flies to a place."""
+"""The camera moves to a place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtCore import QEasingCurve, QObject, QVariantAnimation
 _DURATION = 250  # ms
 
 
-class Flight(QObject):
+class CameraMove(QObject):
     """Moves the camera of a viewer smoothly, so that the user sees where it goes.
 
     Parameters
@@ -33,7 +33,7 @@ class Flight(QObject):
         self._animation.valueChanged.connect(self._move)
 
     def to(self, point: np.ndarray, width: float) -> None:
-        """Fly to a place.
+        """Move to a place.
 
         Parameters
         ----------

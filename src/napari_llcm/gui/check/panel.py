@@ -22,7 +22,7 @@ from ..jobs.runner import Runner
 from ..layers.combo import volume_of
 from ..layers.stack import LayerStack, stack_of
 from ..panel import Panel
-from .camera import Flight
+from .camera import CameraMove
 from .confidence_slider import ConfidenceBar
 from .exports import Exports
 from .form import CheckForm
@@ -59,7 +59,7 @@ class CheckPanel(Panel):
         self.overlay: Overlay | None = None
         self._rows: list[Row] = []
         self._images: dict[str, Volume | None] = {}
-        self._flight = Flight(self._viewer, self)
+        self._camera = CameraMove(self._viewer, self)
         self._lay_out()
         self._connect()
 
@@ -215,7 +215,7 @@ class CheckPanel(Panel):
             return
         width = max(float(row["volume"]), 1e-6) ** (1 / 3)
         volume = self.result.stain_labels
-        self._flight.to(self.overlay.place(row, volume), self.overlay.in_view(width, volume))
+        self._camera.to(self.overlay.place(row, volume), self.overlay.in_view(width, volume))
         self.overlay.choose(row)
 
     def _choose(self, key: tuple[str, int]) -> None:
