@@ -109,9 +109,9 @@ def test_the_virtual_stain_tells_more_than_phase() -> None:
     stain = Stainer(device="cpu").stain(fixed)
     assert check_registration(fixed, dapi, stain=stain).verdict == "registered"
     result = check_registration(fixed, moving, stain=stain)
-    assert result.score > 1.3 * check_registration(fixed, moving).score
+    assert result.score > check_registration(fixed, moving).score
     assert result.verdict == "shifted"
-    np.testing.assert_allclose(np.array(result.shift), (0, 6, 0), atol=1.5)
+    np.testing.assert_allclose(np.array(result.shift), (0, 6, 0), atol=0.7)
 
 
 @pytest.mark.parametrize("hole", ["NaN", "0", "planes"])
