@@ -25,7 +25,10 @@ def no_lost_tags() -> Iterator[None]:
     lost: list[str] = []
 
     class Listener(logging.Handler):
+        """Collects what is said of lost tags."""
+
         def emit(self, record: logging.LogRecord) -> None:
+            """Keep a message of that kind."""
             if "invalid value offset" in record.getMessage():
                 lost.append(record.getMessage())
 
