@@ -85,7 +85,7 @@ def test_one_bad_pair_does_not_keep_the_others_from_being_checked(
         shape = (4, 8, 8) if kind == "qpi" else (4, 8, 9)
         write(tmp_path / "p" / kind / "b.ome.tif", Volume(np.ones(shape, np.float32)))
     code, out, err = cli("pairs", tmp_path / "p", "--out", tmp_path / "f")
-    assert code == 2
+    assert code == 2, err
     assert len(re.findall(r"│ [abc] +│", out)) == 3
     assert "1 of 3 pairs could not be checked: b" in err
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["a.png", "c.png"]

@@ -161,6 +161,16 @@ def test_a_model_that_is_being_written_is_left_alone(bundle: Path) -> None:
         import_model(bundle)
 
 
+def test_a_damaged_model_does_not_hide_the_others(bundle: Path) -> None:
+    (import_model(bundle) / "model.json").write_text("{")
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_llcm", "model", "list"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "damaged" in done.stdout
+    assert "specimen-v6" in done.stdout
+
+
 def test_a_home_that_cannot_be_written_is_told_in_a_sentence(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

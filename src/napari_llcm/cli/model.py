@@ -22,7 +22,11 @@ def list_() -> None:
 
     rows = []
     for name, path in list_models().items():
-        info = read_info(path)
+        try:
+            info = read_info(path)
+        except UserError:  # the others are there all the same
+            rows.append([name, "damaged", "", "", str(path)])
+            continue
         spacing = " × ".join(f"{s:g}" for s in info.spacing) if info.spacing else "unknown"
         f1 = info.metrics.get("f1")
         rows.append([name, info.method, spacing, "" if f1 is None else f"{f1:.3f}", str(path)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ def draw(registration: Registration) -> Figure:
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(registration.overlay)
-    axes.set_title(registration.sentence, fontsize=9, wrap=True)
+    # broken here: what matplotlib wraps by itself leaves the layout no room
+    axes.set_title(textwrap.fill(registration.sentence, 95), fontsize=9, parse_math=False)
     for part in registration.local:
         colour = "yellow" if part.score >= SURE else "gray"
         y, x = part.centre
