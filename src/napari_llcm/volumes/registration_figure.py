@@ -35,7 +35,7 @@ def draw(registration: Registration) -> Figure:
         y, x = part.centre
         dy, dx = part.shift[1:]
         axes.plot(x, y, "o", color=colour, markersize=4)
-        axes.annotate(
+        label = axes.annotate(
             f"z {part.shift[0]:+.1f}\ny {dy:+.1f}\nx {dx:+.1f}",
             (x, y),
             (x + 5 * dx, y + 5 * dy),
@@ -43,6 +43,7 @@ def draw(registration: Registration) -> Figure:
             fontsize=7,
             arrowprops={"arrowstyle": "<-", "color": colour},
         )
+        label.set_in_layout(False)  # enlarged, it may end beyond the picture
     axes.set_axis_off()
     return figure
 
