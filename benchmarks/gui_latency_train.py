@@ -41,8 +41,8 @@ def training(seconds: float = SECONDS) -> dict[str, Any]:
         for one in as_layers(volume):
             viewer.add_layer(napari.layers.Layer.create(*one))
     _, panel = viewer.window.add_plugin_dock_widget("napari-llcm", "Train")
-    panel.outlook.paused = True
-    panel.outlook.stop()
+    panel.preflight.paused = True
+    panel.preflight.stop()
     lateness = Lateness()
     found: dict[str, Any] = {"processors": psutil.cpu_count(), "idle": lateness.during(_after(3.0))}
     panel.start()

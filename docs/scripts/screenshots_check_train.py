@@ -92,7 +92,7 @@ def train() -> None:
     window.shoot("train")
     folder = Path(tempfile.mkdtemp())
     result_of(write_specimens(folder, 4, (16, 64, 64), 700, "easy"))
-    panel.outlook.paused = True
+    panel.preflight.paused = True
     panel.pairs.set_folder(folder)
     panel.form.name.setText("my-microscope")
     panel.further = TINY

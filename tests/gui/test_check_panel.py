@@ -80,9 +80,9 @@ def test_a_check_shows_figures_table_and_one_overlay(
     np.testing.assert_allclose(layer.scale, specimen.labels.spacing)
     np.testing.assert_allclose(layer.translate, ORIGIN)
     z, y, x = np.argwhere(specimen.labels.numpy() == 1)[0]
-    assert panel.overlay.painted.colour_at(z, y, x) == COLOURS["missed"]
+    assert panel.outlines.outline_image.colour_at(z, y, x) == COLOURS["missed"]
     z, y, x = np.argwhere(specimen.labels.numpy() == 2)[0]
-    assert panel.overlay.painted.colour_at(z, y, x) == COLOURS["found"]
+    assert panel.outlines.outline_image.colour_at(z, y, x) == COLOURS["found"]
     assert viewer.layers.selection.active is active
     assert tuple(viewer.camera.center) == pytest.approx(camera)
     assert not panel.confidence.slider.isEnabled()
@@ -92,18 +92,16 @@ def test_a_check_shows_figures_table_and_one_overlay(
     assert len(np.unique(picture.reshape(-1, 4), axis=0)) > 3
 
 
-def test_the_outlines_come_painted_from_the_thread_of_the_check(
-    panel: CheckPanel, qtbot: Any
-) -> None:
-    painted: list[np.ndarray] = []
+def test_the_outlines_come_from_the_thread_of_the_check(panel: CheckPanel, qtbot: Any) -> None:
+    shown_as: list[np.ndarray] = []
     panel.runner.event.connect(
         lambda event: (
-            painted.append(event.value[1].voxels.copy()) if isinstance(event, Finished) else None
+            shown_as.append(event.value[1].voxels.copy()) if isinstance(event, Finished) else None
         )
     )
     run(panel, qtbot)
-    assert painted[0].any()
-    np.testing.assert_array_equal(painted[0], panel.overlay.painted.voxels)
+    assert shown_as[0].any()
+    np.testing.assert_array_equal(shown_as[0], panel.outlines.outline_image.voxels)
 
 
 def test_a_click_and_the_keys_fly_to_a_nucleus(
@@ -120,10 +118,10 @@ def test_a_click_and_the_keys_fly_to_a_nucleus(
     )
     assert viewer.dims.point[0] == pytest.approx(world[0], abs=specimen.labels.spacing[0])
     z, y, x = np.argwhere(specimen.labels.numpy() == 1)[0]
-    assert panel.overlay.painted.colour_at(z, y, x) == "#FFFFFF"
+    assert panel.outlines.outline_image.colour_at(z, y, x) == "#FFFFFF"
     inside = np.argwhere(specimen.labels.numpy() == 1)
     z, y, x = inside[np.abs(inside - inside.mean(0)).sum(1).argmin()]
-    assert panel.overlay.painted.colour_at(z, y, x) == COLOURS["missed"]  # its verdict stays
+    assert panel.outlines.outline_image.colour_at(z, y, x) == COLOURS["missed"]  # its verdict stays
     panel.table.selectRow(1)
     assert panel.table.current() == panel.table.shown()[1]
     panel.filter.setCurrentText("Only found")
@@ -167,7 +165,7 @@ def test_a_click_in_the_image_chooses_the_row_and_leaves_the_view(
     assert row is not None
     assert row["id"] == 2
     z, y, x = inside[0]  # on its border
-    assert panel.overlay.painted.colour_at(z, y, x) == "#FFFFFF"
+    assert panel.outlines.outline_image.colour_at(z, y, x) == "#FFFFFF"
     assert tuple(viewer.camera.center) == pytest.approx(before)
 
 
@@ -294,8 +292,8 @@ def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any
     run(panel, qtbot)
     panel.filter.setCurrentText("Only missed")
     assert [row["verdict"] for row in panel.table.shown()] == ["missed"]
-    painted = panel.overlay.painted
-    shown = {painted.colour_at(*voxel) for voxel in np.argwhere(painted.voxels)}
+    shown_as = panel.outlines.outline_image
+    shown = {shown_as.colour_at(*voxel) for voxel in np.argwhere(shown_as.voxels)}
     assert shown == {COLOURS["missed"]}
     panel.filter.setCurrentIndex(0)
     column = panel.table.nuclei.column("volume")

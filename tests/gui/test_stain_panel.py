@@ -121,7 +121,7 @@ def test_a_refused_stack_leaves_the_stain_before_as_it_was(
 ) -> None:
     stain(panel, qtbot)
     made = layer(panel, NAME)
-    panel.form.spread.setChecked(True)  # another painting of the same stack
+    panel.form.spread.setChecked(True)  # another stain of the same stack
     stained = staining_jobs.stain_times
 
     def refused(*_: Any, **__: Any) -> Job:
@@ -245,7 +245,7 @@ def test_the_spread_layer_tells_a_share_of_the_brightness_and_is_looked_at_alone
     stain(panel, qtbot)
     mean, spread = layer(panel, NAME), layer(panel, SPREAD)
     low, high = panel.form.model.info.dapi.low, panel.form.model.info.dapi.high
-    canvas = next(iter(panel._paintings._known.values())).canvases[0].array
+    canvas = next(iter(panel._stain_layers._known.values())).canvases[0].array
     share = canvas[1] / np.maximum(canvas[0] - low, 0.1 * (high - low))
     assert share.any()
     np.testing.assert_allclose(np.asarray(spread.data), share, rtol=1e-5)

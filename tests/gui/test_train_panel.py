@@ -55,17 +55,17 @@ def panel(viewer: Any, specimen: Specimen, qtbot: Any) -> Any:
             viewer.add_layer(Layer.create(*one))
     made = _panel(viewer)
     yield made
-    made.outlook.stop()
+    made.preflight.stop()
     made.watcher.stop()
     made.child.kill()
     qtbot.waitUntil(lambda: not (made.child.running or made.runner.running), timeout=20_000)
-    qtbot.waitUntil(lambda: not made.outlook.estimator.running, timeout=20_000)
-    qtbot.waitUntil(lambda: not made.outlook.checker.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not made.preflight.estimator.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not made.preflight.checker.running, timeout=20_000)
 
 
 def _panel(viewer: Any) -> TrainPanel:
     _, made = viewer.window.add_plugin_dock_widget("napari-llcm", "Train")  # hands it a proxy
-    made.outlook.paused = True  # it is looked at in a test of its own
+    made.preflight.paused = True  # it is looked at in a test of its own
     made.form.device.setCurrentIndex(made.form.device.findData("cpu"))
     made.form.init.setCurrentIndex(made.form.init.findText("nothing"))
     made.further = dict(TINY)
@@ -327,11 +327,11 @@ def _until(done: Callable[[], bool]) -> None:
 
 
 def test_pairs_are_looked_at_and_timed(panel: TrainPanel, qtbot: Any) -> None:
-    panel.outlook.paused = False
-    panel.outlook.look_soon()
+    panel.preflight.paused = False
+    panel.preflight.look_soon()
     qtbot.waitUntil(lambda: bool(panel.pairs.verdict.text()), timeout=5000)
-    qtbot.waitUntil(lambda: not panel.outlook.checker.running, timeout=60_000)
-    assert panel.outlook.estimator.running  # on the full-sized networks: not waited for
+    qtbot.waitUntil(lambda: not panel.preflight.checker.running, timeout=60_000)
+    assert panel.preflight.estimator.running  # on the full-sized networks: not waited for
     panel.pairs.dapi.choose(panel.pairs.qpi.layer)
     panel.start()
     assert "two different layers" in panel.view.bar.said

@@ -10,7 +10,7 @@ from ...nuclei.comparing import compare_nuclei
 from ...nuclei.finding import find_nuclei
 from ...volumes import Volume
 from ..jobs.runner import MakeJob
-from .outline_colours import painting
+from .outline_colours import with_outlines
 
 
 def checking(
@@ -23,7 +23,7 @@ def checking(
     stain_is_labels: bool,
     truth_is_labels: bool,
 ) -> MakeJob:
-    """Return a maker of the job that checks a stain; its value is (result, `Painted`).
+    """Return a maker of the job that checks a stain; its value is (result, `OutlineImage`).
 
     Parameters
     ----------
@@ -53,6 +53,6 @@ def checking(
                 stain_is_labels=stain_is_labels,
                 **told,
             )
-        yield from painting(trusting(job, phase, virtual, should_stop=should_stop))
+        yield from with_outlines(trusting(job, phase, virtual, should_stop=should_stop))
 
     return make_job

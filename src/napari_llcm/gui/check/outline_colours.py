@@ -23,13 +23,13 @@ _NUMBERS = 255 // len(PALETTE)  # of one colour, in 8 bits
 _WIDTH = 40  # pixels of a nucleus for each pixel of its contour
 
 
-class Painted:
+class OutlineImage:
     """The nuclei of both images in one array.
 
     Parameters
     ----------
     result : Comparison or Findings
-        Whose nuclei; of those that are in both images the real one is painted.
+        Whose nuclei; of those that are in both images the real one is shown.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Painted:
         self._chosen: int | None = None
         self.voxels = np.zeros(self._joined.shape, np.uint8)
 
-    def paint(self, colours: Mapping[int, str], chosen: int | None = None) -> bool:
+    def colour(self, colours: Mapping[int, str], chosen: int | None = None) -> bool:
         """Show nuclei in these colours, and the others not; tell whether anything changed.
 
         Parameters
@@ -109,21 +109,21 @@ class Painted:
         return joined
 
 
-def painting(job: Job) -> Job:
-    """Yield the events of a check; its result comes with its `Painted`, made on the same thread."""
+def with_outlines(job: Job) -> Job:
+    """Yield the events of a check; its result comes with an `OutlineImage`, made on this thread."""
     for event in job:
         if isinstance(event, Finished) and isinstance(event.value, (Comparison, Findings)):
-            painted = Painted(event.value)
-            painted.paint(  # as it is shown at first; thousands of nuclei take half a second
+            outline_image = OutlineImage(event.value)
+            outline_image.colour(  # as it is shown at first; thousands of nuclei take half a second
                 {
-                    painted.numbers[key_of(row)]: colour_of(row, 0.0)
+                    outline_image.numbers[key_of(row)]: colour_of(row, 0.0)
                     for row in event.value.table
-                    if key_of(row) in painted.numbers
+                    if key_of(row) in outline_image.numbers
                 }
             )
             # napari compiles its mapping of colours at the first use: 2 s that freeze the window
             colormap().map(np.zeros((1, 1), np.uint8))
-            both: tuple[Any, Painted] = (event.value, painted)
+            both: tuple[Any, OutlineImage] = (event.value, outline_image)
             yield event.model_copy(update={"value": both})
         else:
             yield event

@@ -12,14 +12,14 @@ from ...volumes import Volume
 from ..layers.following import Following
 from ..layers.stack import LayerStack
 from ..layers.viewport import to_data, to_world, undisturbed
-from .outline_colours import Painted, colormap
+from .outline_colours import OutlineImage, colormap
 from .verdicts import colour_of, key_of
 
 NAME = "nuclei (check)"
 _STILL = 4  # pixels that the mouse may move between press and release of a click
 
 
-class Overlay:
+class Outlines:
     """The layer of a check.
 
     Parameters
@@ -27,8 +27,8 @@ class Overlay:
     viewer : napari.viewer.Viewer
         Where it is shown.
     stack : LayerStack
-        The layer that was checked; the overlay lies exactly on it.
-    painted : Painted
+        The layer that was checked; the outlines lie exactly on it.
+    outline_image : OutlineImage
         The nuclei.
     clicked : callable
         Called with image and label of a nucleus that was clicked in the (2D) view.
@@ -43,10 +43,10 @@ class Overlay:
         self,
         viewer: Any,
         stack: LayerStack,
-        painted: Painted,
+        outline_image: OutlineImage,
         clicked: Callable[[tuple[str, int]], None],
     ) -> None:
-        self._viewer, self._stack, self.painted = viewer, stack, painted
+        self._viewer, self._stack, self.outline_image = viewer, stack, outline_image
         self._clicked = clicked
         self._colours: dict[int, str] = {}
         self._chosen: int | None = None
@@ -68,18 +68,18 @@ class Overlay:
         least : float
             The least confidence that is believed.
         """
-        numbers = self.painted.numbers
+        numbers = self.outline_image.numbers
         self._colours = {
             numbers[key_of(row)]: colour_of(row, least) for row in rows if key_of(row) in numbers
         }
-        self._paint()
+        self._colour()
         if self.layer is None or self.layer not in self._viewer.layers:
             self._add()
 
     def choose(self, row: Row | None) -> None:
         """Put a white contour around one nucleus."""
-        self._chosen = None if row is None else self.painted.numbers.get(key_of(row))
-        self._paint()
+        self._chosen = None if row is None else self.outline_image.numbers.get(key_of(row))
+        self._colour()
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""
@@ -136,20 +136,20 @@ class Overlay:
         point = to_data(viewer, self._stack.layer, event.position).tolist()
         z, y, x = (round(v) for v in self._stack.voxel_at(point))
         inside = all(0 <= i < n for i, n in zip((z, y, x), self._stack.shape, strict=True))
-        if inside and (key := self.painted.key_at(z, y, x)):
+        if inside and (key := self.outline_image.key_at(z, y, x)):
             self._clicked(key)
 
     def _visible(self) -> bool:
         return self.layer in self._viewer.layers and bool(self.layer.visible)
 
-    def _paint(self) -> None:
-        if self.painted.paint(self._colours, self._chosen) and self.layer is not None:
+    def _colour(self) -> None:
+        if self.outline_image.colour(self._colours, self._chosen) and self.layer is not None:
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
     def _add(self) -> None:
         from napari.layers import Labels
 
-        data, place = self._stack.on_layer(self.painted.voxels)
+        data, place = self._stack.on_layer(self.outline_image.voxels)
         self.layer = Labels(
             data,
             name=NAME,
@@ -158,7 +158,7 @@ class Overlay:
             metadata={"napari_llcm_shown": True},
             **place,
         )
-        self.layer.contour = self.painted.contour()
+        self.layer.contour = self.outline_image.contour()
         self.layer.editable = False
         with undisturbed(self._viewer):
             self._viewer.add_layer(self.layer)

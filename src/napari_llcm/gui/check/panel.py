@@ -28,7 +28,7 @@ from .exports import Exports
 from .form import CheckForm
 from .jobs import checking
 from .nuclei_table import NucleiTable
-from .outlines import Overlay
+from .outlines import Outlines
 from .scores import ScoreBoard
 from .verdicts import FILTERS, in_reading_order, key_of, neighbour
 
@@ -49,14 +49,14 @@ class CheckPanel(Panel):
     ----------
     result : Comparison, Findings or None
         What is shown: with a real stain, without one, or nothing yet.
-    overlay : Overlay or None
+    outlines : Outlines or None
         Its layer.
     """
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         super().__init__(napari_viewer, runner)
         self.result: Comparison | Findings | None = None
-        self.overlay: Overlay | None = None
+        self.outlines: Outlines | None = None
         self._rows: list[Row] = []
         self._images: dict[str, Volume | None] = {}
         self._camera = CameraMove(self._viewer, self)
@@ -192,8 +192,8 @@ class CheckPanel(Panel):
             stain.visible, truth.visible = not stain.visible, stain.visible
 
     def refresh(self, *_: Any) -> None:
-        """Show figures, table and overlay as filter and slider say."""
-        if self.result is None or self.overlay is None:
+        """Show figures, table and outlines as filter and slider say."""
+        if self.result is None or self.outlines is None:
             return
         least = self.confidence.least
         believed = at_confidence(self._rows, least)
@@ -206,24 +206,24 @@ class CheckPanel(Panel):
         verdicts = FILTERS[self.filter.currentText()]
         self.table.show_only(verdicts)
         self.table.fill(rows, self.result.settings["unit"], least)
-        self.overlay.show((row for row in rows if row["verdict"] in verdicts), least)
+        self.outlines.show((row for row in rows if row["verdict"] in verdicts), least)
         self.exports.offer(self.result, rows, verdicts, least, self._images)
 
     def go_to(self, row: Row) -> None:
         """Fly to a nucleus and make it white."""
-        if self.overlay is None or self.result is None:
+        if self.outlines is None or self.result is None:
             return
         width = max(float(row["volume"]), 1e-6) ** (1 / 3)
         volume = self.result.stain_labels
-        self._camera.to(self.overlay.place(row, volume), self.overlay.in_view(width, volume))
-        self.overlay.choose(row)
+        self._camera.to(self.outlines.place(row, volume), self.outlines.in_view(width, volume))
+        self.outlines.choose(row)
 
     def _choose(self, key: tuple[str, int]) -> None:
         """Show the row of a nucleus that was clicked in the image; the view stays where it is."""
         self.table.select(key, tell=False)
         row = self.table.current()
-        if row is not None and key_of(row) == key and self.overlay is not None:
-            self.overlay.choose(row)
+        if row is not None and key_of(row) == key and self.outlines is not None:
+            self.outlines.choose(row)
 
     def step(self, by: int) -> None:
         """Go to the next or previous nucleus of the filter; where all are shown, missed one.
@@ -242,9 +242,9 @@ class CheckPanel(Panel):
 
     def _outdate(self) -> None:
         """Show the check before in grey, without outlines, while another one is going on."""
-        if self.overlay is not None:
-            self.overlay.remove()
-        self.overlay = None
+        if self.outlines is not None:
+            self.outlines.remove()
+        self.outlines = None
         self.exports.withdraw()
         self.results.setEnabled(False)
 
@@ -256,7 +256,7 @@ class CheckPanel(Panel):
 
     def _stained(self, layer: Any) -> None:
         """Say that what was checked is no longer what the layer shows."""
-        if self.overlay is not None and self.overlay.layer_below is layer:
+        if self.outlines is not None and self.outlines.layer_below is layer:
             self.caption.setText(f"⚠ {layer.name} was stained again since this check: check anew.")
             self.exports.withdraw()
 
@@ -266,11 +266,11 @@ class CheckPanel(Panel):
         if event.value is None:  # it was cancelled
             self._forget()
             return
-        result, painted = event.value
+        result, outline_image = event.value
         self.result, self._rows, self._images = result, list(result.table), images
         self.caption.setText(caption(result.settings))
         compared = isinstance(result, Comparison)
-        self.overlay = Overlay(self._viewer, stack, painted, self._choose)
+        self.outlines = Outlines(self._viewer, stack, outline_image, self._choose)
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)
         self.filter.setCurrentIndex(0)

@@ -31,7 +31,7 @@ class ScoreBoard(QWidget):
     figures : dict of str to QLabel
         "recall", "precision" and "F1".
     counts : QLabel
-        How many were found, missed …, in the colours of the overlay.
+        How many were found, missed …, in the colours of the outlines.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -17,7 +17,7 @@ from ..jobs.runner import MakeJob
 from ..layers.stack import Box
 from ..layers.viewport import View
 from ..settings import Preferences
-from .stain_layer import Painting
+from .stain_layer import StainLayer
 
 if TYPE_CHECKING:
     from ...models import ModelBundle
@@ -29,7 +29,7 @@ class Part:
 
     Parameters
     ----------
-    painting : Painting
+    stain_layer : StainLayer
         Where it appears.
     view : View
         Where the user looks.
@@ -39,7 +39,7 @@ class Part:
         The voxels that are wanted; all if not given.
     """
 
-    painting: Painting
+    stain_layer: StainLayer
     view: View
     times: list[int]
     box: Box | None = None
@@ -90,10 +90,10 @@ def options_of(preferences: Preferences, device: str, samples: int) -> StainOpti
     )
 
 
-def paint(
+def stain_parts(
     loaded: LoadedModel, model: Path, parts: Sequence[Part], options: StainOptions
 ) -> MakeJob:
-    """Return a maker of the job that fills paintings, one after another.
+    """Return a maker of the job that fills stain_layers, one after another.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def paint(
     model : Path
         The model.
     parts : sequence of Part
-        What is painted.
+        What is stained.
     options : StainOptions
         How it is stained.
     """
@@ -115,13 +115,13 @@ def paint(
             """Yield the job of each part, with the name that its progress is told by."""
             for part in parts:
                 region = None if part.box is None else partial(_same, part.box)
-                stack = part.painting.stack
+                stack = part.stain_layer.stack
                 yield (
                     stack.layer.name if len(parts) > 1 else "",
                     stain_times(
                         stack.volume,
                         bundle,
-                        {t: part.painting.canvases[t] for t in part.times},
+                        {t: part.stain_layer.canvases[t] for t in part.times},
                         options,
                         focus=Focus(part.view.centre, region),
                         now=part.view.now,
@@ -135,7 +135,7 @@ def paint(
 
 
 def follow(
-    loaded: LoadedModel, model: Path, painting: Painting, view: View, options: StainOptions
+    loaded: LoadedModel, model: Path, stain_layer: StainLayer, view: View, options: StainOptions
 ) -> MakeJob:
     """Return a maker of the job that stains what is looked at, until it is stopped.
 
@@ -145,7 +145,7 @@ def follow(
         Keeps the model.
     model : Path
         The model.
-    painting : Painting
+    stain_layer : StainLayer
         Where it appears.
     view : View
         Where the user looks.
@@ -155,12 +155,12 @@ def follow(
 
     def make_job(should_stop: ShouldStop) -> Job:
         """Load the model, then follow."""
-        volume, point = painting.stack.volume, view.now()
+        volume, point = stain_layer.stack.volume, view.now()
         yield from stain(
-            volume.select(time=point) if painting.stack.times > 1 else volume,
+            volume.select(time=point) if stain_layer.stack.times > 1 else volume,
             loaded.get(model),
             options,
-            out=painting.canvases[point if painting.stack.times > 1 else 0],
+            out=stain_layer.canvases[point if stain_layer.stack.times > 1 else 0],
             focus=Focus(view.centre, view.region, follow=True),
             should_stop=should_stop,
         )

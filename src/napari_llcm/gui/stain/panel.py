@@ -21,7 +21,7 @@ from . import pace
 from .batch import checked_folders
 from .form import StainForm
 from .model_picker import adding
-from .stain_layer import Painting, Paintings
+from .stain_layer import StainLayer, StainLayers
 
 if TYPE_CHECKING:
     from ...staining import StainOptions
@@ -44,8 +44,8 @@ class StainPanel(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         super().__init__(napari_viewer, runner)
         self._loaded = stain_jobs.LoadedModel()
-        self._paintings = Paintings(self._viewer)
-        self._active: list[tuple[Painting, View]] = []
+        self._stain_layers = StainLayers(self._viewer)
+        self._active: list[tuple[StainLayer, View]] = []
         self._next: Callable[[], None] | None = None  # what takes over from a live preview
         self._following = False
         self._to_check: Any = None  # the layer of the last stain
@@ -98,21 +98,21 @@ class StainPanel(Panel):
                 raise UserError("There is no stack: open one in the Load panel, or tick a layer.")
             parts = []
             for layer in layers:
-                painting, view = self._painting(layer)
-                box = self.form.region.box(painting.stack, view) if len(layers) == 1 else None
-                every = painting.stack.times == 1 or self.form.times.currentIndex() == 1
-                times = list(painting.canvases) if every else [view.time]
-                parts.append(stain_jobs.Part(painting, view, times, box))
+                stain_layer, view = self._stain_layer(layer)
+                box = self.form.region.box(stain_layer.stack, view) if len(layers) == 1 else None
+                every = stain_layer.stack.times == 1 or self.form.times.currentIndex() == 1
+                times = list(stain_layer.canvases) if every else [view.time]
+                parts.append(stain_jobs.Part(stain_layer, view, times, box))
             model = self.form.model.path
         except UserError as error:
             self.bar.fail(str(error))
             return
-        self._active = [(part.painting, part.view) for part in parts]
+        self._active = [(part.stain_layer, part.view) for part in parts]
         self._remember()
         self.runner.start(
-            stain_jobs.paint(self._loaded, model, parts, self._options()),
+            stain_jobs.stain_parts(self._loaded, model, parts, self._options()),
             f"staining of {', '.join(layer.name for layer in layers)}",
-            then=partial(self._stained, [part.painting for part in parts]),
+            then=partial(self._stained, [part.stain_layer for part in parts]),
         )
 
     def stain_folder(self, source: str, out: str) -> None:
@@ -133,12 +133,14 @@ class StainPanel(Panel):
             job, f"staining of the stacks in {folder.name}", then=self._stained_folder
         )
 
-    def _painting(self, layer: Any) -> tuple[Painting, View]:
-        """Return the painting that goes on, or a new one, and where the user looks."""
+    def _stain_layer(self, layer: Any) -> tuple[StainLayer, View]:
+        """Return the stain_layer that goes on, or a new one, and where the user looks."""
         stack = self._stack(layer)
         view = View(self._viewer, stack)
         model, options = self.form.model, self._options()
-        found = self._paintings.of(stack, model.path, model.info, options.samples, options.scratch)
+        found = self._stain_layers.of(
+            stack, model.path, model.info, options.samples, options.scratch
+        )
         return found, view
 
     def _stack(self, layer: Any) -> LayerStack:
@@ -186,34 +188,34 @@ class StainPanel(Panel):
         try:
             if self.form.stack.layer is None:
                 raise UserError("There is no stack: open one in the Load panel.")
-            painting, view = self._painting(self.form.stack.layer)
+            stain_layer, view = self._stain_layer(self.form.stack.layer)
             job = stain_jobs.follow(
-                self._loaded, self.form.model.path, painting, view, self._options()
+                self._loaded, self.form.model.path, stain_layer, view, self._options()
             )
         except UserError as error:
             self.form.live.setChecked(False)
             self.bar.fail(str(error))
             return
-        self._active, self._following = [(painting, view)], True
+        self._active, self._following = [(stain_layer, view)], True
         self._next = None
         self._remember()
         self.runner.start(job, f"live preview of {self.form.stack.layer.name}", then=self._followed)
         self.bar.text.setText("Live: what comes on screen is stained.")
 
     def _look(self) -> None:
-        for painting, view in self._active:
+        for stain_layer, view in self._active:
             time = view.time
             view.look()
-            painting.catch_up()
+            stain_layer.catch_up()
             if self._following and view.time != time:
                 self._next = lambda: self.form.live.setChecked(True)
                 self.form.live.setChecked(False)
 
     def _show(self, event: Event) -> None:
         if isinstance(event, Tile):
-            for painting, _ in self._active:
-                self._paintings.show(painting)
-                painting.repaint()
+            for stain_layer, _ in self._active:
+                self._stain_layers.show(stain_layer)
+                stain_layer.repaint()
 
     def _running(self, running: bool) -> None:
         for widget in (self.form.start, self.form.model, self.form.free):
@@ -225,13 +227,13 @@ class StainPanel(Panel):
             return
         self._timer.stop()
         active, self._active, self._following = self._active, [], False
-        for painting, _ in active:
-            painting.repaint(now=True)
-            painting.note()
-        self._paintings.let_go(empty=True)
+        for stain_layer, _ in active:
+            stain_layer.repaint(now=True)
+            stain_layer.note()
+        self._stain_layers.let_go(empty=True)
         self.form.live.setChecked(False)
 
-    def _stained(self, paintings: list[Painting], event: Finished) -> None:
+    def _stained(self, stain_layers: list[StainLayer], event: Finished) -> None:
         result = event.result
         if result.get("stopped"):
             return
@@ -242,9 +244,9 @@ class StainPanel(Panel):
         else:
             self.bar.say("All of it was stained already.")
         self.form.free.setVisible(result["device"] != "cpu" or self.form.free.isVisible())
-        for painting in paintings:
-            self._session.stained.emit(painting.layers[0])
-        self._to_check = paintings[-1].layers[0]
+        for stain_layer in stain_layers:
+            self._session.stained.emit(stain_layer.layers[0])
+        self._to_check = stain_layers[-1].layers[0]
         self.form.check.show()
 
     def _stained_folder(self, event: Finished) -> None:
@@ -262,9 +264,9 @@ class StainPanel(Panel):
 
     def _removed(self, event: Any) -> None:
         """Stop what works on a layer that the user has removed, and let go of its memory."""
-        if any(not painting.shown for painting, _ in self._active):
+        if any(not stain_layer.shown for stain_layer, _ in self._active):
             self.runner.stop()
-        self._paintings.let_go()
+        self._stain_layers.let_go()
 
     def _add_model(self, path: Any) -> None:
         if not self.runner.running:

@@ -22,7 +22,7 @@ NAME, SPREAD = "DAPI (virtual)", "Spread of DAPI (virtual)"
 _PERIOD = 0.2  # s between two repaints
 
 
-class Painting:
+class StainLayer:
     """One stain of one stack: a layer, and a second one for the spread of its samples.
 
     The layers come into the viewer with the first voxels: a stack that cannot be stained leaves
@@ -166,7 +166,7 @@ class Painting:
             self.repaint()
 
 
-class Paintings:
+class StainLayers:
     """The stains of a viewer, each of which goes on where it was left.
 
     Parameters
@@ -177,17 +177,17 @@ class Paintings:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._known: dict[tuple[Any, ...], Painting] = {}
+        self._known: dict[tuple[Any, ...], StainLayer] = {}
 
     def of(
         self, stack: LayerStack, path: Path, model: ModelInfo, samples: int, folder: Path | None
-    ) -> Painting:
-        """Return the painting of a stack that goes on, or a new one where none fits.
+    ) -> StainLayer:
+        """Return the stain_layer of a stack that goes on, or a new one where none fits.
 
         Parameters
         ----------
         stack, model, samples, folder
-            As for `Painting`.
+            As for `StainLayer`.
         path : Path
             Of the model.
         """
@@ -197,16 +197,16 @@ class Paintings:
             found.hide()
             found.leave()
         if found is None or not found.shown or found.outdated:
-            found = Painting(self._viewer, stack, model, samples, folder)
+            found = StainLayer(self._viewer, stack, model, samples, folder)
             self._known[key] = found
         found.stack = stack  # its name and place may be others by now
         return found
 
-    def show(self, painting: Painting) -> None:
+    def show(self, stain_layer: StainLayer) -> None:
         """Show a stain once there is something to be seen, in the place of others of its stack."""
-        if painting.show():
+        if stain_layer.show():
             for other in self._known.values():
-                if other is not painting and other.stack.layer is painting.stack.layer:
+                if other is not stain_layer and other.stack.layer is stain_layer.stack.layer:
                     other.hide()  # one added to the other would be neither
 
     def let_go(self, empty: bool = False) -> None:
@@ -217,6 +217,6 @@ class Paintings:
         empty : bool
             Whether those go too in which nothing was stained.
         """
-        for key, painting in list(self._known.items()):
-            if not painting.shown or (empty and not painting.begun):
+        for key, stain_layer in list(self._known.items()):
+            if not stain_layer.shown or (empty and not stain_layer.begun):
                 self._known.pop(key).leave()

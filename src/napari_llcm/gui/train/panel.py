@@ -25,12 +25,12 @@ from ..jobs.runner import Runner
 from ..layers.combo import narrow
 from ..panel import Panel
 from ..theme import text_colour
-from .estimate import Outlook
 from .form import TrainForm
 from .pairs import PairChoice
+from .preflight import Preflight
 from .run_jobs import discarding, reading, settling
 from .run_view import RunView, translation
-from .run_watcher import Watcher
+from .run_watcher import RunWatcher
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -50,7 +50,7 @@ class TrainPanel(Panel):
     ----------
     child : ChildRunner
         Trains.
-    watcher : Watcher
+    watcher : RunWatcher
         Follows a run that another program trains.
     view : RunView
         Shows the run.
@@ -65,7 +65,7 @@ class TrainPanel(Panel):
         self._run: Run | None = None
         self._after = self._settle  # what is done with a run that has ended
         self.ask, self.further = ask, dict[str, Any]()
-        self.child, self.watcher = ChildRunner(self), Watcher(self)
+        self.child, self.watcher = ChildRunner(self), RunWatcher(self)
         self._closing = AskBeforeClosing(self, self._session.window)
         self._lay_out()
         self._connect()
@@ -75,7 +75,7 @@ class TrainPanel(Panel):
     def _lay_out(self) -> None:
         self.pairs = PairChoice(self._viewer)
         self.form = TrainForm()
-        self.outlook = Outlook(self.pairs, self.form, self)
+        self.preflight = Preflight(self.pairs, self.form, self)
         self.train = QPushButton("Train")
         self.train.setToolTip(
             "Start to learn. napari stays usable meanwhile; what is learned is saved every minute."
@@ -127,7 +127,7 @@ class TrainPanel(Panel):
         super().showEvent(event)
         self._dress()
         self.list_runs()
-        self.outlook.look_soon()
+        self.preflight.look_soon()
 
     @property
     def busy(self) -> bool:
@@ -144,7 +144,7 @@ class TrainPanel(Panel):
             self.view.bar.fail(str(error))
             return
         self.form.remember()
-        self.outlook.stop()
+        self.preflight.stop()
         self.watcher.stop()
         self._show(Run(job.out, job, "new", ()))
         if volumes is None:
@@ -266,7 +266,7 @@ class TrainPanel(Panel):
 
     def _buttons(self, *_: Any) -> None:
         run, busy = self._run, self.busy
-        self.outlook.paused = busy
+        self.preflight.paused = busy
         self.train.setEnabled(not busy)
         for part in (self.pairs, self.form, self.runs, self.open_folder):
             part.setEnabled(not busy)

@@ -14,7 +14,7 @@ from ..jobs.runner import BaseRunner, Otherwise, Then
 _PERIOD = 1000  # ms between two looks
 
 
-class Watcher(BaseRunner):
+class RunWatcher(BaseRunner):
     """Tells the events of a run folder while somebody trains in it.
 
     Parameters

@@ -19,7 +19,7 @@ _PAUSE = 600  # ms without a change before pairs are looked at
 _GOOD, _BAD = "✓", "⚠"
 
 
-class Outlook(QObject):
+class Preflight(QObject):
     """Checks the pairs on a thread, then times a few steps in a child process.
 
     Parameters
