@@ -142,9 +142,10 @@ def test_a_folder_of_stacks_is_a_batch_that_tells_what_failed(
         "c left virtual DAPI.ome.zarr",
         "c right virtual DAPI.ome.zarr",
     ]
-    assert "Stained 3 stacks" in text
-    assert "1 failed" in text
-    assert "a.tif is not a TIFF file" in " ".join(text.split())
+    words = " ".join(text.split())  # lines are broken where the paths of a computer are long
+    assert "Stained 3 stacks" in words
+    assert "1 failed" in words
+    assert "a.tif is not a TIFF file" in words
     (source / "a.tif").unlink()
     code, text = run("stain", source, out, "--spacing", SPACING)
     assert code == 0, text

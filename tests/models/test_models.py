@@ -250,4 +250,4 @@ def test_blur_costs_by_its_spectrum_and_dimness_does_not() -> None:
     assert float(cost.detach()) > 0.5
     gradient = torch.autograd.grad(cost, blurred)[0]
     better = blurred.detach() - 0.02 * gradient / gradient.abs().max()
-    assert float(spectrum_loss(better, sharp)) < float(cost)
+    assert float(spectrum_loss(better, sharp).detach()) < float(cost.detach())
