@@ -287,7 +287,7 @@ def test_a_training_goes_on_when_its_dock_is_closed(
     shown = bench.show_panel("Train")
     assert shown.child.pid == pid
     assert "going on" in shown.view.title.text()
-    assert shown.view.bar.cancel.isVisible()
+    qtbot.waitUntil(shown.view.bar.cancel.isVisible, timeout=10_000)  # once the dock is there
     shown.child.kill()
     wait(shown, qtbot)
     assert not psutil.pid_exists(pid)

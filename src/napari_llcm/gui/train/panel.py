@@ -63,6 +63,7 @@ class TrainPanel(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         super().__init__(napari_viewer, runner)
         self._run: Run | None = None
+        self._failure: tuple[str, str] | None = None  # how a training ended, until it is settled
         self._after = self._settle  # what is done with a run that has ended
         self.ask, self.further = ask, dict[str, Any]()
         self.child, self.watcher = ChildRunner(self), RunWatcher(self)
@@ -205,7 +206,7 @@ class TrainPanel(Panel):
         arguments = ["train", str(run.path / "job.yaml"), "--resume", "--events", "-"]
         self._after = self._settle
         self.child.start_child(
-            arguments, translation(run, self.form.expected), self._ended, self._ended
+            arguments, translation(run, self.form.expected), self._ended, self._failed
         )
 
     def _show(self, run: Run) -> None:
@@ -222,13 +223,17 @@ class TrainPanel(Panel):
         self._show(run)
         if run.state == "running":
             self._after = self._settle
-            self.watcher.watch(run.path, run.end, translation(run), self._ended, self._ended)
+            self.watcher.watch(run.path, run.end, translation(run), self._ended, self._failed)
         self._tell(run, event.result["sentence"])
 
     def _ended(self, *_: Any) -> None:
         """Go on when the child, or the other program that was watched, has ended."""
         if self._run is not None and not self.runner.running:
             self._after(self._run.path)
+
+    def _failed(self, sentence: str, detail: str) -> None:
+        self._failure = sentence, detail
+        self._ended()
 
     def _settle(self, path: Path) -> None:
         self.runner.start(lambda _: settling(path), "keeping the model", then=self._settled)
@@ -237,6 +242,9 @@ class TrainPanel(Panel):
         run = event.value
         self._run = run
         self._tell(run, event.result["sentence"])
+        if self._failure is not None:  # told again, as a job that begins forgets what was said
+            self.view.bar.fail(*self._failure)
+        self._failure = None
         if event.result["model"]:
             self._session.add_model(event.result["model"], choose=event.result["better"])
             self.form.name.setText(free_name(run.job.name or run.path.name))
