@@ -218,11 +218,24 @@ def test_a_stain_that_goes_on_is_no_longer_what_was_checked(
     panel: CheckPanel, viewer: Any, tmp_path: Path, qtbot: Any
 ) -> None:
     run(panel, qtbot)
-    panel._session.stained.emit(viewer.layers["real nuclei"])
+    other = viewer.add_labels(np.zeros((4, 8, 8), int), name="of no check")
+    panel._session.stained.emit(other)
     assert "stained again" not in panel.caption.text()
     panel._session.stained.emit(viewer.layers["virtual nuclei"])
+    assert panel.caption.text().startswith("virtual nuclei against real nuclei\n⚠ virtual nuclei")
+    assert "stained again since this check" in panel.caption.text()
+    panel.filter.setCurrentIndex(1)  # offers nothing that is not true any more
+    panel.exports.save("table", tmp_path / "n.csv")
+    assert "press Check first" in panel.bar.said
+    assert not panel.exports.runner.running
+    run(panel, qtbot)
+    assert "stained again" not in panel.caption.text()
+    panel.start()
+    panel._session.stained.emit(viewer.layers["virtual nuclei"])  # before it was done
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
     assert "stained again since this check" in panel.caption.text()
     panel.exports.save("table", tmp_path / "n.csv")
+    assert not panel.exports.runner.running
     assert not (tmp_path / "n.csv").exists()
 
 

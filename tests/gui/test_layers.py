@@ -103,6 +103,12 @@ def test_places_are_converted_through_the_viewers_units(viewer: Any) -> None:
             assert shapes_box(viewer, shapes, stack_of(layer)) == ((0, 24), (24, 59), (10, 39))
 
 
+def test_a_layer_that_is_all_on_screen_is_seen_to_its_last_voxel(viewer: Any) -> None:
+    layer = add(viewer, "phase")
+    viewer.reset_view()
+    assert View(viewer, stack_of(layer)).box[1:] == ((0, SHAPE[1]), (0, SHAPE[2]))
+
+
 def test_one_layer_without_units_beside_one_in_nm(viewer: Any) -> None:
     nano = add(viewer, "nm", "nm", 1000)
     plain = viewer.add_image(np.zeros(SHAPE), name="pixels")
@@ -222,6 +228,9 @@ def test_axes_that_are_asked_for_are_written_into_the_layer(viewer: Any, qtbot: 
     row.ask_for(layer)
     assert "2 channels" in row.question.text()
     row.split.click()
+    row.ask_for(layer)
+    assert "choose one of both channel 0, both channel 1" in row.question.text()
+    assert row.split.isHidden()  # or they are there twice
     made = viewer.layers[-1]
     assert made.name == "both channel 1"
     assert made.data.shape == (24, 32, 32)

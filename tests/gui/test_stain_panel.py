@@ -165,12 +165,18 @@ def test_cancel_keeps_what_is_done_and_stain_goes_on(
     done = sum(isinstance(e, Tile) for e in seen)
     assert 3 < done < 40
     assert kept.any()
+    changed: list[Any] = []  # layers, as the Check panel hears of them
+    panel._session.stained.connect(changed.append)
     again = stain(panel, qtbot)
+    assert changed
+    assert all(one is made for one in changed)
     assert sum(isinstance(e, Tile) for e in again) == 40 - done
     np.testing.assert_array_equal(made.data[kept > 0], kept[kept > 0])
     assert [x.name for x in panel._viewer.layers] == ["QPI", NAME]
+    changed.clear()
     stain(panel, qtbot)
     assert "already" in panel.bar.sentence.text()
+    assert not changed  # a check of it stays true
 
 
 @pytest.mark.parametrize("region", [SCREEN, PLANES, SHAPES])
@@ -204,6 +210,8 @@ def test_a_region_that_is_not_drawn_is_asked_for(panel: StainPanel) -> None:
     panel.form.start.click()
     assert "draw a rectangle" in panel.bar.sentence.text()
     assert not panel.runner.running
+    panel.form.start.click()
+    assert panel.bar.said.count("draw a rectangle") == 1  # the refusal before is gone
 
 
 def test_live_preview_follows_the_view(panel: StainPanel, qtbot: Any) -> None:

@@ -21,7 +21,7 @@ class Session(QObject):
     model_added : Signal(str)
         A model was trained or added: its name or path, if it is to be chosen.
     stained : Signal(object)
-        A virtual DAPI layer is complete.
+        The voxels of a virtual DAPI layer have changed.
     latest_model : str
         The model that was added last and is to be chosen; empty if none was.
     panels : dict of type to QWidget

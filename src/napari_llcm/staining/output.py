@@ -126,6 +126,8 @@ class Canvas:
         Whether the whole of it was stained.
     begun : bool
         Whether any of it was.
+    changes : int
+        How often its voxels were changed.
     """
 
     notice: str | None = None
@@ -136,6 +138,7 @@ class Canvas:
         self.volume = Volume(array, axes="czyx"[-array.ndim :])
         self.tile: tuple[int, ...] | None = None
         self.begun = False
+        self.changes = 0
         self._done: set[Box] = set()
         self._fingerprint = ""
 
@@ -158,6 +161,7 @@ class Canvas:
         if fingerprint != self._fingerprint:
             self._fingerprint, self.tile = fingerprint, None
             self._done.clear()
+            self.changes += self.begun
             self.begun = False
             self.array[:] = 0
 
@@ -176,6 +180,7 @@ class Canvas:
         """
         self.array[slices(box)] = data
         self.begun = True
+        self.changes += 1
         if not part:
             self._done.add(box[-3:])
 

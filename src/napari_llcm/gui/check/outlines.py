@@ -53,11 +53,6 @@ class Outlines:
         self.layer: Any = None
         self._following: Following | None = None
 
-    @property
-    def layer_below(self) -> Any:
-        """The layer that was checked."""
-        return self._stack.layer
-
     def show(self, rows: Iterable[Row], least: float = 0.0) -> None:
         """Show some nuclei, and hide the others.
 

@@ -59,6 +59,8 @@ class CheckPanel(Panel):
         self.outlines: Outlines | None = None
         self._rows: list[Row] = []
         self._images: dict[str, Volume | None] = {}
+        self._compared: tuple[Any, ...] = ()  # layers of the check that is shown, or going on
+        self._stale = ""  # why the check no longer is of what the layers show
         self._camera = CameraMove(self._viewer, self)
         self._lay_out()
         self._connect()
@@ -164,6 +166,7 @@ class CheckPanel(Panel):
             phase = None
         images = {"qpi": phase, "truth": real, "stain": virtual}
         self._outdate()
+        self._compared, self._stale = (stain, truth, qpi), ""
         self.runner.start(
             checking(
                 virtual,
@@ -207,7 +210,8 @@ class CheckPanel(Panel):
         self.table.show_only(verdicts)
         self.table.fill(rows, self.result.settings["unit"], least)
         self.outlines.show((row for row in rows if row["verdict"] in verdicts), least)
-        self.exports.offer(self.result, rows, verdicts, least, self._images)
+        if not self._stale:
+            self.exports.offer(self.result, rows, verdicts, least, self._images)
 
     def go_to(self, row: Row) -> None:
         """Fly to a nucleus and make it white."""
@@ -255,10 +259,16 @@ class CheckPanel(Panel):
         self.results.hide()
 
     def _stained(self, layer: Any) -> None:
-        """Say that what was checked is no longer what the layer shows."""
-        if self.outlines is not None and self.outlines.layer_below is layer:
-            self.caption.setText(f"⚠ {layer.name} was stained again since this check: check anew.")
+        """Say that what was checked, or is being checked, is no longer what the layer shows."""
+        if any(one is layer for one in self._compared):
+            self._stale = f"⚠ {layer.name} was stained again since this check: check anew."
             self.exports.withdraw()
+            self._tell_caption()
+
+    def _tell_caption(self) -> None:
+        if self.result is not None and self.outlines is not None:
+            lines = [caption(self.result.settings), self._stale]
+            self.caption.setText("\n".join(line for line in lines if line))
 
     def _checked(
         self, stack: LayerStack, images: dict[str, Volume | None], event: Finished
@@ -268,9 +278,9 @@ class CheckPanel(Panel):
             return
         result, outline_image = event.value
         self.result, self._rows, self._images = result, list(result.table), images
-        self.caption.setText(caption(result.settings))
         compared = isinstance(result, Comparison)
         self.outlines = Outlines(self._viewer, stack, outline_image, self._choose)
+        self._tell_caption()
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)
         self.filter.setCurrentIndex(0)

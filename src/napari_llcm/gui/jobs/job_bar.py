@@ -110,6 +110,11 @@ class JobBar(QWidget):
         self._last = _marked(sentence, _ERROR)
         self._tell()
 
+    def refuse(self, sentence: str) -> None:
+        """Show why a job cannot begin, in place of how the one before ended."""
+        self.forget_end()
+        self.fail(sentence)
+
     def clear(self) -> None:
         """Forget what was said."""
         self._said, self._warnings, self._last, self._detail = [], [], "", ""

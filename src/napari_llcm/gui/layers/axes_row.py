@@ -14,6 +14,8 @@ from .conversion import channels_of
 from .stack import stack_of
 from .viewport import undisturbed
 
+_SPLIT = "napari_llcm_split"  # where a layer's metadata names the layers of its channels
+
 
 class AxesRow(QWidget):
     """A drop-down and a button; shown where the axes of a layer are not known, or hold channels.
@@ -60,6 +62,11 @@ class AxesRow(QWidget):
         column.addLayout(row)
         self.hide()
 
+    @property
+    def asks(self) -> bool:
+        """Whether something must be said of a layer."""
+        return self._layer is not None
+
     def ask_for(self, *layers: Any) -> None:
         """Show itself for the first layer of which something must be said."""
         for layer in layers:
@@ -71,12 +78,20 @@ class AxesRow(QWidget):
                 self._ask(layer, unknown)
                 return
             except SeveralChannels as several:
-                self._show(layer, str(several), channels=True)
+                self._offer_split(layer, several)
                 return
             except UserError:
                 continue  # it is said where the layer is used
         self._layer = None
         self.hide()
+
+    def _offer_split(self, layer: Any, several: SeveralChannels) -> None:
+        names = {one.name for one in self._viewer.layers}
+        parts = [name for name in layer.metadata.get(_SPLIT, ()) if name in names]
+        self._show(layer, str(several), channels=True)
+        if parts:
+            self.question.setText(f"{layer.name} was split: choose one of {', '.join(parts)}.")
+            self.split.hide()
 
     def _ask(self, layer: Any, unknown: AxesUnknown) -> None:
         shape = (layer.data[0] if layer.multiscale else layer.data).shape
@@ -107,7 +122,7 @@ class AxesRow(QWidget):
         if layer is None or layer not in self._viewer.layers:
             return
         with undisturbed(self._viewer):
-            for one in channels_of(layer):
-                self._viewer.add_layer(Layer.create(*one))
+            made = [self._viewer.add_layer(Layer.create(*one)).name for one in channels_of(layer)]
+        layer.metadata = {**layer.metadata, _SPLIT: made}
         layer.visible = False
         self.given.emit()

@@ -126,8 +126,9 @@ class View:
 
 
 def _corners(layer: Any) -> np.ndarray:
-    """Return the corners of what is on screen, in voxels of the finest level."""
+    """Return first and one past the last of what is on screen, in voxels of the finest level."""
     corners = np.asarray(layer.corner_pixels, float)
+    corners[1] += corners[1] > corners[0]  # napari's second corner is the last pixel itself
     if layer.multiscale:
         corners = corners * np.asarray(layer.downsample_factors[layer.data_level])
     return corners

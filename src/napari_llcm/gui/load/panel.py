@@ -102,7 +102,7 @@ class LoadPanel(Panel):
                 raise UserError("Choose a label-free and a DAPI layer.")
             volumes = [self._stack_on_screen(layer) for layer in (qpi, dapi)]
         except UserError as error:
-            self.bar.fail(str(error))
+            self.bar.refuse(str(error))
             return
 
         by_stain = self.form.registration.by_stain.isChecked()
@@ -122,7 +122,7 @@ class LoadPanel(Panel):
         try:
             volume = self._stack_on_screen(dapi)
         except UserError as error:
-            self.bar.fail(str(error))
+            self.bar.refuse(str(error))
             return
 
         def add(layers: list[LayerData]) -> None:
@@ -178,7 +178,7 @@ class LoadPanel(Panel):
     def _list(self, found: load_jobs.Choices) -> None:
         """Show what a folder or a file holds."""
         if not found.choices:
-            self.bar.fail(
+            self.bar.refuse(
                 f"{found.path.name} holds no stacks: choose a folder with TIFF or Zarr files."
             )
             return
@@ -206,6 +206,7 @@ class LoadPanel(Panel):
     def _describe(self) -> None:
         """Show what is known of the chosen layer, and ask for what is not."""
         layer, form, stack = self.form.layer.layer, self.form, None
+        form.axes_row.ask_for(layer)
         form.contrast.setEnabled(layer is not None)
         if layer is None:
             form.about.setText("No stack is open yet. File → Open Sample has one to try.")
@@ -216,8 +217,8 @@ class LoadPanel(Panel):
                     stack = stack_of(layer)
                 form.about.setText(describe(layer))
             except UserError as error:
-                form.about.setText(f"{describe(layer)}\n⚠ {error}")
-        form.axes_row.ask_for(layer)
+                asked = form.axes_row.asks  # it says what is missing
+                form.about.setText(describe(layer) + ("" if asked else f"\n⚠ {error}"))
         form.correct.setVisible(stack is not None and stack.volume.spacing is not None)
         form.spacing.ask_for(stack)
 

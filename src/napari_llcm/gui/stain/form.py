@@ -147,8 +147,9 @@ class StainForm(QWidget):
         problem : str
             Why it is none.
         """
-        self.about.setText(f"⚠ {problem}" if problem else "" if stack is None else _about(stack))
         self.axes_row.ask_for(layer)
+        said = f"⚠ {problem}" if problem and not self.axes_row.asks else ""
+        self.about.setText(said if stack is None else _about(stack))
         self.spacing.ask_for(stack)
         self.region.fit(stack)
         self._layout.setRowVisible(self.times, stack is not None and stack.times > 1)

@@ -105,7 +105,7 @@ class StainPanel(Panel):
                 parts.append(stain_jobs.Part(stain_layer, view, times, box))
             model = self.form.model.path
         except UserError as error:
-            self.bar.fail(str(error))
+            self.bar.refuse(str(error))
             return
         self._active = [(part.stain_layer, part.view) for part in parts]
         self._remember()
@@ -126,7 +126,7 @@ class StainPanel(Panel):
                 self._loaded, model, [folder], target, options, self._given_spacing()
             )
         except UserError as error:
-            self.bar.fail(str(error))
+            self.bar.refuse(str(error))
             return
         self._remember()
         self.runner.start(
@@ -194,7 +194,7 @@ class StainPanel(Panel):
             )
         except UserError as error:
             self.form.live.setChecked(False)
-            self.bar.fail(str(error))
+            self.bar.refuse(str(error))
             return
         self._active, self._following = [(stain_layer, view)], True
         self._next = None
@@ -216,6 +216,8 @@ class StainPanel(Panel):
             for stain_layer, _ in self._active:
                 self._stain_layers.show(stain_layer)
                 stain_layer.repaint()
+                if stain_layer.changed():
+                    self._session.stained.emit(stain_layer.layers[0])
 
     def _running(self, running: bool) -> None:
         for widget in (self.form.start, self.form.model, self.form.free):
@@ -230,6 +232,8 @@ class StainPanel(Panel):
         for stain_layer, _ in active:
             stain_layer.repaint(now=True)
             stain_layer.note()
+            if stain_layer.changed():
+                self._session.stained.emit(stain_layer.layers[0])
         self._stain_layers.let_go(empty=True)
         self.form.live.setChecked(False)
 
@@ -244,8 +248,6 @@ class StainPanel(Panel):
         else:
             self.bar.say("All of it was stained already.")
         self.form.free.setVisible(result["device"] != "cpu" or self.form.free.isVisible())
-        for stain_layer in stain_layers:
-            self._session.stained.emit(stain_layer.layers[0])
         self._to_check = stain_layers[-1].layers[0]
         self.form.check.show()
 

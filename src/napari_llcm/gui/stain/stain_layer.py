@@ -70,6 +70,7 @@ class StainLayer:
         self.canvases = {t: Canvas(self._at(t)) for t in range(stack.times)}
         self._repainted = 0.0
         self._stale = False
+        self._changes = 0  # of the canvases, that were told
         arrays = list(self._array) if many else [self._array]
         self.layers = [self._add(arrays[0], model)]
         if many:
@@ -106,6 +107,11 @@ class StainLayer:
     def outdated(self) -> bool:
         """Whether the stack was changed since, so that it must be stained anew."""
         return self._following.outdated
+
+    def changed(self) -> bool:
+        """Return whether its voxels were changed since this was asked before."""
+        before, self._changes = self._changes, sum(c.changes for c in self.canvases.values())
+        return self._changes != before
 
     def leave(self) -> None:
         """Follow the stack no longer: the layers are gone."""
