@@ -230,6 +230,11 @@ def test_a_stain_that_goes_on_is_no_longer_what_was_checked(
     assert not panel.exports.runner.running
     run(panel, qtbot)
     assert "stained again" not in panel.caption.text()
+    viewer.layers["virtual nuclei"].scale = (2, 2, 2)  # the volumes in the table are wrong now
+    assert "was changed since this check" in panel.caption.text()
+    panel.exports.save("table", tmp_path / "n.csv")
+    assert not panel.exports.runner.running
+    viewer.layers["virtual nuclei"].scale = viewer.layers["real nuclei"].scale
     panel.start()
     panel._session.stained.emit(viewer.layers["virtual nuclei"])  # before it was done
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)

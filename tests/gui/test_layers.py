@@ -20,6 +20,7 @@ from napari_llcm.gui.layers.conversion import as_layers, as_volume
 from napari_llcm.gui.layers.following import Following
 from napari_llcm.gui.layers.stack import stack_of
 from napari_llcm.gui.layers.viewport import View, shapes_box, to_data, to_world, undisturbed
+from napari_llcm.gui.load.registration import RegistrationBox
 from napari_llcm.gui.stain.batch import BatchBox
 from napari_llcm.gui.stain.region import SHAPES, RegionChoice
 from napari_llcm.gui.train.pairs import PairChoice
@@ -86,6 +87,14 @@ def test_added_pairs_follow_their_layers(viewer: Any, qtbot: Any) -> None:
     assert pairs.volumes()[0][0] == "field 3"
     viewer.layers.remove(dapi)
     assert pairs.list.count() == 0
+
+
+def test_a_virtual_stain_is_not_taken_for_the_real_one(viewer: Any, qtbot: Any) -> None:
+    for name in ("phase", "DAPI (virtual)", "DAPI"):
+        add(viewer, name)
+    for form in (PairChoice(viewer), RegistrationBox(viewer)):
+        qtbot.addWidget(form)
+        assert form.dapi.currentText() == "DAPI"
 
 
 def test_places_are_converted_through_the_viewers_units(viewer: Any) -> None:

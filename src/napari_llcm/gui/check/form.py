@@ -84,3 +84,8 @@ class CheckForm(QGroupBox):
     def remember(self) -> None:
         """Keep what is set for the next session."""
         remember(_FORM, **{name: widget.value for name, widget in self._fields.items()})
+
+
+def is_labels(layer: Any) -> bool:
+    """Return whether a layer holds nuclei already, not a stain."""
+    return type(layer).__name__ == "Labels"

@@ -32,6 +32,8 @@ class Outlines:
         The nuclei.
     clicked : callable
         Called with image and label of a nucleus that was clicked in the (2D) view.
+    told : callable, optional
+        Called when what was checked is changed, so that the outlines are `outdated`, or back.
 
     Attributes
     ----------
@@ -45,13 +47,20 @@ class Outlines:
         stack: LayerStack,
         outline_image: OutlineImage,
         clicked: Callable[[tuple[str, int]], None],
+        told: Callable[[], None] | None = None,
     ) -> None:
+        self._told = told
         self._viewer, self._stack, self.outline_image = viewer, stack, outline_image
         self._clicked = clicked
         self._colours: dict[int, str] = {}
         self._chosen: int | None = None
         self.layer: Any = None
         self._following: Following | None = None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the layer that was checked has other voxels, or of another size, by now."""
+        return self._following is not None and self._following.outdated
 
     def show(self, rows: Iterable[Row], least: float = 0.0) -> None:
         """Show some nuclei, and hide the others.
@@ -157,6 +166,6 @@ class Outlines:
         self.layer.editable = False
         with undisturbed(self._viewer):
             self._viewer.add_layer(self.layer)
-        self._following = Following(self._stack, [self.layer])
+        self._following = Following(self._stack, [self.layer], told=self._told)
         if self._click not in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.append(self._click)

@@ -25,7 +25,7 @@ from ..panel import Panel
 from .camera import CameraMove
 from .confidence_slider import ConfidenceBar
 from .exports import Exports
-from .form import CheckForm
+from .form import CheckForm, is_labels
 from .jobs import checking
 from .nuclei_table import NucleiTable
 from .outlines import Outlines
@@ -174,8 +174,8 @@ class CheckPanel(Panel):
                 phase,
                 settings,
                 iou=iou,
-                stain_is_labels=_is_labels(stain),
-                truth_is_labels=_is_labels(truth),
+                stain_is_labels=is_labels(stain),
+                truth_is_labels=is_labels(truth),
             ),
             f"check of {stain.name}",
             then=partial(self._checked, stack, images),
@@ -261,11 +261,15 @@ class CheckPanel(Panel):
     def _stained(self, layer: Any) -> None:
         """Say that what was checked, or is being checked, is no longer what the layer shows."""
         if any(one is layer for one in self._compared):
-            self._stale = f"⚠ {layer.name} was stained again since this check: check anew."
-            self.exports.withdraw()
-            self._tell_caption()
+            self._mark(f"{layer.name} was stained again")
 
-    def _tell_caption(self) -> None:
+    def _mark(self, why: str = "") -> None:
+        """Say since when a check is no longer true, and save it no more."""
+        if not why and self.outlines is not None and self.outlines.outdated:
+            why = "The layer that was checked was changed"
+        if why:
+            self._stale = f"⚠ {why} since this check: check anew."
+            self.exports.withdraw()
         if self.result is not None and self.outlines is not None:
             lines = [caption(self.result.settings), self._stale]
             self.caption.setText("\n".join(line for line in lines if line))
@@ -279,8 +283,8 @@ class CheckPanel(Panel):
         result, outline_image = event.value
         self.result, self._rows, self._images = result, list(result.table), images
         compared = isinstance(result, Comparison)
-        self.outlines = Outlines(self._viewer, stack, outline_image, self._choose)
-        self._tell_caption()
+        self.outlines = Outlines(self._viewer, stack, outline_image, self._choose, self._mark)
+        self._mark()
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)
         self.filter.setCurrentIndex(0)
@@ -293,7 +297,3 @@ class CheckPanel(Panel):
         self.table.sortByColumn(max(column, 0), Qt.SortOrder.AscendingOrder)
         if not self._rows:
             self.bar.say("No nuclei were found: look at the image, or give their width.")
-
-
-def _is_labels(layer: Any) -> bool:
-    return type(layer).__name__ == "Labels"

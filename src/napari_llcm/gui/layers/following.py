@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class Following:
         The results, on the source's grid.
     assumed : tuple of float, optional
         Voxel size (z, y, x) that was taken where the source told none.
+    told : callable, optional
+        Called when the results come to fit the source no longer, or again.
 
     Attributes
     ----------
@@ -38,8 +40,13 @@ class Following:
     """
 
     def __init__(
-        self, stack: LayerStack, results: Sequence[Any], assumed: Spacing | None = None
+        self,
+        stack: LayerStack,
+        results: Sequence[Any],
+        assumed: Spacing | None = None,
+        told: Callable[[], None] | None = None,
     ) -> None:
+        self._told = told
         self._stack, self._results, self._assumed = stack, list(results), assumed
         self._data = stack.layer.data
         self.outdated = False
@@ -89,3 +96,5 @@ class Following:
                     f"{self._stack.layer.name} was changed after this was made: make it anew."
                 )
             layer.name, layer.metadata = name, {**layer.metadata, KEY: record}
+        if self._told is not None:
+            self._told()

@@ -51,7 +51,7 @@ class RegistrationBox(QGroupBox):
         self._found: Registration | None = None
         self.qpi = LayerCombo(viewer, prefer="qpi phase qobm label-free")
         self.qpi.setToolTip("The label-free stack of the pair.")
-        self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei")
+        self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei", avoid="virtual")
         self.dapi.setToolTip("The real DAPI stack of the same field.")
         self.by_stain = QCheckBox("Stain first")
         self.by_stain.setToolTip(

@@ -65,7 +65,7 @@ class PairChoice(QGroupBox):
 
         self.qpi = LayerCombo(viewer, prefer="qpi phase label-free transmission")
         self.qpi.setToolTip("The label-free (phase) stack.")
-        self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei fluorescence")
+        self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei fluorescence", avoid="virtual")
         self.dapi.setToolTip("The real DAPI stack of the same field, on the same grid.")
         self.add = QPushButton("Add another pair")
         self.add.setToolTip("Keep this pair, and choose one more. More fields teach more.")
