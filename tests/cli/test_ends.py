@@ -208,3 +208,14 @@ def test_what_is_no_number_is_refused(cli: Run, pairs: Path, tmp_path: Path) -> 
             assert code == 2, (line, err)
             assert "Traceback" not in err
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_told(
+    cli: Run, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    stack, out = pairs / "qpi" / "a.ome.tif", tmp_path / "o.ome.tif"
+    code, _, err = cli("stain", str(stack), str(out), "--scratch", str(tmp_path / "file"))
+    assert code == 2, err
+    assert "file is a file" in err
+    assert "Traceback" not in err

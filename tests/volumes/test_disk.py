@@ -174,3 +174,9 @@ def test_an_output_is_kept_apart_from_its_input(
         check_apart(tmp_path, [source])
     check_apart(tmp_path, [source], replaced=False)
     check_apart(Path("out.tif"), [source, tmp_path / "in.zarr"])
+
+
+def test_links_that_lead_to_each_other_are_no_error_of_ours(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.tif"
+    loop.symlink_to(loop)
+    check_apart(tmp_path / "out.ome.tif", [loop])

@@ -151,3 +151,21 @@ def test_a_single_image_takes_its_own_number(tmp_path: Path) -> None:
     assert read(path, image=0).name == "a"
     with pytest.raises(UserError, match="has no image 1"):
         read(path, image=1)
+
+
+def test_a_link_of_another_name_is_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    data = np.arange(240, dtype=np.uint16).reshape(3, 8, 10)
+    write(tmp_path / "data" / "a.ome.tif", Volume(data, spacing=(0.8, 0.5, 0.5)))
+    link = tmp_path / "field 1.ome.tif"
+    link.symlink_to(Path("data", "a.ome.tif"))
+    volume = read(link)
+    assert np.array_equal(volume.numpy(), data)
+    assert volume.spacing == (0.8, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("choice", [{"channel": -1}, {"channel": "-1"}, {"time": -1}])
+def test_numbers_below_0_choose_nothing(tmp_path: Path, choice: dict[str, Any]) -> None:
+    shape, axes = ((2, 3, 8, 10), "tzyx") if "time" in choice else ((2, 3, 8, 10), "czyx")
+    path = write(tmp_path / "a.ome.tif", Volume(np.ones(shape, np.uint16), axes=axes))
+    with pytest.raises(UserError, match="0 to 1, not -1"):
+        read(path, **choice)

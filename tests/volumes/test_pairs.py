@@ -203,3 +203,26 @@ def test_results_may_lie_beside_the_stacks_but_not_among_them(tmp_path: Path) ->
         with pytest.raises(UserError, match="input"):
             result_of(check_pairs(tmp_path, apply=apply))
     assert (tmp_path / "dapi" / "a.ome.tif").read_bytes() == before
+
+
+def test_one_stack_cannot_be_both_sides_of_a_pair(tmp_path: Path) -> None:
+    _save(tmp_path / "a.ome.tif")
+    _save(tmp_path / "both.ome.tif", (2, 4, 8, 8), axes="czyx", channels=("phase", "DAPI"))
+    (tmp_path / "pairs.csv").write_text(
+        "name,qpi,dapi\nsame,a.ome.tif,a.ome.tif\ntwo,both.ome.tif,both.ome.tif\n"
+    )
+    same, two = find_pairs(tmp_path / "pairs.csv")
+    with pytest.raises(UserError, match="both the label-free stack and the DAPI of pair same"):
+        same.read()
+    qpi, dapi, _ = two.read()
+    assert not np.array_equal(qpi.numpy(), dapi.numpy())
+
+
+def test_names_that_one_file_would_have_are_refused(tmp_path: Path) -> None:
+    for name in "pqrs":
+        _save(tmp_path / f"{name}.ome.tif")
+    (tmp_path / "pairs.csv").write_text(
+        "name,qpi,dapi\nA,p.ome.tif,q.ome.tif\na,r.ome.tif,s.ome.tif\n"
+    )
+    with pytest.raises(UserError, match="more than one pair named A"):
+        find_pairs(tmp_path / "pairs.csv")

@@ -61,7 +61,8 @@ def measure(
 
     def around(image: np.ndarray) -> np.ndarray:
         """Return the mean of the image over the shell of each nucleus."""
-        return np.nan_to_num(np.asarray(ndimage.mean(image, shell, ids), float))
+        with np.errstate(invalid="ignore"):  # a shell without a voxel has no mean
+            return np.nan_to_num(np.asarray(ndimage.mean(image, shell, ids), float))
 
     volume = np.log(inside("sum", np.ones(labels.shape, np.float32)) * step.prod() / _UNIT_VOLUME)
     mean = inside("mean", light)

@@ -68,7 +68,7 @@ def normalise(
     sample = image[:, ::2, ::2][~empty[:, ::2, ::2]]
     bottom, top = np.percentile(sample if sample.size else image, [low, high])
     if top <= bottom:  # nearly everything is background: what is left is the brightest voxel
-        top = max(float(image.max()), bottom + np.finfo(np.float32).tiny)
+        top = max(float(image.max()), float(np.nextafter(np.float32(bottom), np.float32(np.inf))))
     scaled = (image - np.float32(bottom)) / np.float32(top - bottom)
     return np.sqrt(np.maximum(scaled, 0)) if root else scaled
 

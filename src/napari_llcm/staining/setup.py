@@ -31,8 +31,17 @@ _AT_ONCE = 2**28  # voxels that are looked through within a second or two
 @contextmanager
 def scratch_folder(out: Path | None, scratch: Path | None) -> Iterator[Path]:
     """Yield a folder that goes with the job; what a killed job left in it goes first."""
-    if out is None or scratch is not None:
-        with tempfile.TemporaryDirectory(prefix="napari-llcm-", dir=scratch) as folder:
+    if scratch is not None:
+        with disk_errors(scratch):
+            scratch.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix="napari-llcm-", dir=scratch)
+        try:
+            yield Path(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="napari-llcm-") as folder:
             yield Path(folder)
         return
     beside = out.with_name(f".{out.name}.scratch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,9 +47,14 @@ def same_place(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:  # one of them does not exist
-        return one.resolve() == other.resolve()
+        return _resolved(one) == _resolved(other)
 
 
 def _within(inner: Path, folder: Path) -> bool:
     """Tell whether a path, which need not exist, lies in a folder."""
-    return any(same_place(parent, folder) for parent in inner.resolve().parents)
+    return any(same_place(parent, folder) for parent in _resolved(inner).parents)
+
+
+def _resolved(path: Path) -> Path:
+    """Return where a path leads; `Path.resolve` raises where links lead to each other."""
+    return Path(os.path.realpath(path))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..events import UserError
+from .apart import same_place
 from .folders import Found, stacks_by_name
 from .grids import on_one_grid
 from .options import PairReadOptions
@@ -60,6 +61,12 @@ class Pair:
         """
         files = {"qpi": self.qpi, "dapi": self.dapi, "labels": self.labels}
         opened = [read_role(f, self.reading, role) for role, f in files.items() if f is not None]
+        one, other = opened[:2]
+        if one.chosen == other.chosen and same_place(self.qpi, self.dapi):
+            raise UserError(
+                f"{self.qpi} is both the label-free stack and the DAPI of pair {self.name}: "
+                "choose another file, or another channel, for one of them."
+            )
         qpi, dapi, *labels = on_one_grid(*opened)
         return qpi, dapi, labels[0] if labels else None
 
@@ -99,7 +106,9 @@ def find_pairs(source: Path | str, reading: PairReadOptions | None = None) -> Fo
         )
     if not pairs:
         raise UserError(f"{source} holds no pairs.")
-    twice = [name for name, count in Counter(p.name for p in pairs).items() if count > 1]
+    # names that differ only in case are one file on many disks
+    count = Counter(p.name.casefold() for p in pairs)
+    twice = [p.name for p in pairs if count[p.name.casefold()] > 1]
     if twice:
         raise UserError(f"{source} holds more than one pair named {twice[0]}: give them names.")
     if reading is not None:

@@ -118,6 +118,6 @@ def _pick(volume: Volume, axis: str, choice: int | str | None) -> int:
             f"{volume.where} has no {what} named {choice!r}; it has {', '.join(names) or size}."
         )
     number = int(choice)
-    if not -size <= number < size:
+    if not 0 <= number < size:
         raise UserError(f"{volume.where} has {what}s 0 to {size - 1}, not {number}.")
-    return number % size
+    return number

@@ -86,7 +86,8 @@ def _series(tif: TiffFile, path: Path) -> list[tuple[TiffPageSeries, OmeImage | 
         found.append((one, images.pop(0) if images else None))
     if path.suffix.lower() == ".ome":
         return found
-    return [f for f in found if any(p and p.parent.filename == path.name for p in f[0].pages)]
+    own = path.resolve().name  # a link's own name is not the one that tifffile opens
+    return [f for f in found if any(p and p.parent.filename == own for p in f[0].pages)]
 
 
 def _undescribed(
