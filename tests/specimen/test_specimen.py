@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_llcm.events import Progress, UserError, result_of
+from napari_llcm.events import Notice, Progress, UserError, result_of
 from napari_llcm.specimen import (
     make_specimen,
     second_exposure,
@@ -169,6 +169,18 @@ def test_semi_synthetic_keeps_the_real_dapi(specimen, tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "dapi" / f"{name}.ome.tif").numpy(), real.numpy())
     with pytest.raises(UserError, match="semi-synthetic"):
         second_exposure(made)
+
+
+def test_semi_synthetic_lies_where_the_dapi_lies_and_tells_what_is_missing(specimen, tmp_path):
+    data = specimen.dapi.numpy().astype(np.float32)
+    data[3:5] = np.nan
+    mirrored = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
+    real = specimen.dapi.replace(data=data, origin=(5.0, 6.0, 7.0), orientation=mirrored)
+    made = specimen_from_dapi(real, specimen.labels)
+    for volume in (made.qpi, made.dapi, made.labels):
+        assert (volume.origin, volume.orientation) == ((5.0, 6.0, 7.0), mirrored)
+    told = [e.text for e in write_specimens(tmp_path, 1, dapi=real) if isinstance(e, Notice)]
+    assert any("planes 3 to 4" in text for text in told)
 
 
 def test_semi_synthetic_without_labels_finds_the_nuclei(specimen):

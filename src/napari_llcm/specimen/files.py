@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
-from ..volumes import Spacing, Volume, labels_of, notices, on_one_grid, write
+from ..volumes import Spacing, Volume, check_stack, labels_of, notices, on_one_grid, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import check_target, write_json
 from ..volumes.sole_writer import sole_writer
@@ -121,6 +121,8 @@ def write_specimens(
         if dapi is not None and labels is not None:
             dapi, labels = on_one_grid(dapi, labels_of(labels))
         yield from notices(dapi, labels)
+        if dapi is not None and (no_data := check_stack(dapi)):
+            yield Notice(text=no_data.sentence(dapi.name))
         for number in range(seed, seed + n):
             if should_stop is not None and should_stop():
                 break

@@ -89,12 +89,18 @@ def specimen_from_dapi(
         "optics": vars(OPTICS[modality]),
     }
     spacing = dapi.spacing
+
+    def placed(name: str, data: Array, unit: str) -> Volume:
+        """Return a volume that lies where the real DAPI lies."""
+        volume = specimen_volume(name, data, spacing, made, unit)
+        return volume.replace(origin=dapi.origin, orientation=dapi.orientation)
+
     return Specimen(
-        qpi=specimen_volume("semi-synthetic QPI", phase, spacing, made, UNITS[modality]),
+        qpi=placed("semi-synthetic QPI", phase, UNITS[modality]),
         dapi=dapi.replace(data=dapi.numpy(), metadata={**dapi.metadata, **made, "unit": "counts"}),
-        labels=specimen_volume("nuclei", nuclei, spacing, made, "label"),
-        refractive_index=specimen_volume(
-            "semi-synthetic refractive index", index[field], spacing, made, "refractive index"
+        labels=placed("nuclei", nuclei, "label"),
+        refractive_index=placed(
+            "semi-synthetic refractive index", index[field], "refractive index"
         ),
         photons=None,
         nuclei=table_of_nuclei(nuclei, bodies, image, background, spacing),
