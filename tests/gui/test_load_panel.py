@@ -144,7 +144,7 @@ def test_frames_that_are_planes_open_as_a_stack(
 ) -> None:
     path = write(tmp_path / "frames.ome.tif", Volume(cells(), axes="tyx"))
     open_path(panel, qtbot, path)
-    assert "time series of 2D images" in panel.form.about.text()
+    assert "time series of 2D images" in panel.form.axes_row.question.text()
     panel.form.axes.setText("zyx")
     open_path(panel, qtbot, path)
     assert panel._viewer.layers[1].axis_labels == ("z", "y", "x")

@@ -285,6 +285,9 @@ def test_how_long_a_stain_takes_is_told_before_it_once_that_is_known(
 def test_from_a_stain_to_its_check_is_one_click(panel: StainPanel, qtbot: Any) -> None:
     viewer = panel._viewer
     real = viewer.add_image(np.zeros(SHAPE, np.float32), name="real DAPI")
+    viewer.add_image(np.zeros((4, 8, 8), np.float32), name="qpi of another field")
+    viewer.layers.move(2, 0)  # it would be the first guess
+    panel.form.stack.choose(viewer.layers["QPI"])
     assert not panel.form.check.isVisible()
     stain(panel, qtbot)
     assert panel.form.check.isVisible()
@@ -292,6 +295,7 @@ def test_from_a_stain_to_its_check_is_one_click(panel: StainPanel, qtbot: Any) -
     check = CheckPanel(viewer)  # the viewer's one
     assert check.form.stain.layer is layer(panel, NAME)
     assert check.form.truth.layer is real
+    assert check.form.qpi.layer is viewer.layers["QPI"]
     assert check.runner.running
     qtbot.waitUntil(check.isVisible, timeout=5000)
     check.bar.cancel.click()

@@ -182,9 +182,10 @@ class CheckPanel(Panel):
             otherwise=lambda *_: self._forget(),
         )
 
-    def check_stain(self, stain: Any) -> None:
-        """Compare a layer with the real stain that is chosen, if there is one."""
+    def check_stain(self, stain: Any, source: Any) -> None:
+        """Compare the stain of a layer with the real one that is chosen, if there is one."""
         self.form.stain.choose(stain)
+        self.form.qpi.choose(source if source in self._viewer.layers else None)
         if not self.runner.running:
             self.start()
 

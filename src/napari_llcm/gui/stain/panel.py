@@ -48,7 +48,7 @@ class StainPanel(Panel):
         self._active: list[tuple[StainLayer, View]] = []
         self._next: Callable[[], None] | None = None  # what takes over from a live preview
         self._following = False
-        self._to_check: Any = None  # the layer of the last stain
+        self._to_check: StainLayer | None = None  # the last stain
         self._stack_shown: LayerStack | None = None
         self.form = StainForm(self._viewer, self._session, self.runner)
         layout = QVBoxLayout(self)
@@ -86,8 +86,9 @@ class StainPanel(Panel):
 
     def check(self) -> None:
         """Check the stain that was made last, in the Check panel."""
-        _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
-        bench.show_panel("Check").check_stain(self._to_check)
+        if (made := self._to_check) is not None:
+            _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
+            bench.show_panel("Check").check_stain(made.layers[0], made.stack.layer)
 
     def stain_layers(self, layers: list[Any]) -> None:
         """Stain layers, one after another."""
@@ -248,7 +249,7 @@ class StainPanel(Panel):
         else:
             self.bar.say("All of it was stained already.")
         self.form.free.setVisible(result["device"] != "cpu" or self.form.free.isVisible())
-        self._to_check = stain_layers[-1].layers[0]
+        self._to_check = stain_layers[-1]
         self.form.check.show()
 
     def _stained_folder(self, event: Finished) -> None:
