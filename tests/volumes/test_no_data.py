@@ -75,6 +75,11 @@ HOLES: dict[str, tuple[Callable[[Specimen], np.ndarray], float | None, str]] = {
     "a plane of NaN": (lambda s: _planes(s.qpi.numpy(), np.nan, 4), 1 / 16, "plane 4, NaN"),
     "zeros around DAPI": (lambda s: _frame(s.dapi.numpy(), 0), FRAME, "in a frame"),
     "65535 around DAPI": (lambda s: _frame(s.dapi.numpy(), 65535), FRAME, "value 65535 in a frame"),
+    "a white corner of counts": (
+        lambda s: _box(s.dapi.numpy(), 65535, *CORNER),
+        144 / 7680,
+        "corner at the top left",
+    ),
     "8 bit": (lambda s: _frame(_grey(s.qpi.numpy(), 255), 0), FRAME, "in a frame"),
     "a chunk that is missing": (
         lambda s: _box(s.dapi.numpy(), 0, slice(4, 8), slice(20, 40), slice(30, 60)),
@@ -110,6 +115,9 @@ DATA: dict[str, Callable[[Specimen], np.ndarray]] = {
     "saturated nuclei": lambda s: np.clip(
         (s.dapi.numpy() - 100.0) / (np.percentile(s.dapi.numpy(), 97) - 100) * 255, 0, 255
     ).astype(np.uint8),
+    "nuclei that saturate wholly": lambda s: np.where(
+        s.labels.numpy() > 0, 65535, s.dapi.numpy() * 20
+    ).astype(np.uint16),
     "background clipped to 0": lambda s: np.clip(
         s.dapi.numpy().astype(int) - int(np.median(s.dapi.numpy())), 0, None
     ).astype(np.uint16),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..events import UserError
+from ..events import Notice, UserError
 from ..models.bundle import ModelInfo
 from ..models.normalise import Scaling, noise_level
 from ..volumes import NoData, Volume
@@ -140,7 +140,9 @@ class _Part:
         return self._values[slices(box, self._box)]
 
 
-def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, float], list[str]]:
+def spacing_ratio(
+    volume: Volume, info: ModelInfo
+) -> tuple[tuple[float, float, float], list[Notice]]:
     """Return input voxels for each voxel of the model's grid, and what the user should know.
 
     Raises
@@ -154,8 +156,10 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     model = _text(info.spacing)
     if volume.spacing is None:
         return same, [
-            f"{volume.name} does not tell its voxel size; the model's {model} is assumed. "
-            "Give its own if it differs."
+            Notice(
+                text=f"{volume.name} does not tell its voxel size; the model's {model} is assumed. "
+                "Give its own if it differs."
+            )
         ]
     ratio = tuple(m / v for m, v in zip(info.spacing, volume.spacing, strict=True))
     worst = max(max(r, 1 / r) for r in ratio)
@@ -168,14 +172,15 @@ def spacing_ratio(volume: Volume, info: ModelInfo) -> tuple[tuple[float, float, 
     if worst <= 1 + _SAME:
         return same, []
     notices = [
-        f"{volume.name} has voxels of {own}; it is resampled to the model's {model}, "
-        "and the result is brought back."
+        Notice(
+            text=f"{volume.name} has voxels of {own}; it is resampled to the model's {model}, "
+            "and the result is brought back.",
+            warning=False,
+        )
     ]
     if worst > _STRANGE:
-        notices.append(
-            f"Its voxels differ {worst:.1f}-fold from those that the model was trained on: "
-            "look twice at the result."
-        )
+        far = f"The voxels of {volume.name} differ {worst:.1f}-fold from those that the model "
+        notices.append(Notice(text=far + "was trained on: look twice at the result."))
     # axes that agree are left alone
     z, y, x = (1.0 if max(r, 1 / r) <= 1 + _SAME else r for r in ratio)
     return (z, y, x), notices

@@ -90,7 +90,7 @@ def _stain(
     """Do as `stain`, which keeps the output for this job."""
     steps = model.info.steps(options.steps)
     began = time.monotonic()
-    warned: list[str] = []
+    found: list[str] = []
     if scaling is not None and not scaling.usable:
         raise UserError(
             f"The scaling of {qpi.name}, {scaling.low:g} to {scaling.high:g}, is no range of "
@@ -99,18 +99,18 @@ def _stain(
     if scaling is None:
         no_data = look_through(qpi, None if focus.region is None else focus.region())
         scaling = contrast(qpi, no_data)
-        warned = no_data_notices(qpi, no_data, scaling)
+        found = no_data_notices(qpi, no_data, scaling)
     no_data = NoData() if no_data is None else no_data
     device = pick_device(options.device)
     ready(model, device)
     ratio, further = spacing_ratio(qpi, model.info)
-    warned = [
-        *qpi.notes,
-        *warned,
-        *(losses(out, qpi) if isinstance(out, Path) else []),
+    lost = losses(out, qpi) if isinstance(out, Path) else []
+    unlike = contrast_notices(qpi, scaling, model.info, no_data)
+    said = [
+        *(Notice(text=text) for text in (*qpi.notes, *found, *lost)),
         *further,
-        *precision_notices(device),
-        *contrast_notices(qpi, scaling, model.info, no_data),
+        *(Notice(text=text, warning=False) for text in precision_notices(device)),
+        *(Notice(text=text) for text in unlike),
     ]
     settings: dict[str, Any] = {
         "model": model.info.name,
@@ -126,14 +126,15 @@ def _stain(
                 f"Model {model.info.name} needs the whole volume at once and cannot follow you: "
                 "stain the whole volume, or choose another model."
             )
-        warned.append(f"Model {model.info.name} needs the whole volume at once: all is stained.")
+        whole = f"Model {model.info.name} needs the whole volume at once: all is stained."
+        said.append(Notice(text=whole, warning=False))
     output = make_output(qpi, model, settings, scaling, out, options.overwrite, no_data)
     began_with = {**settings, "qpi": scaling.model_dump()}
     yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
     for text in filter(None, (notice, output.notice)):
         yield Notice(text=text)  # of this run alone: a resumed result is the same
     notices: list[str] = []
-    yield from noting((Notice(text=text) for text in warned), notices)
+    yield from noting(said, notices)
 
     stopped = False
     path = out if isinstance(out, Path) else None

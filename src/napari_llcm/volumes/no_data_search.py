@@ -26,6 +26,7 @@ _PLATEAUS = 0.8  # share of equal neighbours above which a picture is made of pl
 _SMOOTH = 0.5  # neighbours of a value this much nearer to it than other voxels go over into it
 _TOUCHING = 0.5  # share of the faintest voxels that touch a background which was clipped
 _GAP = 2.0  # a value this many times the range of all others away from them is no grey value
+_STAYS = 0.5  # share of a filling's voxels that fill the same place of every plane
 _MASKED = 0.2  # share of one value above which a user is told
 
 _SIDES = ("top", "bottom", "left", "right")
@@ -41,10 +42,17 @@ class _Value:
     voxels: int = 0
     looked: int = 0  # all voxels of the planes looked at
     sides: set[str] = field(default_factory=set)
+    always: np.ndarray | None = None  # the voxels (y, x) that it fills in every plane looked at
 
     @property
     def is_filling(self) -> bool:
         return self.filling > self.data
+
+    @property
+    def stays(self) -> bool:
+        """Whether it fills the same place of every plane, as a frame does and no nucleus."""
+        whole = 0 if self.always is None else int(self.always.sum()) * self.planes
+        return whole > _STAYS * self.voxels
 
     def is_settled(self, z: int) -> bool:
         """Return whether it was data in so many planes that this one need not be asked."""
@@ -60,6 +68,7 @@ class NoDataSearch:
         self._bad, self._bad_stretches, self._bad_sides = 0, 0, set[str]()
         self._kept: list[np.ndarray] = []
         self._voxels = 0
+        self._saturated: float | None = None  # the largest value, where values are whole numbers
 
     def add(self, z: int, plane: np.ndarray) -> None:
         """Look at plane z (y, x)."""
@@ -74,6 +83,9 @@ class NoDataSearch:
             flat = stretches(bad)
             self._bad_stretches += int(flat.sum())
             self._bad_sides |= _sides(flat)
+        if plane.dtype.kind in "iu":
+            largest = float(plane.max())
+            self._saturated = max(largest, largest if self._saturated is None else self._saturated)
         self._kept.append(finite.ravel()[:: max(finite.size // _KEPT, 1)])
         values = _flat_values(plane)
         if all(v in self._values and self._values[v].is_settled(z) for v in values):
@@ -89,6 +101,7 @@ class NoDataSearch:
             known.planes += 1
             known.voxels += count
             known.looked += plane.size
+            known.always = flat if known.always is None else known.always & flat
             # nuclei that saturate beside a frame go over into their rims, not into the frame
             rest = ~bad
             for other, elsewhere in found.items():
@@ -102,11 +115,16 @@ class NoDataSearch:
 
     def found(self) -> NoData:
         """Return what holds no data."""
-        fillings = {v: k for v, k in self._values.items() if k.is_filling}
+        # a camera's largest value, here and there, is where it saturates: that is data
+        fillings = {
+            v: k
+            for v, k in self._values.items()
+            if k.is_filling and (v != self._saturated or k.stays)
+        }
         dead = [z for z, v in self._constant.items() if v in fillings or not self._common(v)]
         plane = self._voxels / max(len(self._kept) + len(self._constant), 1)
         count = len(dead) * plane + self._bad + sum(k.voxels for k in fillings.values())
-        masked = [k.voxels / k.looked for k in self._values.values() if not k.is_filling]
+        masked = [k.voxels / k.looked for v, k in self._values.items() if v not in fillings]
         largest = max(masked, default=0.0)
         return NoData(
             values=tuple(sorted(fillings)),
