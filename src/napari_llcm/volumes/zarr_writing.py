@@ -100,13 +100,14 @@ class ZarrWriter:
         import zarr
 
         try:
-            self._group = zarr.open_group(self.partial, mode="r+")
-            array = self._group["0"]
+            with zarr.config.set({f"array.{k}": v for k, v in _WHOLE.items()}):
+                self._group = zarr.open_group(self.partial, mode="r+")
+                array = self._group["0"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         if not isinstance(array, zarr.Array) or (array.shape, array.dtype) != (shape, dtype):
             return False
-        self.array = array.with_config(_WHOLE)
+        self.array = array
         return True
 
     def _create(
