@@ -351,6 +351,6 @@ def test_a_stored_array_is_read_only_where_it_is_asked_for(
     assert stack.shape == (8, 64, 64)
     assert stored.read == before
     part = np.asarray(stack.volume.data[2:4, :16, :16])
-    assert stored.read - before == 2 * 64 * 64  # these planes
+    assert 0 < stored.read - before <= 2 * 64 * 64  # of these planes at most
     whole = data[0] if scale[1] > 0 else data[0, ::-1, :, ::-1]
     np.testing.assert_array_equal(part, whole[2:4, :16, :16])
