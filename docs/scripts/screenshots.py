@@ -135,8 +135,9 @@ def spacing() -> None:
 
 
 def stain() -> None:
-    """Show a stain half done, done, and with its confidence."""
+    """Show a stain half done, done, and the spread of its samples."""
     from napari_llcm.gui.layers.look import dressed
+    from napari_llcm.gui.stain.stain_layer import SPREAD
 
     window = Window()
     window.add(dressed(specimen().qpi))
@@ -149,11 +150,11 @@ def stain() -> None:
     window.shoot("staining")
     window.idle(panel)
     window.shoot("stained")
-    panel.form.uncertain.setChecked(True)
+    panel.form.spread.setChecked(True)
     panel.form.start.click()
     window.idle(panel)
-    window.viewer.layers["QPI"].visible = False
-    window.shoot("confidence")
+    window.viewer.layers[SPREAD].visible = True
+    window.shoot("spread")
 
 
 def region() -> None:

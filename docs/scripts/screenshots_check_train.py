@@ -5,8 +5,8 @@ Needs a screen; a virtual one will do::
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/scripts/screenshots_check_train.py
 
 Give names to make only those: ``… check train``. The shipped model stains the specimen that is
-checked. The training is a small network's on four small specimens, so that its picture takes two
-minutes; nothing in the pictures is drawn by hand.
+checked. The training goes on from it on four small specimens for some steps, so that its picture
+takes two minutes; nothing in the pictures is drawn by hand.
 """
 
 from __future__ import annotations
@@ -19,16 +19,10 @@ from typing import Any
 
 from screenshots import Window, specimen
 
-TINY = {
-    "network": {
-        "encoder_widths": (8, 16),
-        "decoder_widths": (8, 16),
-        "condition_widths": (8, 16),
-        "unet_widths": (16, 32),
-    },
+SHORT = {
     "patch": (16, 32, 32),
     "crops": 2,
-    "vae_phase": {"steps": 60},
+    "vae_phase": {"steps": 40},
     "method_phase": {"steps": 120},
     "validations": 4,
     "tensorboard": False,
@@ -39,7 +33,7 @@ def check() -> None:
     """Show a comparison in 2D and 3D, and the nuclei of a stain without a real one."""
     from napari_llcm import Stainer
     from napari_llcm.gui.layers.conversion import as_layers
-    from napari_llcm.gui.layers.look import dressed
+    from napari_llcm.gui.layers.look import REAL, VIRTUAL, dressed
 
     window = Window()
     made = specimen()
@@ -47,8 +41,8 @@ def check() -> None:
     window.add(
         [
             *dressed(made.qpi),
-            *as_layers(made.dapi, name="DAPI (real)", gamma=0.6, visible=False),
-            *as_layers(virtual, name="DAPI (virtual)", gamma=0.6),
+            *as_layers(made.dapi, name="DAPI (real)", **(REAL | {"visible": False})),
+            *as_layers(virtual, name="DAPI (virtual)", **VIRTUAL),
         ]
     )
     viewer = window.viewer
@@ -81,12 +75,12 @@ def train() -> None:
     """Show the form with its estimate, a training that goes on, and one that is done."""
     from napari_llcm.events import result_of
     from napari_llcm.gui.layers.conversion import as_layers
-    from napari_llcm.gui.layers.look import dressed
+    from napari_llcm.gui.layers.look import REAL, dressed
     from napari_llcm.specimen import write_specimens
 
     window = Window()
     made = specimen()
-    window.add([*dressed(made.qpi), *as_layers(made.dapi, gamma=0.6, visible=False)])
+    window.add([*dressed(made.qpi), *as_layers(made.dapi, **(REAL | {"visible": False}))])
     panel = window.bench.show_panel("Train")
     window.until(lambda: panel.form.estimate.text().startswith("About"))
     window.shoot("train")
@@ -95,7 +89,7 @@ def train() -> None:
     panel.preflight.paused = True
     panel.pairs.set_folder(folder)
     panel.form.name.setText("my-microscope")
-    panel.further = TINY
+    panel.further = SHORT
     panel.start()
     history = panel.view.curves
     window.until(lambda: "psnr" in history.history.validation or not panel.busy)
@@ -103,13 +97,13 @@ def train() -> None:
     window.shoot("training")
     window.until(lambda: not panel.busy)
     window.wait(1)
-    _show_run(window, panel)
+    _show_run(window)
     window.shoot("trained")
 
 
-def _show_run(window: Any, panel: Any) -> None:
+def _show_run(window: Any) -> None:
     """Scroll to the run, as a user would."""
-    page = panel.parent().parent()
+    page = window.bench.tabs.currentWidget()
     page.verticalScrollBar().setValue(page.verticalScrollBar().maximum())
     window.wait(0.3)
 

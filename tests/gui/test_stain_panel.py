@@ -19,6 +19,7 @@ from napari_llcm.gui.stain import jobs as staining_jobs
 from napari_llcm.gui.stain import pace
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
+from napari_llcm.gui.stain.spread import STRONG
 from napari_llcm.gui.stain.stain_layer import NAME, SPREAD
 from napari_llcm.volumes import read, write
 
@@ -257,7 +258,7 @@ def test_the_spread_layer_tells_a_share_of_the_brightness_and_is_looked_at_alone
     share = canvas[1] / np.maximum(canvas[0] - low, 0.1 * (high - low))
     assert share.any()
     np.testing.assert_allclose(np.asarray(spread.data), share, rtol=1e-5)
-    assert tuple(spread.contrast_limits) == (0, 1)
+    assert tuple(spread.contrast_limits) == (0, STRONG)
     assert (spread.visible, spread.blending) == (False, "opaque")
     assert mean.visible
     np.testing.assert_array_equal(spread.translate, layer(panel, "QPI").translate)

@@ -74,8 +74,9 @@ class StainForm(QWidget):
         self.spread.setChecked(bool(known.get("spread", False)))
         self.spread.setToolTip(
             "Stain several times with different noise: the mean is shown, and a second layer tells "
-            "how far the samples differ, relative to the brightness (0: not at all, 1: by all of "
-            "it). Where it is dark, all samples agree; whether they are right, Check tells."
+            "how far the samples differ, relative to the brightness (0.05: by a twentieth of it; "
+            "brightest from a fifth on). Where it is dark, all samples agree; whether they are "
+            "right, Check tells."
         )
         self.samples = QSpinBox()
         self.samples.setRange(2, 32)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+STRONG = 0.2  # shown at its brightest: samples of a nucleus differ by 0.03 to 0.1 as a rule
 _DIM = 0.1  # of the stain's range: below that brightness, the spread is told relative to this
 
 

@@ -13,7 +13,7 @@ from ..layers.following import Following
 from ..layers.look import VIRTUAL
 from ..layers.stack import LayerStack
 from ..layers.viewport import undisturbed
-from .spread import RelativeSpread
+from .spread import STRONG, RelativeSpread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,8 +131,10 @@ class StainLayer:
         """Add a layer to be looked at alone: it hides what lies below, until it is shown."""
         shown, attributes = self._on_layer(spread)
         data = RelativeSpread(shown, self._on_layer(mean)[0], model.dapi.low, model.dapi.high)
-        look = {"colormap": "inferno", "blending": "opaque", "contrast_limits": (0.0, 1.0)}
-        return self._image(data, SPREAD, model, visible=False, **look, **attributes)
+        look = {"colormap": "inferno", "blending": "opaque", "contrast_limits": (0.0, STRONG)}
+        layer = self._image(data, SPREAD, model, visible=False, **look, **attributes)
+        layer.contrast_limits_range = (0.0, 1.0)
+        return layer
 
     def _on_layer(self, data: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         return self.stack.on_layer(data if self.stack.volume.axes == "tzyx" else data[0])
