@@ -22,7 +22,12 @@ class StainOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
+    device: str = Field(
+        default="auto",
+        title="Compute on",
+        description="auto (the fastest there is), cpu, cuda, cuda:N or mps; a graphics card is "
+        "tens of times faster than a processor.",
+    )
     seed: int = Field(default=0, description="Which random field is used.")
     samples: int = Field(
         default=1,

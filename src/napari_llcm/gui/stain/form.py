@@ -17,6 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from ...events import UserError, duration
+from ...staining.options import StainOptions
+from ..config_form import DEVICES, field_widget, set_values
 from ..form import figures, form_layout, tab_order, words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
@@ -57,13 +59,9 @@ class StainForm(QWidget):
         self.times.addItems(["The time point on screen", "All time points"])
         self.times.setToolTip("A series takes a stain for each time point.")
         self.model = ModelPicker(session)
-        self.device = QComboBox()
-        self.device.addItems(["auto", "cpu", "cuda", "mps"])
-        self.device.setCurrentText(known.get("device") or preferences().device)
-        self.device.setToolTip(
-            "Where to compute: auto takes the graphics card if there is one; cuda is an NVIDIA "
-            "card, mps an Apple one, cpu the processor."
-        )
+        compute_on = field_widget(StainOptions, "device", DEVICES)
+        set_values({"device": preferences().device} | known, compute_on)
+        self.device = compute_on.native
         self.free = QPushButton("Free GPU")
         self.free.setToolTip(
             "Take the model out of the graphics card's memory, for Cellpose or another program."
@@ -82,10 +80,10 @@ class StainForm(QWidget):
         self.samples.setRange(2, 32)
         self.samples.setValue(int(known.get("samples", 4)))
         self.samples.setSuffix(" samples")
-        self.samples.setToolTip("How often to paint: more takes longer and tells more.")
+        self.samples.setToolTip("How often to stain: more takes longer and tells more.")
         self.start = QPushButton("Stain")
         self.start.setDefault(True)
-        self.start.setToolTip("Paint the virtual DAPI, from where you look outwards.")
+        self.start.setToolTip("Stain, from where you look outwards.")
         self.live = QPushButton("Live preview")
         self.live.setCheckable(True)
         self.live.setToolTip("While it is on, whatever comes on screen is stained.")
@@ -110,7 +108,7 @@ class StainForm(QWidget):
         device = QHBoxLayout()
         device.addWidget(self.device, 1)
         device.addWidget(self.free)
-        form.addRow("Device", device)
+        form.addRow(compute_on.label, device)
         form.addRow("Region", self.region)
         samples = QHBoxLayout()
         samples.addWidget(self.spread)
@@ -162,7 +160,7 @@ class StainForm(QWidget):
             samples = self.samples.value() if self.spread.isChecked() else 1
             voxels = float(np.prod(stack.shape)) * samples
             with suppress(UserError):
-                seconds = pace.seconds(self.model.path, self.device.currentText(), voxels)
+                seconds = pace.seconds(self.model.path, self.device.currentData(), voxels)
         self.time.setText("" if seconds is None else f"About {duration(seconds)} for this stack.")
         self.time.setVisible(seconds is not None)
 

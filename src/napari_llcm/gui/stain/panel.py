@@ -152,13 +152,13 @@ class StainPanel(Panel):
 
     def _options(self) -> StainOptions:
         samples = self.form.samples.value() if self.form.spread.isChecked() else 1
-        return stain_jobs.options_of(preferences(), self.form.device.currentText(), samples)
+        return stain_jobs.options_of(preferences(), self.form.device.currentData(), samples)
 
     def _remember(self) -> None:
         """Keep what is chosen for the next session."""
         remember(
             "stain",
-            device=self.form.device.currentText(),
+            device=self.form.device.currentData(),
             samples=self.form.samples.value(),
             spread=self.form.spread.isChecked(),
             model=self.form.model.combo.currentData() or "",
@@ -244,7 +244,7 @@ class StainPanel(Panel):
             return
         if result["tiles"]:
             self.bar.say(f"Stained in {duration(result['seconds'])} on {place(result['device'])}.")
-            pace.learn(self.form.model.path, self.form.device.currentText(), result)
+            pace.learn(self.form.model.path, self.form.device.currentData(), result)
             self._estimate()
         else:
             self.bar.say("All of it was stained already.")
