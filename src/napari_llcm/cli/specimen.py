@@ -57,4 +57,5 @@ def specimen(
         ),
         as_json(events),
     )
-    stdout.print(f"Made {finished.result['specimens']} specimens in {out}")
+    made = finished.result["specimens"]
+    stdout.print(f"Made {made} specimen{'s' if made != 1 else ''} in {out}")

@@ -66,7 +66,9 @@ def stain(
     if result["stopped"]:
         stdout.print("Stopped. What is done is kept: the same command goes on from there.")
     elif several:
-        stdout.print(f"Stained {len(result['written'])} stacks into {out}; {len(failed)} failed.")
+        count = len(result["written"])
+        stacks = "1 stack" if count == 1 else f"{count} stacks"
+        stdout.print(f"Stained {stacks} into {out}; {len(failed)} failed.")
     else:
         stdout.print(
             f"Stained {source.name} in {duration(result['seconds'])} "

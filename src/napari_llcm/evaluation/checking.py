@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import CheckReadOptions, Volume, on_one_grid
-from ..volumes.apart import check_apart
+from ..volumes.apart import check_apart, same_place
 from ..volumes.reading import read_role
 from ..volumes.sole_writer import sole_writer
 
@@ -96,6 +96,12 @@ def check_nuclei(
         phase = None if check.qpi is None else read_role(check.qpi, check.reading, "qpi")
         if check.truth is not None:
             real = read_role(check.truth, check.reading, "truth")
+            one_choice = check.reading.of("truth") == check.reading.of("stain")
+            if one_choice and same_place(check.truth, check.stain):
+                yield Notice(
+                    text=f"{check.stain} is compared with itself: choose the virtual stain and the "
+                    "real one."
+                )
             if phase is not None:
                 real, virtual, phase = on_one_grid(real, virtual, phase)
             yield from _compare(check, real, virtual, phase, segmenter, should_stop)
