@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,18 +31,13 @@ _AT_ONCE = 2**28  # voxels that are looked through within a second or two
 @contextmanager
 def scratch_folder(out: Path | None, scratch: Path | None) -> Iterator[Path]:
     """Yield a folder that goes with the job; what a killed job left in it goes first."""
-    if scratch is not None:
-        with disk_errors(scratch):
-            scratch.mkdir(parents=True, exist_ok=True)
-            folder = tempfile.mkdtemp(prefix="napari-llcm-", dir=scratch)
-        try:
-            yield Path(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="napari-llcm-") as folder:
-            yield Path(folder)
+    if out is None or scratch is not None:
+        with ExitStack() as kept:
+            with disk_errors(scratch or Path(tempfile.gettempdir())):
+                if scratch is not None:
+                    scratch.mkdir(parents=True, exist_ok=True)
+                made = tempfile.TemporaryDirectory(prefix="napari-llcm-", dir=scratch)
+            yield Path(kept.enter_context(made))
         return
     beside = out.with_name(f".{out.name}.scratch")
     with disk_errors(out):
