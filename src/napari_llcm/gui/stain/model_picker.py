@@ -52,7 +52,7 @@ class ModelPicker(QWidget):
         super().__init__(parent)
         self.combo = QComboBox()
         self.combo.setToolTip("The model that paints. Take one trained on samples like yours.")
-        self.combo.setMinimumContentsLength(12)
+        self.combo.setMinimumContentsLength(7)
         self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
