@@ -93,7 +93,7 @@ def options_of(preferences: Preferences, device: str, samples: int) -> StainOpti
 def stain_parts(
     loaded: LoadedModel, model: Path, parts: Sequence[Part], options: StainOptions
 ) -> MakeJob:
-    """Return a maker of the job that fills stain_layers, one after another.
+    """Return a maker of the job that fills layers, one after another.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ class StainPanel(Panel):
         )
 
     def _stain_layer(self, layer: Any) -> tuple[StainLayer, View]:
-        """Return the stain_layer that goes on, or a new one, and where the user looks."""
+        """Return the stain that goes on, or a new one, and where the user looks."""
         stack = self._stack(layer)
         view = View(self._viewer, stack)
         model, options = self.form.model, self._options()

@@ -190,7 +190,7 @@ class StainLayers:
     def of(
         self, stack: LayerStack, path: Path, model: ModelInfo, samples: int, folder: Path | None
     ) -> StainLayer:
-        """Return the stain_layer of a stack that goes on, or a new one where none fits.
+        """Return the stain of a stack that goes on, or a new one where none fits.
 
         Parameters
         ----------
