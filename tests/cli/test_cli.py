@@ -92,6 +92,26 @@ def test_specimen_train_evaluate_and_model(cli: Run, tmp_path: Path) -> None:
     assert "consistency_steps" in cli("model", "info", "mine")[1]
 
 
+def test_nuclei_of_another_width_are_scaled(cli: Run, specimen: Specimen, tmp_path: Path) -> None:
+    """A specimen that is declared half as large is stained by its width, and evaluated by it."""
+    for kind, volume in (("qpi", specimen.qpi), ("dapi", specimen.dapi)):
+        write(tmp_path / "p" / kind / "a.ome.tif", volume.replace(spacing=(0.4, 0.25, 0.25)))
+    stack, out = tmp_path / "p" / "qpi" / "a.ome.tif", tmp_path / "out.ome.tif"
+    small = ("--model", "specimen-v6", "--nucleus-um", 3.8, "--device", "cpu")
+    code, _, err = cli("stain", stack, out, *small)
+    assert code == 0, err
+    assert "3.8 µm wide" in " ".join(err.split())
+    assert read(out).metadata["nucleus_um"] == 3.8
+    report = ("--out", tmp_path / "report", "--segmenter", "classical")
+    code, _, err = cli("evaluate", "--pairs", tmp_path / "p", *small, *report)
+    assert code == 0, err
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (told["nucleus_um"], told["recall"] > 0.7) == (3.8, True)
+    code, _, err = cli("stain", stack, tmp_path / "b.ome.tif", "--nucleus-um", 0.1)
+    assert code == 2
+    assert "0.4 pixels wide" in " ".join(err.split())
+
+
 def test_nuclei_takes_label_volumes(cli: Run, specimen: Specimen, tmp_path: Path) -> None:
     labels = write(tmp_path / "labels.ome.tif", specimen.labels)
     code, _, err = cli("nuclei", "--truth", labels, "--stain", labels, "--out", tmp_path / "n")

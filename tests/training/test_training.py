@@ -306,3 +306,44 @@ def test_pairs_that_tell_no_spacing_are_named(tmp_path: Path) -> None:
             write(tmp_path / "p" / kind / f"{name}.ome.tif", Volume(data, spacing=spacing))
     told = [e.text for e in train(job(tmp_path / "p", tmp_path / "r")) if isinstance(e, Notice)]
     assert any("taken as they are: unknown." in text for text in told)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_pairs_are_resampled_by_the_width_of_their_nuclei(tmp_path: Path, told: bool) -> None:
+    """Nuclei of 12 µm, or 24 pixels, become as wide as the 6 µm and 12 voxels of the start."""
+    rng = np.random.default_rng(0)
+    spacing = (0.8, 0.5, 0.5)
+    for folder, known in (("first", spacing), ("wide", spacing if told else None)):
+        for kind in ("qpi", "dapi"):
+            data = rng.random((16, 64, 64)).astype(np.float32)
+            write(tmp_path / folder / kind / "a.ome.tif", Volume(data, spacing=known))
+    start, out = tmp_path / "start", tmp_path / "out"
+    result_of(train(job(tmp_path / "first", start, nucleus_um=6.0)))
+    assert load_bundle(start / "model").info.nucleus_um == 6.0
+    wide = {"init": str(start), "nucleus_um": 12.0 if told else 24.0, "phase": "consistency"}
+    events = list(train(job(tmp_path / "wide", out, **wide)))
+    info = load_bundle(out / "model").info
+    seen = (1.6, 1.0, 1.0) if told else spacing
+    assert info.spacing == pytest.approx(seen)
+    assert info.nucleus_um == (12.0 if told else 6.0)
+    said = [e.text for e in events if isinstance(e, Notice)]
+    assert any("Resampled to them: a" in text for text in said)
+    assert any("as wide as those that the model it starts from" in t for t in said) is told
+    result_of(estimate(job(tmp_path / "wide", out, **wide)))
+
+
+def test_a_width_that_no_pair_or_model_can_be_scaled_by_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, spacing in (("known", (1, 0.5, 0.5)), ("unknown", None)):
+        for kind in ("qpi", "dapi"):
+            data = rng.random((8, 32, 32)).astype(np.float32)
+            write(tmp_path / "p" / kind / f"{name}.ome.tif", Volume(data, spacing=spacing))
+    with pytest.raises(UserError, match="but unknown does not tell"):
+        result_of(train(job(tmp_path / "p", tmp_path / "a", nucleus_um=6.0)))
+    result_of(train(job(tmp_path / "p", tmp_path / "b")))
+    for kind in ("qpi", "dapi"):
+        (tmp_path / "p" / kind / "unknown.ome.tif").unlink()
+    with pytest.raises(UserError, match="does not tell how wide"):
+        result_of(
+            train(job(tmp_path / "p", tmp_path / "c", init=str(tmp_path / "b"), nucleus_um=6.0))
+        )

@@ -17,6 +17,7 @@ from .options import (
     Out,
     PairReading,
     Seed,
+    Width,
     as_json,
 )
 
@@ -30,6 +31,7 @@ def evaluate(
     events: Events = None,
     *,
     options: Finding,
+    width: Width,
     reading: PairReading,
 ) -> None:
     """Stain every pair, and compare images and nuclei with the real DAPI."""
@@ -45,6 +47,7 @@ def evaluate(
             device=options.device,
             seed=seed,
             diameter=options.diameter,
+            nucleus_um=width.nucleus_um,
             should_stop=stop,
         ),
         as_json(events),

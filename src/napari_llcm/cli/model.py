@@ -46,6 +46,7 @@ def info(model: Annotated[str | None, typer.Argument(help="Name, folder or .zip.
         {
             "method": description.method,
             "spacing (z, y, x) in µm": description.spacing,
+            "width of nuclei in µm": description.nucleus_um,
             "voxels for each latent site": description.network.factor,
             "latent channels": description.network.latent_channels,
             **description.metrics,

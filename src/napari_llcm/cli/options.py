@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..events import UserError
+from ..models.nucleus_width import NucleusWidth
 from ..nuclei.options import CheckOptions, FindOptions, SegmentOptions
 from ..staining.options import StainOptions
 from ..volumes.options import (
@@ -50,6 +51,7 @@ Segmenting = Annotated[SegmentOptions, FromModel()]
 Finding = Annotated[FindOptions, FromModel()]
 Checking = Annotated[CheckOptions, FromModel()]
 Staining = Annotated[StainOptions, FromModel(short={"seed": "-s"}, leave_out=("tiling",))]
+Width = Annotated[NucleusWidth, FromModel()]
 _READING = FromModel(heading="How files are read")
 Reading = Annotated[ReadOptions, _READING]
 PairReading = Annotated[PairReadOptions, _READING]

@@ -6,14 +6,15 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
-from ..volumes import Volume, notices, on_one_grid
+from ..volumes import Spacing, Volume, notices, on_one_grid
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..models import ModelBundle
+    from ..models import ModelBundle, ModelInfo
     from ..nuclei import Segmenter
     from ..nuclei.confidence import Table
+    from ..staining import StainOptions
 
 
 def confident(
@@ -58,17 +59,20 @@ def confident(
     confidence = model.info.confidence
     if confidence is None:
         return found
-    spread = yield from spread_of(qpi, model, device, text, should_stop=should_stop)
+    spread = yield from spread_of(
+        qpi, model, _again(virtual, device), text, should_stop=should_stop
+    )
     if spread is None and confidence.views > 1:
         return None
-    assessed = assess(confidence, found.stain_labels, virtual, qpi, spread)
+    seen = seen_spacing(virtual, model.info)
+    assessed = assess(confidence, found.stain_labels, virtual, qpi, spread, seen)
     return with_confidence(found, assessed.confidence)
 
 
 def spread_of(
     qpi: Volume,
     model: ModelBundle,
-    device: str,
+    options: StainOptions,
     text: str = "",
     *,
     should_stop: ShouldStop | None = None,
@@ -81,8 +85,8 @@ def spread_of(
         What to stain.
     model : ModelBundle
         A calibrated stainer.
-    device : str
-        Where to stain.
+    options : StainOptions
+        How to stain.
     text : str
         Put before the text of the progress.
     should_stop : callable, optional
@@ -93,7 +97,6 @@ def spread_of(
     Event
         Of the staining.
     """
-    from ..staining import StainOptions
     from ..staining.views import FLIPS, stain_views
 
     confidence = model.info.confidence
@@ -102,9 +105,38 @@ def spread_of(
     flipped = any(name.startswith("view ") for name in confidence.nuclei.features)
     flips = FLIPS if flipped else ((),) * confidence.views
     done = yield from stain_views(
-        qpi, model, StainOptions(device=device), flips=flips, text=text, should_stop=should_stop
+        qpi, model, options, flips=flips, text=text, should_stop=should_stop
     )
     return None if done is None else done[1]
+
+
+def seen_spacing(virtual: Volume, info: ModelInfo) -> Spacing | None:
+    """Return the voxel size by which a stain's nuclei are as large as those the model knows.
+
+    Parameters
+    ----------
+    virtual : Volume
+        A stain; its metadata tells how its stack was resampled.
+    info : ModelInfo
+        The model that made it.
+
+    Returns
+    -------
+    tuple of float or None
+        (z, y, x) in µm; None where the nuclei's width was not given: the stack's own holds.
+    """
+    if virtual.metadata.get("nucleus_um") is None or info.spacing is None:
+        return None
+    pairs = zip(info.spacing, virtual.metadata["resampled_by"], strict=True)
+    z, y, x = (own / ratio for own, ratio in pairs)
+    return (z, y, x)
+
+
+def _again(virtual: Volume, device: str) -> StainOptions:
+    """Return the options by which a stain was made, for other views of it."""
+    from ..staining import StainOptions
+
+    return StainOptions(device=device, nucleus_um=virtual.metadata.get("nucleus_um"))
 
 
 def assess_stain(
@@ -161,10 +193,17 @@ def assess_stain(
     )
     if findings is None:
         return
-    spread = yield from spread_of(qpi, model, device, should_stop=should_stop)
+    spread = yield from spread_of(qpi, model, _again(virtual, device), should_stop=should_stop)
     if should_stop is not None and should_stop():
         return
-    assessed = assess(model.info.confidence, findings.stain_labels, virtual, qpi, spread)
+    assessed = assess(
+        model.info.confidence,
+        findings.stain_labels,
+        virtual,
+        qpi,
+        spread,
+        seen_spacing(virtual, model.info),
+    )
     result = {
         "nuclei": len(assessed.confidence),
         "expected_real": sum(assessed.confidence.values()),

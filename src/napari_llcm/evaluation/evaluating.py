@@ -50,6 +50,7 @@ def evaluate_pair(
     device: str,
     seed: int = 0,
     diameter: float | None = None,
+    nucleus_um: float | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Generator[Event, None, Evaluation | None]:
     """Stain one volume and compare it with the real DAPI.
@@ -70,6 +71,8 @@ def evaluate_pair(
         Seed of the noise field.
     diameter : float, optional
         Typical nucleus in µm (pixels where the spacing is unknown); estimated if None.
+    nucleus_um : float, optional
+        Width of the nuclei, as `StainOptions` takes it.
     should_stop : callable, optional
         Asked between tiles.
 
@@ -89,7 +92,7 @@ def evaluate_pair(
 
     began = time.perf_counter()
     said: list[str] = []  # the comparison says again what was said of its stain
-    options = StainOptions(device=device, seed=seed)
+    options = StainOptions(device=device, seed=seed, nucleus_um=nucleus_um)
     virtual: Volume | None = yield from relay(
         noting(stain(qpi, model, options, should_stop=should_stop), said), f"{name}: staining"
     )
@@ -118,6 +121,7 @@ def evaluate_pair(
         "device": device,
         "segmenter": segmenter.name,
         "seed": seed,
+        "nucleus_um": nucleus_um,
     }
     return Evaluation(name, qpi, dapi, virtual, comparison, report)
 
@@ -132,6 +136,7 @@ def evaluate(
     device: str = "auto",
     seed: int = 0,
     diameter: float | None = None,
+    nucleus_um: float | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Stain every pair and write report.json, pairs.csv, and a folder with a figure for each.
@@ -158,6 +163,8 @@ def evaluate(
     diameter : float, optional
         Typical nucleus in µm (pixels where the spacing is unknown); estimated of each pair if
         None.
+    nucleus_um : float, optional
+        Width of the nuclei, as `StainOptions` takes it.
     should_stop : callable, optional
         On True the job ends after the pair in work; what is done is reported.
 
@@ -180,7 +187,9 @@ def evaluate(
         check_apart(out / name, inputs)
     with sole_writer(out, folder=True) as notice:
         yield from [Notice(text=notice, warning=False)] if notice else []
-        yield from _evaluate(found, out, model, segmenter, device, seed, diameter, should_stop)
+        yield from _evaluate(
+            found, out, model, segmenter, device, seed, diameter, nucleus_um, should_stop
+        )
 
 
 def _evaluate(
@@ -191,6 +200,7 @@ def _evaluate(
     device: str,
     seed: int,
     diameter: float | None,
+    nucleus_um: float | None,
     should_stop: ShouldStop | None,
 ) -> Job:
     from ..models import load_model
@@ -220,6 +230,7 @@ def _evaluate(
                 device=place,
                 seed=seed,
                 diameter=diameter,
+                nucleus_um=nucleus_um,
                 should_stop=should_stop,
             )
         except Exception as error:  # one bad field does not take the others' figures away
@@ -278,7 +289,9 @@ def _pooled(reports: list[dict[str, Any]], nuclei: dict[str, Any]) -> dict[str, 
     voxels = sum(r["seconds"] * r["voxels_per_second"] for r in reports)
     pooled["voxels_per_second"] = voxels / pooled["seconds"]
     first = reports[0]
-    return pooled | {key: first[key] for key in ("model", "device", "segmenter", "seed")}
+    return pooled | {
+        key: first[key] for key in ("model", "device", "segmenter", "seed", "nucleus_um")
+    }
 
 
 def _write_table(path: Path, reports: list[dict[str, Any]]) -> None:

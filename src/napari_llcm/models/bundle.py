@@ -69,6 +69,8 @@ class ModelInfo(BaseModel):
     diffusion: DiffusionConfig = DiffusionConfig()
     resshift: ResShiftConfig = ResShiftConfig()
     spacing: tuple[_Size, _Size, _Size] | None = None  # µm (z, y, x) of the training volumes
+    # width of their nuclei in µm: of the disk as large as the largest cut through a usual one
+    nucleus_um: _Size | None = None
     dapi: _Scaling  # median over the training volumes: gives the output its unit
     qpi: _Scaling | None = None  # median over the training volumes: for warnings only
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..models.confidence_model import ConfidenceModel
-from ..volumes import Volume
+from ..volumes import Spacing, Volume
 from .comparing import Comparison
 from .features import SPREAD, faint_places, measure, width_of
 from .finding import Findings
@@ -40,6 +40,7 @@ def assess(
     stain: Volume,
     qpi: Volume,
     spread: np.ndarray | None = None,
+    seen_spacing: Spacing | None = None,
 ) -> Assessed:
     """Return the confidence of each nucleus of a stain.
 
@@ -53,14 +54,18 @@ def assess(
         The stain and the image that it was made from.
     spread : ndarray, optional
         Standard deviation over views or seeds, where `model.views` asks for more than one.
+    seen_spacing : tuple of float, optional
+        Voxel size (z, y, x) in µm by which nuclei are as large as those that the model knows,
+        where the stack was resampled by their width; its own by default.
     """
     data, image, phase = labels.numpy(), stain.numpy(), qpi.numpy()
-    ids, features = measure(data, image, phase, qpi.spacing, spread)
+    spacing = seen_spacing or qpi.spacing
+    ids, features = measure(data, image, phase, spacing, spread)
     for kind in ("seed", "view"):
         features |= {f"{kind} {k}": features[k] for k in SPREAD if k in features}
     probability = model.nuclei.probability(features)
     confidence = {int(i): float(p) for i, p in zip(ids, probability, strict=True)}
-    return Assessed(confidence, _faint(model, data, image, phase, qpi))
+    return Assessed(confidence, _faint(model, data, image, phase, qpi, spacing))
 
 
 def with_confidence(comparison: Table, confidence: dict[int, float]) -> Table:
@@ -73,15 +78,19 @@ def with_confidence(comparison: Table, confidence: dict[int, float]) -> Table:
 
 
 def _faint(
-    model: ConfidenceModel, labels: np.ndarray, stain: np.ndarray, phase: np.ndarray, qpi: Volume
+    model: ConfidenceModel,
+    labels: np.ndarray,
+    stain: np.ndarray,
+    phase: np.ndarray,
+    qpi: Volume,
+    spacing: Spacing | None,
 ) -> list[dict[str, float]]:
     from scipy.ndimage import center_of_mass
 
     if model.faint is None:
         return []
-    width = width_of(labels, qpi.spacing)
-    places = faint_places(labels, stain, qpi.spacing, width)
-    ids, features = measure(places, stain, phase, qpi.spacing)
+    places = faint_places(labels, stain, spacing, width_of(labels, spacing))
+    ids, features = measure(places, stain, phase, spacing)
     probability = model.faint.probability(features)
     rows = []
     for place, p in zip(ids, probability, strict=True):

@@ -15,6 +15,7 @@ import numpy as np
 from ..events import Notice, UserError
 from ..models.bundle import ModelInfo
 from ..models.normalise import Scaling, noise_level
+from ..models.nucleus_width import matched_spacing
 from ..volumes import NoData, Volume
 from .tiling import Box, padded, slices
 
@@ -141,15 +142,27 @@ class _Part:
 
 
 def spacing_ratio(
-    volume: Volume, info: ModelInfo
+    volume: Volume, info: ModelInfo, width: float | None = None
 ) -> tuple[tuple[float, float, float], list[Notice]]:
     """Return input voxels for each voxel of the model's grid, and what the user should know.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "zyx".
+    info : ModelInfo
+        The model.
+    width : float, optional
+        Of the volume's nuclei, in µm; in pixels where it has no spacing.
 
     Raises
     ------
     UserError
-        If the volume's spacing is so far from the model's that the stain would be fantasy.
+        If the volume's spacing is so far from the model's that the stain would be fantasy, or the
+        width fits neither the volume nor the model.
     """
+    if width is not None:
+        return _width_ratio(volume, info, width)
     same = (1.0, 1.0, 1.0)
     if info.spacing is None:
         return same, []
@@ -181,9 +194,50 @@ def spacing_ratio(
     if worst > _STRANGE:
         far = f"The voxels of {volume.name} differ {worst:.1f}-fold from those that the model "
         notices.append(Notice(text=far + "was trained on: look twice at the result."))
-    # axes that agree are left alone
+    return _where_it_differs(ratio), notices
+
+
+def _width_ratio(
+    volume: Volume, info: ModelInfo, width: float
+) -> tuple[tuple[float, float, float], list[Notice]]:
+    """Return the ratio that makes nuclei as wide as those that the model knows.
+
+    Raises
+    ------
+    UserError
+        As `spacing_ratio`.
+    """
+    own, target = matched_spacing(volume, info, width)
+    assert own is not None
+    assert target is not None
+    ratio = tuple(t / o for t, o in zip(target, own, strict=True))
+    told = f"{width:g} µm" if volume.spacing is not None else f"{width:g} pixels"
+    text = f"The nuclei of {volume.name} are taken to be {told} wide: "
+    finest = min(ratio)  # detail that the stack does not have cannot be made up for
+    if finest < 1 / _ABSURD:
+        raise UserError(
+            f"{text}its voxels of {_text(own)} are then too coarse for {info.name}: correct the "
+            "nucleus width or the voxel size."
+        )
+    used = _where_it_differs(ratio)
+    if used == (1.0, 1.0, 1.0):
+        text += "as wide as those that the model knows."
+    elif volume.spacing is None:
+        text += f"its planes are resampled {used[2]:.2g} to 1, and so along z, as its file tells "
+        text += "no voxel size."
+    else:
+        text += f"it is resampled to voxels of {_text(target)}, and the result is brought back."
+    notices = [Notice(text=text, warning=False)]
+    if finest < 1 / _STRANGE:
+        coarse = f"The voxels of {volume.name} are {1 / finest:.1f} times as coarse, for its "
+        notices.append(Notice(text=coarse + "nuclei, as those that the model knows: look twice."))
+    return used, notices
+
+
+def _where_it_differs(ratio: Sequence[float]) -> tuple[float, float, float]:
+    """Return the ratio with 1 for axes that agree, which are left alone."""
     z, y, x = (1.0 if max(r, 1 / r) <= 1 + _SAME else r for r in ratio)
-    return (z, y, x), notices
+    return (z, y, x)
 
 
 def contrast_notices(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from ..events import UserError
+from ..models.nucleus_width import NucleusWidth
 from .memory import Tiling
 
 
-class StainOptions(BaseModel):
+class StainOptions(NucleusWidth):
     """How a stack is stained.
 
     Parameters

@@ -103,7 +103,7 @@ def _stain(
     no_data = NoData() if no_data is None else no_data
     device = pick_device(options.device)
     ready(model, device)
-    ratio, further = spacing_ratio(qpi, model.info)
+    ratio, further = spacing_ratio(qpi, model.info, options.nucleus_um)
     lost = losses(out, qpi) if isinstance(out, Path) else []
     unlike = contrast_notices(qpi, scaling, model.info, no_data)
     said = [
@@ -119,6 +119,7 @@ def _stain(
         "samples": options.samples,
         "steps": steps,
         "resampled_by": ratio,
+        **({} if options.nucleus_um is None else {"nucleus_um": options.nucleus_um}),
     }
     if focus.region is not None and not model.info.network.local:
         if focus.follow:

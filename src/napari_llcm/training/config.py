@@ -19,6 +19,7 @@ from ..models.config import (
     ResShiftConfig,
 )
 from ..models.methods import AUTOENCODER, METHODS, PhaseName
+from ..models.nucleus_width import NucleusWidth
 from ..volumes.atomic import write_text
 from ..volumes.names import plain_name
 from ..volumes.options import PairReadOptions
@@ -41,7 +42,7 @@ class PhaseConfig(BaseModel):
     share: float = Field(default=0.5, gt=0, le=1)  # of the minutes, where the job has a time limit
 
 
-class TrainOptions(BaseModel):
+class TrainOptions(NucleusWidth):
     """What a user chooses of a training: the options of the command line and of the form."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)

@@ -18,9 +18,9 @@ from ..models.stainer import StainerNetworks
 from ..volumes import find_pairs, resampled_shape
 from .config import Preset, TrainJob, make_job
 from .data import SERVES, VARIANTS, Batches, Latents
+from .grid import model_grid
 from .losses import LossInputs
 from .objectives import make_objective
-from .pairs import common_spacing
 from .start import initial_networks
 from .state import PhaseState
 
@@ -55,13 +55,12 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     phases = job.model_copy(update={"phase": "all"}).phases()
     yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
     pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
-    opened = [pair.read()[0] for pair in pairs]
     device = pick_device(job.device)
     networks, info = initial_networks(job)
     job = job.model_copy(update={"network": networks.network})
     networks.to(device)
-    spacing = info.spacing if info and info.spacing else common_spacing(opened)
-    shapes = [resampled_shape(volume, spacing) for volume in opened] or [_USUAL]
+    pairs, spacing, _ = model_grid(pairs, info, job.nucleus_um)
+    shapes = [resampled_shape(pair.read()[0], spacing) for pair in pairs] or [_USUAL]
     voxels = sum(int(np.prod(shape)) for shape in shapes)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     data = [_made_up(job)]

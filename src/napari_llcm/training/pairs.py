@@ -156,6 +156,8 @@ def spacing_notices(
     sizes = [(name, qpi) for name, qpi, _ in pairs]
     other = [(n, v.spacing) for n, v in sizes if v.spacing and needs_resampling(v, spacing)]
     source = "the median of the pairs" if start is None else "those of the model it starts from"
+    if start is not None and spacing != start:
+        source = "by which nuclei are as wide as those that the model it starts from knows"
     told = f"The model gets voxels of {micron(spacing)}, {source}. "
     if other:
         named = _named([f"{name} ({in_words(size)} µm)" for name, size in other])

@@ -35,9 +35,10 @@ from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
+from .grid import model_grid
 from .losses import LossInputs
 from .objectives import make_objective
-from .pairs import common_spacing, few, registration_notices, spacing_notices
+from .pairs import few, registration_notices, spacing_notices
 from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks
 from .state import PhaseState
@@ -116,11 +117,11 @@ def _run(
     yield Started(job="train", settings=job.model_dump(mode="json"))
     yield from notices(*found)
     pairs = [pair for some in found for pair in some]
-    opened = [(p.name, *p.read()[:2]) for p in pairs]  # a mismatched pair ends the job here
+    # a mismatched pair ends the job here
+    pairs, spacing, nucleus_um = model_grid(pairs, info, job.nucleus_um)
+    opened = [(p.name, *p.read()[:2]) for p in pairs]
     phase_stacks = [qpi for _, qpi, _ in opened]
-    start = info.spacing if info else None
-    spacing = start or common_spacing(phase_stacks)
-    yield from spacing_notices(opened, spacing, start)
+    yield from spacing_notices(opened, spacing, info.spacing if info else None)
     voxels = sum(int(np.prod(resampled_shape(qpi, spacing))) for qpi in phase_stacks)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     yield from registration_notices(pairs, should_stop)
@@ -148,6 +149,7 @@ def _run(
         qpi=qpi,
         qpi_noise=median_noise(phase_stacks),
         spacing=spacing,
+        nucleus_um=nucleus_um,
     )
     validator = Validator(networks, held_out, info, amp, device, shown=data, judge=judge)
     networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
