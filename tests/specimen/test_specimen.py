@@ -16,7 +16,7 @@ from napari_llcm.specimen import (
 )
 from napari_llcm.specimen.difficulty import find_difficulty
 from napari_llcm.specimen.grid import Grid
-from napari_llcm.specimen.optics import OPTICS, oblique_transfer, transmission_transfer
+from napari_llcm.specimen.modalities import MODALITIES, oblique_transfer, transmission_transfer
 from napari_llcm.volumes import find_pairs, read
 
 SMALL = (24, 72, 72)
@@ -98,8 +98,8 @@ def test_difficulty_orders_contrast_and_crowding():
 
 def test_modalities_differ_in_unit_and_in_missing_frequencies():
     grid = Grid((32, 64, 64), (0.8, 0.5, 0.5))
-    transmission = transmission_transfer(grid, OPTICS["transmission"])
-    along_y, along_x = oblique_transfer(grid, OPTICS["qobm"])
+    transmission = transmission_transfer(grid, MODALITIES["transmission"].optics)
+    along_y, along_x = oblique_transfer(grid, MODALITIES["qobm"].optics)
     # a unit of index in all 32 planes of 0.8 µm: 2π · 25.6 / 0.56 rad; on the axis: missing cone
     assert transmission[0, 0, 0].real == pytest.approx(2 * np.pi * 25.6 / 0.56, rel=0.001)
     assert np.abs(transmission[1:, 0, 0]).max() < 1e-3 * np.abs(transmission[0, 0, 0])

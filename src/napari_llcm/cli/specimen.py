@@ -14,6 +14,7 @@ from .options import Events, Overwrite, Seed, SpecimenReading, as_json
 
 if TYPE_CHECKING:
     from ..specimen.difficulty import DifficultyName
+    from ..specimen.optics import Modality
 
 
 @options_from_models
@@ -23,6 +24,10 @@ def specimen(
     size: Annotated[str, typer.Option(help="Voxels Z,Y,X.")] = "48,192,192",
     seed: Seed = 0,
     difficulty: Annotated[str, typer.Option(help="easy, medium, hard or varied.")] = "medium",
+    modality: Annotated[
+        str,
+        typer.Option(help="qobm, transmission, brightfield, zernike, dic or odt."),
+    ] = "qobm",
     from_dapi: Annotated[
         Path | None,
         typer.Option("--from-dapi", help="Build around the nuclei of a real DAPI stack."),
@@ -35,7 +40,7 @@ def specimen(
     *,
     reading: SpecimenReading,
 ) -> None:
-    """Make paired QPI, DAPI and label stacks with known truth."""
+    """Make paired label-free, DAPI and label stacks with known truth."""
     from ..specimen import write_specimens
     from ..volumes.reading import read_role
 
@@ -50,6 +55,7 @@ def specimen(
             seed,
             cast("DifficultyName", difficulty),
             spacing=reading.spacing or (0.8, 0.5, 0.5),
+            modality=cast("Modality", modality),
             dapi=read_role(from_dapi, reading, None, "dapi") if from_dapi else None,
             labels=read_role(labels, reading, "labels") if labels else None,
             overwrite=overwrite,

@@ -9,13 +9,14 @@ import numpy as np
 from ..events import UserError
 from ..volumes import Spacing, Volume
 from ..volumes.units import checked_spacing
+from .artefacts import Artefacts
 from .cells import WITH_DNA, Body, Tissue, add_bodies, empty_tissue, pack
 from .difficulty import DifficultyName, find_difficulty
 from .fluorescence import BACKGROUND, expected_photons, exposure
 from .grid import Array, Box, Grid
 from .index import MEDIUM, draw_nucleoli, refractive_index
-from .optics import OPTICS, Modality, find_modality
-from .phase import UNITS, phase_image
+from .modalities import MODALITIES, find_modality, label_free_image
+from .optics import Modality
 from .truth import Specimen, table_of_nuclei
 
 Size = tuple[int, int, int]
@@ -41,8 +42,8 @@ def make_specimen(
         How weak the contrast, how crowded the nuclei, how strong the noise.
     spacing : tuple of float
         Voxel size (z, y, x) in µm.
-    modality : {"qobm", "transmission"}, optional
-        The phase microscope: oblique back-illumination (the default) or transmission.
+    modality : {"qobm", "transmission", "brightfield", "zernike", "dic", "odt"}, optional
+        The microscope; without one, oblique back-illumination (qobm).
 
     Raises
     ------
@@ -62,7 +63,11 @@ def make_specimen(
     nucleoli = draw_nucleoli(bodies, grid, rng)
     chromatin = grid.texture(rng, 0.45)
     index = refractive_index(tissue, bodies, nucleoli, chromatin, grid, preset, rng)
-    phase = phase_image(index, MEDIUM, grid, modality, preset, rng)[field]
+    microscope = MODALITIES[modality]
+    artefacts = Artefacts.of(preset)
+    image = label_free_image(index, MEDIUM, grid, modality, microscope.optics, artefacts, rng)[
+        field
+    ]
     photons = expected_photons(tissue, bodies, nucleoli, chromatin, grid, preset)[field]
     labels, present = _label(tissue, bodies, field)
     made = {
@@ -70,10 +75,10 @@ def make_specimen(
         "seed": seed,
         "difficulty": difficulty,
         "modality": modality,
-        "optics": vars(OPTICS[modality]),
+        "optics": vars(microscope.optics),
     }
     return Specimen(
-        qpi=specimen_volume("QPI", phase, spacing, made, UNITS[modality]),
+        qpi=specimen_volume("QPI", image, spacing, made, microscope.unit),
         dapi=specimen_volume("DAPI", exposure(photons, rng), spacing, made, "counts"),
         labels=specimen_volume("nuclei", labels, spacing, made, "label"),
         refractive_index=specimen_volume(

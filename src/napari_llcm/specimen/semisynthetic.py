@@ -9,13 +9,14 @@ from scipy import ndimage
 
 from ..events import UserError
 from ..volumes import Spacing, Volume, check_stack, labels_of, on_one_grid, with_nan
+from .artefacts import Artefacts
 from .cells import Body, Kind, Tissue, add_bodies, draw_body, empty_tissue
 from .difficulty import Difficulty, DifficultyName, find_difficulty
 from .grid import Array, Grid
 from .index import MEDIUM, refractive_index
 from .make import TISSUE_AROUND, specimen_volume
-from .optics import OPTICS, Modality, find_modality
-from .phase import UNITS, phase_image
+from .modalities import MODALITIES, find_modality, label_free_image
+from .optics import Modality
 from .truth import Specimen, table_of_nuclei
 
 
@@ -42,8 +43,8 @@ def specimen_from_dapi(
         Chooses what is simulated.
     difficulty : {"easy", "medium", "hard", "varied"}
         Contrast, look-alikes and noise of the phase stack.
-    modality : {"qobm", "transmission"}, optional
-        The phase microscope: oblique back-illumination (the default) or transmission.
+    modality : {"qobm", "transmission", "brightfield", "zernike", "dic", "odt"}, optional
+        The microscope; without one, oblique back-illumination (qobm).
 
     Raises
     ------
@@ -79,14 +80,18 @@ def specimen_from_dapi(
     add_bodies(tissue, extra, grid, first=len(bodies) + 1)
     everything = [*bodies, *extra]
     index = refractive_index(tissue, everything, nucleoli, chromatin, grid, preset, rng)
-    phase = phase_image(index, MEDIUM, grid, modality, preset, rng)[field]
+    microscope = MODALITIES[modality]
+    artefacts = Artefacts.of(preset)
+    phase = label_free_image(index, MEDIUM, grid, modality, microscope.optics, artefacts, rng)[
+        field
+    ]
     made = {
         "semi_synthetic": True,
         "dapi": dapi.source or dapi.name,
         "seed": seed,
         "difficulty": difficulty,
         "modality": modality,
-        "optics": vars(OPTICS[modality]),
+        "optics": vars(microscope.optics),
     }
     spacing = dapi.spacing
 
@@ -96,7 +101,7 @@ def specimen_from_dapi(
         return volume.replace(origin=dapi.origin, orientation=dapi.orientation)
 
     return Specimen(
-        qpi=placed("semi-synthetic QPI", phase, UNITS[modality]),
+        qpi=placed("semi-synthetic QPI", phase, microscope.unit),
         dapi=dapi.replace(data=dapi.numpy(), metadata={**dapi.metadata, **made, "unit": "counts"}),
         labels=placed("nuclei", nuclei, "label"),
         refractive_index=placed(
