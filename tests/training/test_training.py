@@ -22,11 +22,12 @@ from napari_llcm.events import (
     result_of,
 )
 from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
+from napari_llcm.models.samplers import virtual_dapi
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import load_job, train
 from napari_llcm.training.estimate import estimate
 from napari_llcm.volumes import Volume, find_pairs, write
-from tiny import job
+from tiny import NETWORK, job
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,6 @@ def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
         pairs,
         tmp_path / "second",
         init=str(tmp_path / "first"),
-        network=NetworkConfig(),
         method_phase={"steps": 1, "learning_rate": 1e-12},
         phase="consistency",
     )
@@ -145,6 +145,31 @@ def test_fine_tuning_starts_from_the_model(pairs: Path, tmp_path: Path) -> None:
     assert described.provenance["init"] == str(tmp_path / "first")
     a, b = weights(tmp_path / "first"), weights(tmp_path / "second")
     assert all(torch.allclose(a[k], b[k], atol=1e-3) for k in a if not k.startswith("latent"))
+
+
+def test_a_wider_network_goes_on_from_a_narrower_one(pairs: Path, tmp_path: Path) -> None:
+    result_of(train(job(pairs, tmp_path / "first")))
+    wide = NETWORK.model_copy(update={"unet_widths": (16, 32), "condition_widths": (16, 16)})
+    further = {"init": str(tmp_path / "first"), "network": wide, "phase": "consistency"}
+    tuned = job(
+        pairs,
+        tmp_path / "second",
+        method_phase={"steps": 4, "learning_rate": 1e-12},
+        **further,
+    )
+    asked = iter([False] * 2 + [True] * 9)
+    result_of(train(tuned, should_stop=lambda: next(asked)))
+    result_of(train(tuned, resume=True))
+    first, second = (load_bundle(tmp_path / name / "model") for name in ("first", "second"))
+    assert second.info.network == wide
+    qpi = torch.randn(1, 1, 8, 32, 32)
+    with torch.no_grad():
+        a, b = (virtual_dapi(bundle.info, bundle.networks, qpi) for bundle in (first, second))
+    # weights are saved as float16, and the statistics of the latents are measured anew
+    assert float((a - b).abs().mean() / a.std()) < 0.05
+    narrow = NETWORK.model_copy(update={"unet_widths": (8, 8)})
+    with pytest.raises(UserError, match="leave network out"):
+        result_of(train(job(pairs, tmp_path / "third", **further | {"network": narrow})))
 
 
 def test_monai_networks_and_gradient_checkpointing_train(pairs: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,8 +32,12 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.")] = None,
     network: Annotated[
-        str, typer.Option(help="default, or plan: the 512 times smaller latent.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            help="default, or plan: the 512 times smaller latent. That of the model if it starts "
+            "from one, or a wider one, into which that is widened."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Tell how long it would take, and do not train.")
@@ -54,12 +58,9 @@ def train(
     else:
         if not pairs or out is None:
             raise UserError("Give --pairs and --out, or a job file; see napari-llcm train --help.")
+        further: dict[str, Any] = {"network": network} if network else {}
         settings = make_job(
-            **options.model_dump(),
-            pairs=pairs,
-            out=out,
-            reading=reading,
-            network=network,
+            **options.model_dump(), pairs=pairs, out=out, reading=reading, **further
         )
     lines = as_json(events)
     if estimate:

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from .config import ConsistencyConfig
+
+if TYPE_CHECKING:
+    from .networks import LatentUNet
 
 
 class Denoiser(nn.Module):
@@ -34,12 +38,22 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
         """Return the clean latent for x (B, C, z, y, x) at noise levels sigma (B,)."""
-        s = sigma.float()[:, None, None, None, None]
+        c_skip, c_out, c_in = self._scales(sigma)
+        return c_skip * x + c_out * self.network(c_in * x, sigma, condition).float()
+
+    def with_features(self, x: Tensor, sigma: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the clean latent, and a `LatentUNet`'s last features (B, W, z, y, x)."""
+        network = cast("LatentUNet", self.network)
+        c_skip, c_out, c_in = self._scales(sigma)
+        features = network.features(c_in * x, sigma, condition)
+        return c_skip * x + c_out * network.head[-1](features).float(), features
+
+    def _scales(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return c_skip, c_out and c_in at noise levels sigma (B,)."""
+        s = _wide(sigma.float())
         d, low = self.config.sigma_data, self.config.sigma_min
         c_skip = d**2 / ((s - low) ** 2 + d**2)
-        c_out = (s - low) * d / (s**2 + d**2).sqrt()
-        c_in = d**2 / (s**2 + d**2)
-        return c_skip * x + c_out * self.network(c_in * x, sigma, condition).float()
+        return c_skip, (s - low) * d / (s**2 + d**2).sqrt(), d**2 / (s**2 + d**2)
 
 
 def pseudo_huber(a: Tensor, b: Tensor) -> Tensor:
@@ -141,8 +155,15 @@ def one_step(
     denoiser: Denoiser, latent: Tensor, condition: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """Return f(sigma_max n; sigma_max, c) for fresh noise n shaped like `latent`."""
+    return denoiser(*pure_noise(denoiser, latent, generator), condition)
+
+
+def pure_noise(
+    denoiser: Denoiser, latent: Tensor, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return where sampling starts: sigma_max n, shaped like `latent`, and sigma_max (B,)."""
     sigma = torch.full((len(latent),), denoiser.config.sigma_max, device=latent.device)
-    return denoiser(_wide(sigma) * _noise_like(latent, generator), sigma, condition)
+    return _wide(sigma) * _noise_like(latent, generator), sigma
 
 
 def sample(

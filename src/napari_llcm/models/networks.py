@@ -38,7 +38,7 @@ class Encoder(nn.Sequential):
             ResBlock(widths[0], widths[0]),
         ]
         for stride, before, after in zip(strides, widths[:-1], widths[1:], strict=True):
-            layers += [_Down(before, after, stride), ResBlock(after, after)]
+            layers += [Down(before, after, stride), ResBlock(after, after)]
         last = widths[-1]
         layers += [
             ResBlock(last, last),
@@ -61,7 +61,7 @@ class Decoder(nn.Sequential):
         last = widths[-1]
         layers: list[nn.Module] = [nn.Conv3d(inputs, last, 3, padding=1), ResBlock(last, last)]
         for stride, before, after in zip(strides[::-1], widths[:0:-1], widths[-2::-1], strict=True):
-            layers += [ResBlock(before, before), _Up(before, after, stride)]
+            layers += [ResBlock(before, before), Up(before, after, stride)]
         joins = len(layers)
         layers += [
             ResBlock(widths[0], widths[0]),
@@ -109,11 +109,11 @@ class LatentUNet(nn.Module):
         e = 2 * widths[0]
         self.embed = NoiseEmbedding(widths[0], e)
         self.stem = nn.Conv3d(channels + condition, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_Blocks(width, width, e, blocks) for width in widths)
-        self.up = nn.ModuleList(_Blocks(2 * width, width, e, blocks) for width in widths[:-1])
+        self.down = nn.ModuleList(Blocks(width, width, e, blocks) for width in widths)
+        self.up = nn.ModuleList(Blocks(2 * width, width, e, blocks) for width in widths[:-1])
         pairs = list(pairwise(widths))
-        self.shrink = nn.ModuleList(_Down(fine, coarse, (2, 2, 2)) for fine, coarse in pairs)
-        self.grow = nn.ModuleList(_Up(coarse, fine, (2, 2, 2)) for fine, coarse in pairs)
+        self.shrink = nn.ModuleList(Down(fine, coarse, (2, 2, 2)) for fine, coarse in pairs)
+        self.grow = nn.ModuleList(Up(coarse, fine, (2, 2, 2)) for fine, coarse in pairs)
         self.middle = ResBlock(widths[-1], widths[-1], e)
         self.head = nn.Sequential(
             ChannelNorm(widths[0]), nn.SiLU(), nn.Conv3d(widths[0], channels, 3, padding=1)
@@ -123,6 +123,10 @@ class LatentUNet(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
         """Return F for latent x (B, C, z, y, x), sigma (B,), condition (B, K, z, y, x)."""
+        return self.head[-1](self.features(x, sigma, condition))
+
+    def features(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+        """Return what the last convolution makes F of: (B, W, z, y, x), W the finest width."""
         e = self.embed(sigma).to(x.dtype)
         h = self.stem(torch.cat([x, condition], 1))
         skips: list[Tensor] = []
@@ -132,7 +136,7 @@ class LatentUNet(nn.Module):
         h = self.middle(skips.pop(), e)
         for level in reversed(range(len(self.up))):
             h = self.up[level](torch.cat([self.grow[level](h), skips.pop()], 1), e)
-        return self.head(h)
+        return self.head[:-1](h)
 
 
 class Autoencoder(nn.Module):
@@ -177,7 +181,7 @@ def make_skip(config: NetworkConfig) -> nn.Module:
     return encoder
 
 
-class _Blocks(nn.Module):
+class Blocks(nn.Module):
     """Residual blocks that share one embedding."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, count: int) -> None:
@@ -192,7 +196,7 @@ class _Blocks(nn.Module):
         return x
 
 
-class _Down(nn.Module):
+class Down(nn.Module):
     """Strided convolution; kernel 3, so that its reach is one voxel of the finer grid."""
 
     def __init__(self, inputs: int, outputs: int, stride: Factor) -> None:
@@ -203,7 +207,7 @@ class _Down(nn.Module):
         return self.conv(x)
 
 
-class _Up(nn.Module):
+class Up(nn.Module):
     """Nearest-neighbour growth and a convolution (no checkerboard, Odena et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: Factor) -> None:

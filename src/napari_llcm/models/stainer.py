@@ -33,7 +33,7 @@ class StainerNetworks(nn.Module):
         self, network: NetworkConfig, consistency: ConsistencyConfig, method: MethodName = "llcm"
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.method = network, method
         if METHODS[method].latent:
             self._add_latent_networks(network, consistency)
         for name, make in METHODS[method].own_networks.items():

@@ -117,6 +117,8 @@ class TrainJob(TrainOptions):
     kl_weight: float = 1e-6
     vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output
     vae_perceptual: float = 0.0  # weight of the distance of local gradients
+    # of foreground, distance and centre of nuclei, told from the U-Net's features; needs labels
+    instance_weight: float = Field(default=0.5, ge=0)
     clip: float = Field(default=1.0, gt=0)  # norm of the gradient of each module
     ema: float = Field(default=0.999, ge=0, lt=1)  # of the weights, for inference; warmed up
     recompute: bool = False  # gradient checkpointing: less memory, more time

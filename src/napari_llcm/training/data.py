@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -30,11 +30,13 @@ from ..events import UserError
 from ..models.blocks import DepthToSpace, SpaceToDepth
 from ..models.normalise import Scaling, no_data_of_sample, noise_level, qpi_scaling
 from ..volumes import Pair, Spacing, Volume
+from .instances import InstanceTargets, target_stride
 from .reading import ReadPair, Standardised
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..models.config import Factor
     from ..models.stainer import StainerNetworks
     from .config import TrainJob
 
@@ -55,12 +57,16 @@ def load_pairs(
     """
     import psutil
 
+    nuclei = bool(job.instance_weight)
+    keys = ["qpi", "dapi", *(["labels"] if nuclei else [])]
+    pad = {"method": "end", "mode": "edge", "allow_missing_keys": True}
     transform = Compose(
         [
-            ReadPair(spacing),
+            ReadPair(spacing, labels=nuclei),
             Standardised(["qpi", "dapi"], job.root),
-            SpatialPadd(["qpi", "dapi"], job.patch, method="end", mode="edge"),
-            DivisiblePadd(["qpi", "dapi"], job.network.multiple, method="end", mode="edge"),
+            SpatialPadd(keys, job.patch, **pad),
+            DivisiblePadd(keys, job.network.multiple, **pad),
+            InstanceTargets(spacing, job.network.factor),
             EnsureTyped(["qpi", "dapi"], dtype=torch.float32, track_meta=False),
         ]
     )
@@ -68,7 +74,7 @@ def load_pairs(
     try:
         if 2 * needed > 0.4 * psutil.virtual_memory().available:
             return PersistentDataset(
-                pairs, transform, cache_dir=cache, hash_func=partial(_key, spacing)
+                pairs, transform, cache_dir=cache, hash_func=partial(_key, spacing, nuclei)
             )
         return CacheDataset(pairs, transform, num_workers=1, progress=False)
     except RuntimeError as error:  # MONAI wraps what a transform raises
@@ -78,9 +84,9 @@ def load_pairs(
         raise cause or error from error
 
 
-def _key(spacing: Spacing | None, pair: Pair) -> bytes:
+def _key(spacing: Spacing | None, nuclei: bool, pair: Pair) -> bytes:
     """Return the name under which a pair lies in the cache on disk."""
-    return hashlib.sha256(repr((pair, spacing)).encode()).hexdigest().encode()
+    return hashlib.sha256(repr((pair, spacing, nuclei)).encode()).hexdigest().encode()
 
 
 def variant(x: Tensor, index: int) -> Tensor:
@@ -151,7 +157,12 @@ class Batches:
     def __init__(self, dataset: Any, job: TrainJob, latents: Latents | None = None) -> None:
         self.dataset, self.job, self.latents = dataset, job, latents
         factor = job.network.factor
-        self._fold, self._unfold = SpaceToDepth(factor), DepthToSpace(factor)
+        stride = target_stride(factor)
+        cells = cast("Factor", tuple(f // s for f, s in zip(factor, stride, strict=True)))
+        self._fold = {"qpi": SpaceToDepth(factor), "dapi": SpaceToDepth(factor)}
+        self._unfold = {"qpi": DepthToSpace(factor), "dapi": DepthToSpace(factor)}
+        self._fold["instances"] = SpaceToDepth(cells)
+        self._unfold["instances"] = DepthToSpace(cells)
         # cropped on the latent grid, so that voxels and latents stay aligned
         self._sites = [p // f for p, f in zip(job.patch, factor, strict=True)]
         # gain, offset and a little noise; blur or more noise would hide the texture that tells
@@ -173,8 +184,9 @@ class Batches:
         rng = np.random.default_rng([self.job.seed, step, kind])
         pair = self.dataset[index]
         item = {
-            key: self._fold(variant(pair[key], view)[None])[0].contiguous()
-            for key in ("qpi", "dapi")
+            key: fold(variant(pair[key], view)[None])[0].contiguous()
+            for key, fold in self._fold.items()
+            if key in pair
         }
         if self.latents is not None:
             item["latent"] = self.latents.at(index, view)
@@ -182,7 +194,7 @@ class Batches:
         batch = {}
         for key, whole in item.items():
             patches = torch.stack([whole[crop] for crop in crops])
-            batch[key] = patches if key == "latent" else self._unfold(patches)
+            batch[key] = self._unfold[key](patches) if key in self._unfold else patches
         self._augment.set_random_state(seed=int(rng.integers(2**31)))
         noisy = [self._augment({"qpi": qpi}) for qpi in batch["qpi"]]
         # plain tensors: MONAI's would carry their metadata through every layer

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..models.consistency import adjacent_loss, ect_loss, one_step, site_distance
+from ..models.consistency import adjacent_loss, ect_loss, one_step, pure_noise, site_distance
 from ..models.normalise import LINEAR
+from .instances import instance_loss
 
 if TYPE_CHECKING:
     from ..models.stainer import StainerNetworks
@@ -36,7 +37,8 @@ class LossInputs:
     networks : StainerNetworks
         The model.
     batch : dict of Tensor
-        Patches "qpi" and "dapi" (B, 1, Z, Y, X) and, in the latent space, "latent" (B, C, z, y, x).
+        Patches "qpi" and "dapi" (B, 1, Z, Y, X), in the latent space "latent" (B, C, z, y, x), and
+        where the nuclei are known "instances" (B, 3, Z/2, Y/2, X/2), from `instance_targets`.
     job : TrainJob
         Weights and schedules.
     progress : float
@@ -146,7 +148,14 @@ def consistency_loss(given: LossInputs) -> Parts:
             parts["adjacent"] = adjacent_loss(denoiser, latent[:n], condition[:n], generator)
         loss = loss + c.consistency_weight * parts[c.objective]
     if c.direct_weight:
-        output = one_step(denoiser, latent, condition, generator)
+        if "instances" in given.modules and "instances" in given.batch:
+            start = pure_noise(denoiser, latent, generator)
+            output, features = denoiser.with_features(*start, condition)
+            told = given.modules["instances"](features)
+            parts["instances"] = instance_loss(told, given.batch["instances"])
+            loss = loss + given.job.instance_weight * parts["instances"]
+        else:
+            output = one_step(denoiser, latent, condition, generator)
         direct, more = direct_loss(given, output, c.spectrum_weight)
         loss, parts = loss + c.direct_weight * direct, parts | more
     return loss, parts

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
 from . import losses, rivals
+from .instances import InstanceHead
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,6 +64,13 @@ def _latent(networks: StainerNetworks, job: TrainJob, *, loss: Loss) -> Objectiv
     return Objective(loss, {name: networks.get_submodule(name) for name in names})
 
 
+def _consistency(networks: StainerNetworks, job: TrainJob) -> Objective:
+    objective = _latent(networks, job, loss=losses.consistency_loss)
+    if job.instance_weight and networks.network.unet == "local":
+        objective.modules["instances"] = InstanceHead(networks.network)
+    return objective
+
+
 def _adversarial(networks: StainerNetworks, _: TrainJob) -> Objective:
     modules = {"generator": networks.generator, "discriminator": make_discriminator()}
     return Objective(rivals.pix2pix_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
@@ -72,7 +80,7 @@ def _adversarial(networks: StainerNetworks, _: TrainJob) -> Objective:
 _SLOW_DISCRIMINATOR = {"discriminator": 0.1}
 _OBJECTIVES: dict[PhaseName, Callable[[StainerNetworks, TrainJob], Objective]] = {
     "vae": _autoencoder,
-    "consistency": partial(_latent, loss=losses.consistency_loss),
+    "consistency": _consistency,
     "regression": partial(_latent, loss=rivals.regression_loss),
     "diffusion": partial(_latent, loss=rivals.diffusion_loss),
     "resshift": partial(_latent, loss=rivals.resshift_loss),

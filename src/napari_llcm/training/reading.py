@@ -16,6 +16,7 @@ from ..volumes import (
     Volume,
     check_stack,
     filled,
+    labels_of,
     needs_resampling,
     on_one_grid,
     resample,
@@ -32,31 +33,42 @@ class ReadPair(Transform):
     ----------
     spacing : tuple of float, optional
         Voxel size (z, y, x) in µm; None leaves all as they are.
+    labels : bool
+        Whether the labels of nuclei are read too, where a pair has them.
     """
 
-    def __init__(self, spacing: Spacing | None) -> None:
-        self.spacing = spacing
+    def __init__(self, spacing: Spacing | None, labels: bool = False) -> None:
+        self.spacing, self.labels = spacing, labels
 
     def __call__(self, data: Pair) -> dict[str, Any]:
         """Return "qpi" and "dapi", float32 of one shape (1, z, y, x), and where they are "filled".
 
+        With them "labels", uint32, where they are read.
+
         Voxels without data in one of the two are filled in both alike, by mirroring: what is seen
         there is another view of a true pair.
         """
-        qpi, dapi, _ = data.read()
+        qpi, dapi, nuclei = data.read()
+        labels = [labels_of(nuclei)] if self.labels and nuclei is not None else []
         holes, told = np.zeros(qpi.shape, bool), list[str]()
         for volume in (qpi, dapi):
             if no_data := check_stack(volume):
                 holes |= no_data.mask(volume.data)
                 told.append(no_data.sentence(f"{data.name} ({volume.name})"))
+        told += [note for volume in labels for note in volume.notes]
         if holes.any():
             qpi, dapi = (_filled(volume, holes) for volume in (qpi, dapi))
+            labels = [_mirrored(volume, holes) for volume in labels]
         if self.spacing is not None and needs_resampling(qpi, self.spacing):
             where = resample(qpi.replace(data=holes), self.spacing, order=0)
-            qpi, dapi = on_one_grid(*(resample(v, self.spacing) for v in (qpi, dapi)))
+            images = (resample(v, self.spacing) for v in (qpi, dapi))
+            labels = [resample(v, self.spacing, order=0) for v in labels]
+            qpi, dapi, *labels = on_one_grid(*images, *labels)
             holes = where.numpy()
         both = {"qpi": qpi, "dapi": dapi}
         arrays = {name: np.asarray(v.numpy(), np.float32)[None] for name, v in both.items()}
+        if labels:
+            arrays["labels"] = labels[0].numpy()[None]
         return {**arrays, "filled": holes[None], "told": told}
 
 
@@ -65,6 +77,15 @@ def _filled(volume: Volume, holes: np.ndarray) -> Volume:
     data = np.array(volume.data, np.float32)
     background = float(np.median(data[~holes])) if not holes.all() else 0.0
     return volume.replace(data=filled(data, holes, background))
+
+
+def _mirrored(labels: Volume, holes: np.ndarray) -> Volume:
+    """Return labels whose holes mirror what is beside them; a mirror image is another nucleus."""
+    from skimage.measure import label
+
+    # float64 holds every number of a label
+    data = filled(np.array(labels.data, np.float64), holes, 0.0)
+    return labels.replace(data=label(data.astype(np.int64)).astype(np.uint32))
 
 
 class Standardised(MapTransform):
@@ -91,5 +112,6 @@ class Standardised(MapTransform):
             "qpi": np.clip(q.apply(qpi), -HOT, HOT).astype(np.float32),
             "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
             "told": data["told"],
+            **({"labels": data["labels"]} if "labels" in data else {}),
             "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
         }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..events import UserError
-from ..models.bundle import ModelInfo, load_bundle
+from ..models.bundle import ModelBundle, ModelInfo, load_bundle
 from ..models.library import find_model
 from ..models.methods import METHODS
 from ..models.stainer import StainerNetworks
+from ..models.widening import can_widen, widened
 from .config import TrainJob
 
 
@@ -15,9 +16,9 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     if job.init is None:
         return StainerNetworks(job.network, job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))
-    # the weights decide the sizes, not the job
-    networks = StainerNetworks(bundle.info.network, job.consistency, job.method)
-    known = bundle.networks.state_dict()
+    start = _as_wide_as(job, bundle)
+    networks = StainerNetworks(start.network, job.consistency, job.method)
+    known = start.state_dict()
     same = bundle.info.method == job.method
     if not same:
         if not METHODS[job.method].can_start_from(METHODS[bundle.info.method]):
@@ -29,3 +30,19 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
         known = {k: v for k, v in known.items() if k.startswith("autoencoder.")}
     networks.load_state_dict(known, strict=same)
     return networks, bundle.info
+
+
+def _as_wide_as(job: TrainJob, bundle: ModelBundle) -> StainerNetworks:
+    """Return the networks of a model, widened where the job asks for wider ones.
+
+    A job that asks for no sizes gets the model's.
+    """
+    asked, there = job.network, bundle.info.network
+    if "network" not in job.model_fields_set or asked == there:
+        return bundle.networks
+    if METHODS[bundle.info.method].latent and can_widen(there, asked):
+        return widened(bundle.networks, asked, job.seed)
+    raise UserError(
+        f"{bundle.info.name} cannot be widened to the network that the job asks for, which has to "
+        "have at least its widths and else be alike: leave network out to keep its own."
+    )

@@ -72,7 +72,8 @@ class PhaseState:
         loss.backward()
         # each module by itself: a discriminator's gradient is no measure of its generator's
         norms = [
-            nn.utils.clip_grad_norm_(m.parameters(), self.job.clip) for m in self.modules.values()
+            nn.utils.clip_grad_norm_(m.parameters(), self.job.clip).to(loss.device)
+            for m in self.modules.values()  # a module that had no part in the step has norm 0
         ]
         norm = float(torch.stack(norms).norm())
         if math.isfinite(norm):

@@ -36,6 +36,7 @@ from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
 from .data import Batches, Latents, load_pairs, median_noise, median_scalings
 from .grid import model_grid
+from .instances import with_labels
 from .losses import LossInputs
 from .objectives import make_objective
 from .pairs import few, registration_notices, spacing_notices
@@ -126,6 +127,8 @@ def _run(
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     yield from registration_notices(pairs, should_stop)
     training, validation = job.split(pairs)
+    job, of_labels = with_labels(job, training)
+    yield from of_labels
     yield Notice(
         text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.",
         warning=False,
