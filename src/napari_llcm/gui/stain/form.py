@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...events import UserError, duration
+from ...staining.grid import spacing_ratio
 from ...staining.options import StainOptions
 from ..config_form import DEVICES, field_widget, set_values
 from ..form import figures, form_layout, tab_order, words
@@ -32,6 +33,7 @@ from . import pace
 from .batch import BatchBox
 from .model_picker import ModelPicker
 from .region import RegionChoice
+from .width_row import WidthRow
 
 
 class StainForm(QWidget):
@@ -59,6 +61,7 @@ class StainForm(QWidget):
         self.times.addItems(["The time point on screen", "All time points"])
         self.times.setToolTip("A series takes a stain for each time point.")
         self.model = ModelPicker(session)
+        self.width_row = WidthRow()
         compute_on = field_widget(StainOptions, "device", DEVICES)
         set_values({"device": preferences().device} | known, compute_on)
         self.device = compute_on.native
@@ -105,6 +108,7 @@ class StainForm(QWidget):
         form.addRow(self.spacing)
         form.addRow("Time", self.times)
         form.addRow("Model", self.model)
+        form.addRow(self.width_row.label, self.width_row)
         device = QHBoxLayout()
         device.addWidget(self.device, 1)
         device.addWidget(self.free)
@@ -129,8 +133,8 @@ class StainForm(QWidget):
         tab_order(
             self.stack, self.axes_row.combo, self.axes_row.button, self.axes_row.split,
             *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
-            self.model.card, self.model.add, self.device, self.free, self.region.combo,
-            self.region.shapes, self.spread, self.samples, self.start, self.live,
+            self.model.card, self.model.add, self.width_row.box, self.device, self.free,
+            self.region.combo, self.region.shapes, self.spread, self.samples, self.start, self.live,
             self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip
 
@@ -153,13 +157,21 @@ class StainForm(QWidget):
         self.region.fit(stack)
         self._layout.setRowVisible(self.times, stack is not None and stack.times > 1)
 
+    def fit_width(self, stack: LayerStack | None) -> None:
+        """Let a width of nuclei be set where the chosen model can be scaled."""
+        model = None
+        with suppress(UserError):
+            model = self.model.info
+        self.width_row.fit(stack, model)
+
     def estimate(self, stack: LayerStack | None) -> None:
         """Say how long a stack takes, where it is known how fast the model is here."""
         seconds = None
         if stack is not None and self.region.whole:
             samples = self.samples.value() if self.spread.isChecked() else 1
-            voxels = float(np.prod(stack.shape)) * samples
             with suppress(UserError):
+                ratio, _ = spacing_ratio(stack.volume, self.model.info, self.width_row.width)
+                voxels = float(np.prod(stack.shape) / np.prod(ratio)) * samples
                 seconds = pace.seconds(self.model.path, self.device.currentData(), voxels)
         self.time.setText("" if seconds is None else f"About {duration(seconds)} for this stack.")
         self.time.setVisible(seconds is not None)

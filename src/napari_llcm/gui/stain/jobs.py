@@ -78,13 +78,16 @@ class LoadedModel:
             torch.cuda.empty_cache()
 
 
-def options_of(preferences: Preferences, device: str, samples: int) -> StainOptions:
+def options_of(
+    preferences: Preferences, device: str, samples: int, nucleus_um: float | None = None
+) -> StainOptions:
     """Return what every staining job is told."""
     usual = Preferences().memory_share
     share = preferences.memory_share
     return StainOptions(
         device=device,
         samples=samples,
+        nucleus_um=nucleus_um,
         memory_share=None if share == usual else share,
         scratch=Path(preferences.cache_folder) if preferences.cache_folder else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ def learn(model: Path, device: str, result: dict[str, Any]) -> None:
     """
     if result["seconds"] >= _LEAST:
         samples = int(result.get("samples", 1))
-        remember(_FORM, **{_key(model, device): result["voxels_per_second"] * samples})
+        seen = samples / math.prod(result.get("resampled_by", ()))  # voxels of the networks' grid
+        remember(_FORM, **{_key(model, device): result["voxels_per_second"] * seen})
 
 
 def seconds(model: Path, device: str, voxels: float) -> float | None:
-    """Return how long a number of voxels, times samples, takes; None where it is not known."""
+    """Return how long voxels of the networks' grid, times samples, take; None if not known."""
     pace = recall(_FORM).get(_key(model, device))
     return voxels / float(pace) if pace else None
 

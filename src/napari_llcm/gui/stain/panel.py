@@ -71,6 +71,7 @@ class StainPanel(Panel):
         form.start.clicked.connect(self.stain)
         form.check.clicked.connect(self.check)
         form.model.changed.connect(self._estimate)
+        form.width_row.changed.connect(self._estimate)
         form.device.currentIndexChanged.connect(self._estimate)
         form.region.combo.currentIndexChanged.connect(self._estimate)
         form.spread.toggled.connect(self._estimate)
@@ -139,10 +140,7 @@ class StainPanel(Panel):
         stack = self._stack(layer)
         view = View(self._viewer, stack)
         model, options = self.form.model, self._options()
-        found = self._stain_layers.of(
-            stack, model.path, model.info, options.samples, options.scratch
-        )
-        return found, view
+        return self._stain_layers.of(stack, model.path, model.info, options), view
 
     def _stack(self, layer: Any) -> LayerStack:
         stack = stack_of(layer)
@@ -152,7 +150,8 @@ class StainPanel(Panel):
 
     def _options(self) -> StainOptions:
         samples = self.form.samples.value() if self.form.spread.isChecked() else 1
-        return stain_jobs.options_of(preferences(), self.form.device.currentData(), samples)
+        device, width = self.form.device.currentData(), self.form.width_row.width
+        return stain_jobs.options_of(preferences(), device, samples, width)
 
     def _remember(self) -> None:
         """Keep what is chosen for the next session."""
@@ -297,4 +296,5 @@ class StainPanel(Panel):
             self.form.live.setChecked(False)
 
     def _estimate(self, *_: Any) -> None:
+        self.form.fit_width(self._stack_shown)
         self.form.estimate(self._stack_shown)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...models.bundle import ModelInfo
-from ...staining import Canvas, picture
+from ...staining import Canvas, StainOptions, picture
 from ..layers.conversion import KEY
 from ..layers.following import Following
 from ..layers.look import VIRTUAL
@@ -188,24 +188,27 @@ class StainLayers:
         self._known: dict[tuple[Any, ...], StainLayer] = {}
 
     def of(
-        self, stack: LayerStack, path: Path, model: ModelInfo, samples: int, folder: Path | None
+        self, stack: LayerStack, path: Path, model: ModelInfo, options: StainOptions
     ) -> StainLayer:
         """Return the stain of a stack that goes on, or a new one where none fits.
 
         Parameters
         ----------
-        stack, model, samples, folder
+        stack, model
             As for `StainLayer`.
         path : Path
             Of the model.
+        options : StainOptions
+            How it is stained: another number of samples, or nuclei of another width, give another
+            stain.
         """
-        key = (id(stack.layer), str(path), samples)
+        key = (id(stack.layer), str(path), options.samples, options.nucleus_um)
         found = self._known.get(key)
         if found is not None and found.outdated:
             found.hide()
             found.leave()
         if found is None or not found.shown or found.outdated:
-            found = StainLayer(self._viewer, stack, model, samples, folder)
+            found = StainLayer(self._viewer, stack, model, options.samples, options.scratch)
             self._known[key] = found
         found.stack = stack  # its name and place may be others by now
         return found
