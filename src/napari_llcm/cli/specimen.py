@@ -35,6 +35,14 @@ def specimen(
     labels: Annotated[
         Path | None, typer.Option(help="Labels of these nuclei; found by a threshold if none.")
     ] = None,
+    families: Annotated[
+        bool,
+        typer.Option("--families", help="Draw cells, microscope and voxel size of each anew."),
+    ] = False,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option("--leave-out", help="Tag never drawn, as modality:dic; may be repeated."),
+    ] = None,
     overwrite: Overwrite = False,
     events: Events = None,
     *,
@@ -46,6 +54,10 @@ def specimen(
 
     if labels is not None and from_dapi is None:
         raise UserError("--labels goes with --from-dapi.")
+    if families and reading.spacing:
+        raise UserError("--spacing does not go with --families: each has its own voxel size.")
+    if leave_out and not families:
+        raise UserError("--leave-out goes with --families.")
     z, y, x = (int(n) for n in numbers(size, "--size"))
     finished = run(
         lambda stop: write_specimens(
@@ -58,6 +70,8 @@ def specimen(
             modality=cast("Modality", modality),
             dapi=read_role(from_dapi, reading, None, "dapi") if from_dapi else None,
             labels=read_role(labels, reading, "labels") if labels else None,
+            families=families,
+            leave_out=leave_out or (),
             overwrite=overwrite,
             should_stop=stop,
         ),

@@ -181,7 +181,7 @@ def pack(field_um: Triple, grid: Grid, preset: Difficulty, rng: np.random.Genera
     for _ in range(200 * wanted + 200):  # a field that is full ends the search
         if wanted <= 0:
             break
-        kind = _draw_kind(preset, rng)
+        kind = draw_kind(preset, rng)
         centre = rng.uniform(low, high)
         touching = len(bodies) > 0 and rng.random() < preset.crowding
         body = draw_body(kind, centre, preset, rng)
@@ -202,7 +202,8 @@ def pack(field_um: Triple, grid: Grid, preset: Difficulty, rng: np.random.Genera
     return bodies
 
 
-def _draw_kind(preset: Difficulty, rng: np.random.Generator) -> Kind:
+def draw_kind(preset: Difficulty, rng: np.random.Generator) -> Kind:
+    """Return what the next body is."""
     if rng.random() < preset.look_alikes / (1 + preset.look_alikes):
         return "vacuole" if rng.random() < 0.5 else "corpse"
     chance = rng.random()

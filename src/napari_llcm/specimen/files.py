@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..volumes.apart import check_apart
 from ..volumes.atomic import check_target, write_json
 from ..volumes.sole_writer import sole_writer
 from .difficulty import DifficultyName, find_difficulty
+from .families import check_leave_out, draw_specimen
 from .make import Size, check_request, make_specimen
 from .optics import Modality
 from .semisynthetic import specimen_from_dapi
@@ -75,6 +77,8 @@ def write_specimens(
     modality: Modality | None = None,
     dapi: Volume | None = None,
     labels: Volume | None = None,
+    families: bool = False,
+    leave_out: Collection[str] = (),
     overwrite: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> Job:
@@ -92,6 +96,11 @@ def write_specimens(
         See `make_specimen`.
     dapi, labels : Volume, optional
         A real DAPI to build around, and its nuclei.
+    families : bool
+        Draw each specimen from another family, see `draw_specimen`: difficulty, spacing and
+        modality are then its.
+    leave_out : collection of str
+        Tags of the families that are never drawn.
     overwrite : bool
         Whether files that exist may be replaced.
     should_stop : callable, optional
@@ -111,8 +120,18 @@ def write_specimens(
         raise UserError(f"The number of specimens must be at least 1, not {n}.")
     find_difficulty(difficulty)
     check_request(size, spacing, seed)
+    check_leave_out(leave_out)
+    if leave_out and not families:
+        raise UserError("Tags can be left out of families only: ask for families too.")
+    if families and dapi is not None:
+        raise UserError("A specimen is drawn from families, or built around a DAPI: choose one.")
     out = Path(out).expanduser()
-    settings = {"size": size, "seed": seed, "difficulty": difficulty, "modality": modality}
+    settings: dict[str, Any] = {"size": size, "seed": seed}
+    settings |= (
+        {"families": True, "leave_out": sorted(leave_out)}
+        if families
+        else {"difficulty": difficulty, "modality": modality}
+    )
     yield Started(job="specimen", total=n, unit="specimens", settings=settings)
     meter, names, nuclei = Meter(n), list[str](), 0
     with sole_writer(out, folder=True) as notice:
@@ -126,21 +145,24 @@ def write_specimens(
         for number in range(seed, seed + n):
             if should_stop is not None and should_stop():
                 break
-            name = f"{difficulty}-{number:04d}"
+            name = f"{'family' if families else difficulty}-{number:04d}"
             if dapi is not None:
                 name = f"semi-synthetic-{dapi.name}-{name}"
             for target in _paths(out, name).values():
                 check_apart(target, sources)
                 check_target(target, overwrite)
-            specimen = (
-                make_specimen(size, number, difficulty, spacing, modality)
-                if dapi is None
-                else specimen_from_dapi(dapi, labels, number, difficulty, modality)
-            )
+            if families:
+                specimen = draw_specimen(number, size=size, leave_out=leave_out)
+            elif dapi is not None:
+                specimen = specimen_from_dapi(dapi, labels, number, difficulty, modality)
+            else:
+                specimen = make_specimen(size, number, difficulty, spacing, modality)
             write_specimen(out, specimen, name, overwrite=overwrite)
             names.append(name)
             nuclei += len(specimen.nuclei)
-            yield meter.at(len(names), text=f"{name}: {len(specimen.nuclei)} nuclei")
+            tags = ", ".join(specimen.qpi.metadata.get("tags", ()))
+            text = f"{name}: {len(specimen.nuclei)} nuclei{f' ({tags})' if tags else ''}"
+            yield meter.at(len(names), text=text)
     yield Finished(result={"out": str(out), "specimens": len(names), "nuclei": nuclei}, value=names)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import fft
 
@@ -18,6 +20,32 @@ HALO = (3.0, 1.5, 1.5)  # sigma in µm of the light that comes from out of focus
 HALO_SHARE = 0.12
 
 
+@dataclass(frozen=True)
+class Dye:
+    """How the dye spreads, and how sharply it is seen.
+
+    Parameters
+    ----------
+    texture : float
+        Relative standard deviation of the dye inside a nucleus.
+    nucleoli : float
+        Share of the dye that is missing in nucleoli.
+    cytoplasm : float
+        Dye outside nuclei, relative to the median nucleus.
+    core, halo : tuple of float
+        Sigma (z, y, x) in µm of the two parts of the point spread function.
+    """
+
+    texture: float = 0.25
+    nucleoli: float = 0.55
+    cytoplasm: float = 0.02
+    core: tuple[float, float, float] = CORE
+    halo: tuple[float, float, float] = HALO
+
+
+PLAIN_DYE = Dye()
+
+
 def expected_photons(
     tissue: Tissue,
     bodies: list[Body],
@@ -25,14 +53,15 @@ def expected_photons(
     chromatin: Array,
     grid: Grid,
     preset: Difficulty,
+    stain: Dye = PLAIN_DYE,
 ) -> Array:
     """Return the mean number of DAPI photons per voxel (float32)."""
     brightness = np.array([0.0] + [b.brightness for b in bodies], np.float32)[tissue.body]
     dye = tissue.inside() * brightness
-    dye *= np.maximum(1 + np.float32(0.25) * chromatin, np.float32(0.2))
-    dye *= 1 - np.float32(0.55) * nucleoli
-    dye += np.float32(0.02) * tissue.in_cell()
-    core, halo = grid.gaussian(CORE), grid.gaussian(HALO)
+    dye *= np.maximum(1 + np.float32(stain.texture) * chromatin, np.float32(0.2))
+    dye *= 1 - np.float32(stain.nucleoli) * nucleoli
+    dye += np.float32(stain.cytoplasm) * tissue.in_cell()
+    core, halo = grid.gaussian(stain.core), grid.gaussian(stain.halo)
     otf = (1 - HALO_SHARE) * core + HALO_SHARE * halo
     image = np.maximum(fft.irfftn(fft.rfftn(dye) * otf.astype(np.float32), grid.shape), 0)
     depth = np.maximum(grid.positions(0), 0)[:, None, None]

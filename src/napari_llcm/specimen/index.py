@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .cells import Body, Kind, Tissue
@@ -21,20 +23,54 @@ _ROUGHNESS: dict[Kind, float] = {
 }
 
 
-def draw_nucleoli(bodies: list[Body], grid: Grid, rng: np.random.Generator) -> Array:
+@dataclass(frozen=True)
+class Matter:
+    """What cells are made of, beside what a difficulty changes.
+
+    Parameters
+    ----------
+    medium, cytoplasm : float
+        Refractive index of the medium and, on average, of the cytoplasm.
+    membrane, envelope : float
+        Δn of the cell's membrane and of the nuclear envelope.
+    organelles : tuple of float
+        Grain in µm of the two textures of the cytoplasm.
+    droplet : float
+        Smallest radius in µm of a lipid droplet.
+    nucleoli : tuple of int
+        Smallest and largest number of nucleoli in an interphase nucleus.
+    """
+
+    medium: float = MEDIUM
+    cytoplasm: float = CYTOPLASM
+    membrane: float = 0.003
+    envelope: float = 0.0025
+    organelles: tuple[float, float] = (0.35, 0.7)
+    droplet: float = 0.35
+    nucleoli: tuple[int, int] = (1, 4)
+
+
+PLAIN = Matter()
+
+
+def draw_nucleoli(
+    bodies: list[Body], grid: Grid, rng: np.random.Generator, matter: Matter = PLAIN
+) -> Array:
     """Return how much of each voxel lies in a nucleolus (float32, 0 to 1).
 
-    Interphase nuclei have one to four nucleoli of 0.5 to 1.4 µm radius.
+    Interphase nuclei have one to four nucleoli of 0.5 to 1.4 µm radius, or as many as `matter`
+    says.
     """
+    fewest, most = matter.nucleoli
     nucleoli = np.zeros(grid.shape, np.float32)
     for body in bodies:
-        number = int(rng.integers(1, 5)) if body.kind == "interphase" else 0
+        number = int(rng.integers(fewest, most + 1)) if body.kind == "interphase" else 0
         for _ in range(number):
             way = rng.normal(size=3)
             way *= rng.uniform(0, 0.6) / np.linalg.norm(way)
             centre = body.centre + (way * body.semi_axes) @ body.rotation
             radius = rng.uniform(0.6, 1.3) * (1.2 - 0.1 * number)
-            _add_ball(nucleoli, grid, centre, radius, 1.0)
+            add_ball(nucleoli, grid, centre, radius, 1.0)
     return nucleoli
 
 
@@ -46,6 +82,7 @@ def refractive_index(
     grid: Grid,
     preset: Difficulty,
     rng: np.random.Generator,
+    matter: Matter = PLAIN,
 ) -> Array:
     """Return the refractive index on the grid (float32).
 
@@ -65,34 +102,38 @@ def refractive_index(
         Settings.
     rng : Generator
         Source of chance.
+    matter : Matter
+        What cells are made of.
     """
+    step = np.float32(matter.cytoplasm - matter.medium)
     inside, in_cell = tissue.inside(), tissue.in_cell()
     host = np.array([0.0] + [rng.normal(0, 0.0015) for _ in bodies], np.float32)[tissue.body]
     contrast = np.array([0.0] + [b.contrast for b in bodies], np.float32)[tissue.body]
     rough = np.array([0.0] + [_ROUGHNESS[b.kind] for b in bodies], np.float32)[tissue.body]
     # organelles: the cytoplasm is grainy, the nucleus is smooth
-    granules = 0.86 * grid.texture(rng, 0.35) + 0.5 * grid.texture(rng, 0.7)
-    index = in_cell * (np.float32(CYTOPLASM - MEDIUM) + host)
+    granules = 0.86 * grid.texture(rng, matter.organelles[0])
+    granules += 0.5 * grid.texture(rng, matter.organelles[1])
+    index = in_cell * (step + host)
     index += in_cell * (1 - inside) * granules * np.float32(preset.granularity)
     # membranes: towards the medium, and between two cells
     membrane = np.exp(-((tissue.cell_level / 0.35) ** 2))
     membrane += in_cell * np.exp(-((tissue.junction / 0.5) ** 2))
-    index += np.float32(0.003) * membrane * (1 - inside)
-    droplets = _droplets(bodies, grid, preset, rng)
+    index += np.float32(matter.membrane) * membrane * (1 - inside)
+    droplets = _droplets(bodies, grid, preset, rng, matter)
     index = np.maximum(index, droplets * (1 - inside))
     # every body counts from a cytoplasm, also a corpse, which lies in none
-    nuclear = np.float32(CYTOPLASM - MEDIUM) + host + contrast
+    nuclear = step + host + contrast
     nuclear += chromatin * rough * np.float32(preset.chromatin)
     strength = np.array([0.0] + [rng.uniform(*preset.nucleolus) for _ in bodies], np.float32)
     nuclear += nucleoli * strength[tissue.body]
     index = index * (1 - inside) + nuclear * inside
     envelope = np.exp(-((tissue.level / 0.3) ** 2)) * (rough > 0.5)
-    index += np.float32(0.0025) * envelope
-    return np.asarray(index + np.float32(MEDIUM), np.float32)
+    index += np.float32(matter.envelope) * envelope
+    return np.asarray(index + np.float32(matter.medium), np.float32)
 
 
 def _droplets(
-    bodies: list[Body], grid: Grid, preset: Difficulty, rng: np.random.Generator
+    bodies: list[Body], grid: Grid, preset: Difficulty, rng: np.random.Generator, matter: Matter
 ) -> Array:
     """Return the index of lipid droplets above the medium's."""
     droplets = np.zeros(grid.shape, np.float32)
@@ -101,12 +142,14 @@ def _droplets(
             way = rng.normal(size=3)
             distance = body.radius + rng.uniform(0.3, 1.0) * max(body.cytoplasm, 1.0)
             centre = body.centre + way / np.linalg.norm(way) * distance
-            radius = min(0.35 * float(np.exp(abs(rng.normal(0, 0.6)))), 1.8)
-            _add_ball(droplets, grid, centre, radius, rng.uniform(1.42, 1.46) - MEDIUM)
+            radius = min(0.35 * float(np.exp(abs(rng.normal(0, 0.6)))), 1.8) * (
+                matter.droplet / 0.35
+            )
+            add_ball(droplets, grid, centre, radius, rng.uniform(1.42, 1.46) - matter.medium)
     return droplets
 
 
-def _add_ball(volume: Array, grid: Grid, centre: Array, radius: float, value: float) -> None:
+def add_ball(volume: Array, grid: Grid, centre: Array, radius: float, value: float) -> None:
     """Draw a ball with a soft rim; where balls meet, the larger value stays."""
     box, (z, y, x) = grid.box(centre, radius + 0.5)
     distance = np.sqrt(z**2 + y**2 + x**2)

@@ -69,7 +69,7 @@ def make_specimen(
         field
     ]
     photons = expected_photons(tissue, bodies, nucleoli, chromatin, grid, preset)[field]
-    labels, present = _label(tissue, bodies, field)
+    labels, present = label_nuclei(tissue, bodies, field)
     made = {
         "simulated": True,
         "seed": seed,
@@ -110,7 +110,7 @@ def second_exposure(specimen: Specimen, seed: int = 1) -> Volume:
     return specimen.dapi.replace(data=exposure(specimen.photons.numpy(), rng), name="DAPI again")
 
 
-def _label(tissue: Tissue, bodies: list[Body], field: Box) -> tuple[Array, list[Body]]:
+def label_nuclei(tissue: Tissue, bodies: list[Body], field: Box) -> tuple[Array, list[Body]]:
     """Return the labels of the bodies with DNA in the field, and these bodies."""
     has_dna = np.array([False] + [b.kind in WITH_DNA for b in bodies])
     body = np.where((tissue.level < 0) & has_dna[tissue.body], tissue.body, 0)[field]

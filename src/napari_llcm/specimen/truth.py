@@ -75,6 +75,29 @@ class Specimen:
     nuclei: tuple[Nucleus, ...]
 
 
+def nucleus_width(labels: Array) -> float:
+    """Return the median width of nuclei in voxels in plane; NaN if there are none.
+
+    The width of a nucleus is the diameter of the disc that has the area of its largest cut along
+    z. Nuclei that touch the border in plane count only where there are no others.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Nuclei (z, y, x), 0 outside.
+    """
+    count = int(labels.max()) + 1
+    areas = np.stack([np.bincount(plane.ravel(), minlength=count) for plane in labels]).max(0)
+    cut = np.zeros(count, bool)
+    for side in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        cut[side.ravel()] = True
+    there = areas > 0
+    there[0] = False
+    whole = there & ~cut
+    widths = 2 * np.sqrt(areas[whole if whole.any() else there] / np.pi)
+    return float(np.median(widths)) if widths.size else float("nan")
+
+
 def table_of_nuclei(
     labels: Array, bodies: list[Body], dapi: Array, background: float, spacing: Spacing
 ) -> tuple[Nucleus, ...]:

@@ -1,0 +1,220 @@
+"""Families of specimens: what must not matter to a model, drawn anew for each.
+
+A specimen is described by tags, "what:which". A model trained on all but those of one tag, and
+tested on these, tells how it copes with what it has never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import cast, get_args
+
+import numpy as np
+from scipy.ndimage import find_objects
+
+from ..events import UserError
+from .arrangement import Scene, confluent, crowded, elongated, sparse, spheroid, tissue
+from .cells import Body, Tissue
+from .extras import between_cells
+from .fluorescence import BACKGROUND, expected_photons, exposure
+from .grid import Array, Grid, Triple
+from .index import draw_nucleoli, refractive_index
+from .make import TISSUE_AROUND, Size, check_request, label_nuclei, specimen_volume
+from .optics import OPTICS, Modality
+from .phase import UNITS, phase_image
+from .sheet import adherent, monolayer
+from .traits import STEP, VOXEL, WIDE, Traits, draw_traits, tissue_traits
+from .truth import Specimen, nucleus_width, table_of_nuclei
+
+_ATTEMPTS = 2000  # draws until one has none of the tags that are left out
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the cells of a specimen are arranged.
+
+    Parameters
+    ----------
+    share : float
+        Of all specimens.
+    build : callable
+        Makes the tissue and its bodies.
+    flat : bool
+        Whether the nuclei are thinner than wide.
+    """
+
+    share: float
+    build: Callable[[Scene, np.random.Generator], tuple[Tissue, list[Body]]]
+    flat: bool = False
+
+
+FAMILIES: dict[str, Family] = {
+    "tissue": Family(0.30, tissue),
+    "adherent": Family(0.14, adherent, flat=True),
+    "monolayer": Family(0.14, monolayer, flat=True),
+    "confluent": Family(0.12, confluent),
+    "sparse": Family(0.08, sparse),
+    "spheroid": Family(0.08, spheroid),
+    "crowded": Family(0.07, crowded),
+    "elongated": Family(0.07, elongated),
+}
+TAGS: dict[str, tuple[str, ...]] = {
+    "cells": tuple(FAMILIES),
+    "modality": get_args(Modality),
+    "size": ("small", "medium", "large"),
+    "noise": ("none", "weak", "strong"),
+    "texture": ("fine", "coarse", "smooth"),
+    "sign": ("above", "below", "mixed"),
+    "planes": ("few", "many"),
+}
+
+
+def draw_specimen(
+    seed: int, *, size: Size = (32, 160, 160), leave_out: Collection[str] = ()
+) -> Specimen:
+    """Return a specimen of a random family; the same arguments give the same bytes.
+
+    Its nuclei are 10 to 22 voxels wide in plane. `qpi.metadata` has "tags", what the specimen is,
+    and "nucleus_um", the median width of its nuclei.
+
+    Parameters
+    ----------
+    seed : int
+        Chooses the specimen.
+    size : tuple of int
+        Voxels (z, y, x).
+    leave_out : collection of str
+        Tags that it must not have, such as "modality:dic" or "size:large".
+
+    Raises
+    ------
+    UserError
+        If size or seed cannot be, a tag is unknown, or nothing is left to draw.
+    """
+    check_request(size, (1.0, 1.0, 1.0), seed)
+    check_leave_out(leave_out)
+    leave_out = frozenset(leave_out)
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng([seed, attempt, 0xFA41])
+        traits = _draw(rng)
+        if leave_out & set(traits.tags):
+            continue
+        specimen = _specimen(traits, size, seed, rng)
+        if specimen is not None and not leave_out & set(specimen.qpi.metadata["tags"]):
+            return specimen
+    raise UserError("Nothing is left to draw: leave out fewer tags.")
+
+
+def check_leave_out(leave_out: Collection[str]) -> None:
+    """Raise a UserError if a tag is unknown, or all of one sort are left out."""
+    known = [f"{name}:{value}" for name, values in TAGS.items() for value in values]
+    if wrong := sorted(set(leave_out) - set(known)):
+        raise UserError(f"There is no tag {wrong[0]!r}: choose from {', '.join(known)}.")
+    for name, values in TAGS.items():
+        if set(leave_out) >= {f"{name}:{value}" for value in values}:
+            raise UserError(f"Nothing is left to draw: every {name} is left out.")
+
+
+def _draw(rng: np.random.Generator) -> Traits:
+    shares = np.array([family.share for family in FAMILIES.values()])
+    cells = str(rng.choice(list(FAMILIES), p=shares / shares.sum()))
+    modality = cast("Modality", str(rng.choice(get_args(Modality))))
+    traits = draw_traits(cells, modality, FAMILIES[cells].flat, rng)
+    return tissue_traits(traits, rng) if cells == "tissue" else traits
+
+
+def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -> Specimen | None:
+    """Return the specimen, or None where its nuclei came out too few, too narrow or too wide."""
+    family, spacing = FAMILIES[traits.cells], traits.spacing
+    units = Grid.around(size, _scaled(spacing, 1 / traits.unit), TISSUE_AROUND)
+    field = units.field(size)
+    extent = tuple(n * s for n, s in zip(size, units.spacing, strict=True))
+    scene = Scene(units, (extent[0], extent[1], extent[2]), traits.preset, traits.unit)
+    cells, bodies = family.build(scene, rng)
+    labels, present = label_nuclei(cells, bodies, field)
+    width = nucleus_width(labels)
+    if not WIDE[0] <= width <= WIDE[1]:  # also where there are none
+        return None
+    if traits.cells != "tissue":  # the voxel is as large as makes the nuclei as wide as asked for
+        voxel = float(np.clip(traits.nucleus_um / width, *VOXEL))
+        step = float(np.clip(spacing[0] * voxel / spacing[1], *STEP))
+        spacing = (step, voxel, voxel)
+    grid = replace(units, spacing=spacing)
+    preset, matter = traits.preset, traits.matter
+    nucleoli = draw_nucleoli(bodies, units, rng, matter)
+    chromatin = units.texture(rng, traits.grain / traits.unit)
+    index = refractive_index(cells, bodies, nucleoli, chromatin, units, preset, rng, matter)
+    if traits.cells != "tissue":
+        plane = float(np.median([b.centre[0] for b in bodies])) if family.flat else None
+        index += between_cells(cells, units, traits.unit, plane, rng)
+    seen = _image(index, grid, traits, rng)[field]
+    if traits.every > 1:
+        seen = few_planes(seen, _every(traits, labels), rng)
+    photons = expected_photons(cells, bodies, nucleoli, chromatin, grid, preset, traits.dye)[field]
+    nucleus_um = width * spacing[1]
+    made = {
+        "simulated": True,
+        "seed": seed,
+        "tags": list(replace(traits, nucleus_um=nucleus_um).tags),
+        "nucleus_um": nucleus_um,
+        "voxel_um": list(spacing),
+        "modality": traits.modality,
+        "optics": vars(OPTICS[traits.modality]),
+    }
+    return Specimen(
+        qpi=specimen_volume("QPI", seen, spacing, made, UNITS[traits.modality]),
+        dapi=specimen_volume("DAPI", exposure(photons, rng), spacing, made, "counts"),
+        labels=specimen_volume("nuclei", labels, spacing, made, "label"),
+        refractive_index=specimen_volume(
+            "refractive index", index[field], spacing, made, "refractive index"
+        ),
+        photons=specimen_volume("DAPI photons", photons, spacing, made, "photons"),
+        nuclei=table_of_nuclei(labels, present, photons, BACKGROUND, spacing),
+    )
+
+
+def _scaled(spacing: Triple, factor: float) -> Triple:
+    return spacing[0] * factor, spacing[1] * factor, spacing[2] * factor
+
+
+def _image(index: Array, grid: Grid, traits: Traits, rng: np.random.Generator) -> Array:
+    """Return the label-free stack of a refractive index on the grid."""
+    preset, loud = traits.preset, traits.loudness
+    preset = replace(
+        preset,
+        phase_photons=preset.phase_photons / loud**2,
+        speckle=preset.speckle * loud,
+        background=preset.background * loud,
+        drift=preset.drift * min(loud, 2.0),
+    )
+    return phase_image(index, traits.matter.medium, grid, traits.modality, preset, rng)
+
+
+def _every(traits: Traits, labels: Array) -> float:
+    """Return how many planes apart planes are taken, so that each nucleus has about two."""
+    boxes = [box for box in find_objects(labels) if box is not None]
+    height = float(np.median([box[0].stop - box[0].start for box in boxes]))
+    return float(np.clip(traits.every, 2.1, max(2.1, 0.6 * height)))
+
+
+def few_planes(stack: Array, every: float, rng: np.random.Generator) -> Array:
+    """Return a stack as it is after few of its planes were taken and put between each other.
+
+    Parameters
+    ----------
+    stack : ndarray
+        Shape (z, y, x).
+    every : float
+        Distance in planes of two that are taken.
+    rng : Generator
+        Where the first one is.
+    """
+    depth = stack.shape[0]
+    taken = np.unique(np.rint(np.arange(rng.uniform(0, every), depth, every)).astype(int))
+    taken = taken[taken < depth]
+    place = np.interp(np.arange(depth), taken, np.arange(len(taken)))
+    low = np.floor(place).astype(int)
+    high = np.minimum(low + 1, len(taken) - 1)
+    share = (place - low).astype(np.float32)[:, None, None]
+    return np.asarray(stack[taken[low]] * (1 - share) + stack[taken[high]] * share)
