@@ -67,6 +67,7 @@ def scatter(
     allowed: Callable[[Array], Array] | None = None,
     plane: float | None = None,
     closeness: float = 0.92,
+    touching: float | None = None,
 ) -> list[Body]:
     """Return the bodies for which a free place was found.
 
@@ -86,19 +87,22 @@ def scatter(
         Put all at this z.
     closeness : float
         Smallest distance of two bodies, relative to the sum of their radii.
+    touching : float, optional
+        Share that is put in touch with another one; of the preset if not given.
     """
     low, high = scene.low, scene.high
     if plane is not None:
         low, high = low.copy(), high.copy()
         low[0] = high[0] = plane
     free = high > low
+    touching = scene.preset.crowding if touching is None else touching
     field = np.array(scene.field)
     centres, radii = np.zeros((len(bodies), 3)), np.zeros(len(bodies))
     placed: list[Body] = []
     for body in bodies:
         n, radius = len(placed), float(np.sqrt(np.prod(np.sort(body.semi_axes)[1:])))
         places = rng.uniform(low, high, (_TRIES, 3))
-        if n and rng.random() < scene.preset.crowding:  # in touch with one that is there
+        if n and rng.random() < touching:  # in touch with one that is there
             other = rng.integers(n, size=_TRIES)
             way = rng.normal(size=(_TRIES, 3)) * free
             way /= np.linalg.norm(way, axis=1, keepdims=True)
@@ -139,7 +143,8 @@ def sparse(scene: Scene, rng: np.random.Generator) -> tuple[Tissue, list[Body]]:
 
 def confluent(scene: Scene, rng: np.random.Generator) -> tuple[Tissue, list[Body]]:
     """Return tissue without gaps: each place belongs to a cell."""
-    bodies = scatter(scene, scene.draw_bodies(rng.uniform(28, 48), rng), rng)
+    bodies = scene.draw_bodies(rng.uniform(28, 48), rng)
+    bodies = scatter(scene, bodies, rng, touching=0.3 * scene.preset.crowding)
     return _filled(*_tissue(scene, bodies))
 
 

@@ -15,14 +15,15 @@ from scipy.ndimage import find_objects
 
 from ..events import UserError
 from .arrangement import Scene, confluent, crowded, elongated, sparse, spheroid, tissue
+from .artefacts import Artefacts, draw_artefacts
 from .cells import Body, Tissue
 from .extras import between_cells
 from .fluorescence import BACKGROUND, expected_photons, exposure
 from .grid import Array, Grid, Triple
 from .index import draw_nucleoli, refractive_index
 from .make import TISSUE_AROUND, Size, check_request, label_nuclei, specimen_volume
-from .optics import OPTICS, Modality
-from .phase import UNITS, phase_image
+from .modalities import MODALITIES, draw_optics, intensity_contrast, label_free_image
+from .optics import Modality, Optics
 from .sheet import adherent, monolayer
 from .traits import STEP, VOXEL, WIDE, Traits, draw_traits, tissue_traits
 from .truth import Specimen, nucleus_width, table_of_nuclei
@@ -148,7 +149,14 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
     if traits.cells != "tissue":
         plane = float(np.median([b.centre[0] for b in bodies])) if family.flat else None
         index += between_cells(cells, units, traits.unit, plane, rng)
-    seen = _image(index, grid, traits, rng)[field]
+    optics, artefacts = _microscope(traits, rng)
+    medium = traits.matter.medium
+    # what is thick is beyond the theory of weak objects: its index is brought to where it holds
+    strong = intensity_contrast(index, grid, traits.modality, optics) / traits.contrast
+    weaker = min(1.0, 1 / strong) if strong else 1.0
+    index = np.float32(medium) + np.float32(weaker) * (index - np.float32(medium))
+    present = [replace(body, contrast=body.contrast * weaker) for body in present]
+    seen = label_free_image(index, medium, grid, traits.modality, optics, artefacts, rng)[field]
     if traits.every > 1:
         seen = few_planes(seen, _every(traits, labels), rng)
     photons = expected_photons(cells, bodies, nucleoli, chromatin, grid, preset, traits.dye)[field]
@@ -160,10 +168,10 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
         "nucleus_um": nucleus_um,
         "voxel_um": list(spacing),
         "modality": traits.modality,
-        "optics": vars(OPTICS[traits.modality]),
+        "optics": vars(optics),
     }
     return Specimen(
-        qpi=specimen_volume("QPI", seen, spacing, made, UNITS[traits.modality]),
+        qpi=specimen_volume("QPI", seen, spacing, made, MODALITIES[traits.modality].unit),
         dapi=specimen_volume("DAPI", exposure(photons, rng), spacing, made, "counts"),
         labels=specimen_volume("nuclei", labels, spacing, made, "label"),
         refractive_index=specimen_volume(
@@ -178,17 +186,12 @@ def _scaled(spacing: Triple, factor: float) -> Triple:
     return spacing[0] * factor, spacing[1] * factor, spacing[2] * factor
 
 
-def _image(index: Array, grid: Grid, traits: Traits, rng: np.random.Generator) -> Array:
-    """Return the label-free stack of a refractive index on the grid."""
-    preset, loud = traits.preset, traits.loudness
-    preset = replace(
-        preset,
-        phase_photons=preset.phase_photons / loud**2,
-        speckle=preset.speckle * loud,
-        background=preset.background * loud,
-        drift=preset.drift * min(loud, 2.0),
-    )
-    return phase_image(index, traits.matter.medium, grid, traits.modality, preset, rng)
+def _microscope(traits: Traits, rng: np.random.Generator) -> tuple[Optics, Artefacts]:
+    """Return a microscope and what is in its way; for half of the tissue as `make_specimen` has."""
+    usual = rng.random() < 0.5
+    if traits.cells == "tissue" and traits.modality in ("qobm", "transmission") and usual:
+        return MODALITIES[traits.modality].optics, Artefacts.of(traits.preset)
+    return draw_optics(traits.modality, rng), draw_artefacts(rng, traits.noise)
 
 
 def _every(traits: Traits, labels: Array) -> float:

@@ -34,6 +34,8 @@ class Microscope:
         Returns the stack of the index contrast, whose real FFT it is given.
     from_medium : bool
         Whether the stack is a refractive index: counted from that of the medium.
+    transfer : callable, optional
+        Of the intensity, where that is what is seen: strong objects saturate it.
     """
 
     unit: str
@@ -41,6 +43,7 @@ class Microscope:
     draw: Callable[[np.random.Generator], Optics]
     image: Callable[[Array, Grid, Optics, Camera], Array]
     from_medium: bool = False
+    transfer: Callable[[Grid, Optics], Array] | None = None
 
 
 def find_modality(name: str | None) -> Modality:
@@ -201,6 +204,7 @@ MODALITIES: dict[Modality, Microscope] = {
         Optics(0.55, 0.6, 0.25, absorption=0.02),
         draws.brightfield,
         _intensity,
+        transfer=intensity_transfer,
     ),
     "zernike": Microscope(
         "share of the light",
@@ -212,9 +216,14 @@ MODALITIES: dict[Modality, Microscope] = {
         ),
         draws.zernike,
         _intensity,
+        transfer=intensity_transfer,
     ),
     "dic": Microscope(
-        "share of the light", Optics(0.55, 0.75, 0.5, shear=(0.2, 0.2)), draws.dic, _intensity
+        "share of the light",
+        Optics(0.55, 0.75, 0.5, shear=(0.2, 0.2)),
+        draws.dic,
+        _intensity,
+        transfer=intensity_transfer,
     ),
     "odt": Microscope(
         "refractive index",
@@ -224,6 +233,18 @@ MODALITIES: dict[Modality, Microscope] = {
         from_medium=True,
     ),
 }
+
+
+def intensity_contrast(index: Array, grid: Grid, modality: Modality, optics: Optics) -> float:
+    """Return the standard deviation of I/I₀ of a weak object; 0 where intensity is not seen."""
+    transfer = MODALITIES[modality].transfer
+    if transfer is None:
+        return 0.0
+    power = np.abs(fft.rfftn(index) * transfer(grid, optics)) ** 2
+    power[0, 0, 0] = 0
+    # the half of the spectrum that a real FFT leaves out is the mirrored one (Parseval)
+    total = 2 * power.sum(dtype=float) - power[..., 0].sum(dtype=float)
+    return float(np.sqrt(total) / index.size)
 
 
 def label_free_image(

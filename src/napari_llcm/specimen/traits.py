@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrangement import RADIUS
+from .artefacts import Strength
 from .difficulty import Difficulty, find_difficulty
 from .fluorescence import Dye
 from .index import Matter
@@ -36,10 +37,12 @@ class Traits:
         Step along z relative to the voxel in plane.
     every : float
         Planes of the grid between two that are taken; 1 takes each.
-    noise, texture, sign : str
+    noise : {"none", "weak", "strong"}
+        Of the label-free stack.
+    texture, sign : str
         What the tags say.
-    loudness : float
-        Noise of the label-free image, relative to a medium specimen.
+    contrast : float
+        Largest standard deviation of an intensity relative to the light.
     preset : Difficulty
         Kinds of bodies, their contrast, light and noise.
     matter : Matter
@@ -56,10 +59,10 @@ class Traits:
     voxels: float
     ratio: float
     every: float
-    noise: str
+    noise: Strength
     texture: str
     sign: str
-    loudness: float
+    contrast: float
     preset: Difficulty
     matter: Matter
     grain: float
@@ -124,8 +127,8 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
     grain = log_uniform(rng, 0.7, 1.8) if texture == "coarse" else log_uniform(rng, 0.25, 0.6)
     grain = max(grain, 0.6 * voxel)
     sign = str(rng.choice(["above", "below", "mixed"], p=[0.4, 0.25, 0.35]))
-    noise = str(rng.choice(["none", "weak", "strong"], p=[0.15, 0.5, 0.35]))
-    loudness = {"none": 0.02, "weak": log_uniform(rng, 0.3, 1.2), "strong": rng.uniform(1.5, 4.0)}
+    strengths: tuple[Strength, ...] = ("none", "weak", "strong")
+    noise = strengths[rng.choice(3, p=[0.15, 0.5, 0.35])]
     return Traits(
         cells=cells,
         modality=modality,
@@ -136,7 +139,7 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
         noise=noise,
         texture=texture,
         sign=sign,
-        loudness=float(loudness[noise]),
+        contrast=log_uniform(rng, 0.04, 0.3),
         preset=_preset(sign, texture, nucleus_um, rng),
         matter=_matter(texture, unit, voxel, rng),
         grain=grain,
@@ -161,7 +164,6 @@ def tissue_traits(traits: Traits, rng: np.random.Generator) -> Traits:
         noise="weak" if preset.phase_photons > 2.4e4 else "strong",
         texture="fine",
         sign="mixed",
-        loudness=1.0,
         preset=preset,
         matter=Matter(),
         grain=0.45,
