@@ -1,12 +1,13 @@
 """What each choice of the model is worth: one thing changed, everything else alike.
 
-    napari-llcm specimen train --n 40 --size 32,128,128 --seed 400000 --difficulty easy
-    napari-llcm specimen test --n 6 --size 32,128,128 --seed 9300000 --difficulty easy
-    python benchmarks/ablations.py --train train --test test --minutes 20 --out ablations
+    napari-llcm specimen train --n 36 --size 32,128,128 --seed 400000 --difficulty medium
+    napari-llcm specimen test --n 6 --size 32,128,128 --seed 9300000 --difficulty medium
+    python benchmarks/ablations.py --train train --test test --minutes 4 --autoencoder specimen-v6
 
-Every variant has the same time for both phases; those whose autoencoder is the same share it. The
-same command goes on after an interruption. Steps are small (one patch), so that a short time holds
-many.
+Every variant has the same minutes: of the processor, with --shared, so that other programs on the
+machine take nothing from them. All start from the autoencoder of a model, or have a share of the
+minutes for one of their own. The same command goes on after an interruption. Steps are small (one
+patch), so that a short time holds many. Stains are judged against the true labels.
 Writes OUT/ablations.json and prints it as a table for docs/model.md.
 """
 
@@ -14,20 +15,39 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from importlib import import_module
 from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from napari_llcm.evaluation.judging import Remembering, judge_all, load_judged
+from napari_llcm.evaluation.image_metrics import image_metrics
+from napari_llcm.evaluation.judging import round_trip
 from napari_llcm.evaluation.quality import VAE_SHARE
+from napari_llcm.evaluation.sharpness import spectral_distance
 from napari_llcm.evaluation.statistics import pooled
 from napari_llcm.events import Notice, result_of
-from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
-from napari_llcm.nuclei import make_segmenter
+from napari_llcm.models import (
+    PRESETS,
+    ConsistencyConfig,
+    ModelBundle,
+    NetworkConfig,
+    load_bundle,
+    save_bundle,
+)
+from napari_llcm.models.library import find_model
+from napari_llcm.models.stainer import StainerNetworks
+from napari_llcm.nuclei import Segmenter, compare_nuclei, make_segmenter
+from napari_llcm.nuclei.counts import Counts
+from napari_llcm.nuclei.features import width_of
+from napari_llcm.staining import Stainer
 from napari_llcm.training import TrainJob, make_job, train_or_go_on
-from napari_llcm.volumes import Pair, find_pairs
+from napari_llcm.volumes import Pair, Volume, find_pairs, labels_of
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as shipped (8x)": {},
@@ -50,9 +70,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ECT from the first step on": {"consistency": {"consistency_start": 0.0}},
     "decoder with a skip from the phase": {"network": NetworkConfig(decoder_skip=True)},
     "linear intensity": {"root": False},
+    "no head that tells nuclei": {"instance_weight": 0.0},
+    "a head that tells nuclei, weight 0.5": {"instance_weight": 0.5},
+    "a head that tells nuclei, weight 2": {"instance_weight": 2.0},
+    "wider at the finest level (128, 96, 128)": {
+        "network": NetworkConfig(unet_widths=(128, 96, 128))
+    },
+    "two blocks for each level": {"network": NetworkConfig(unet_blocks=2)},
 }
-_FIGURES = ("recall", "precision", "f1", "detection_recall")
-_IMAGE = ("psnr", "spectral_distance")
+_COUNTS = ("recall", "precision", "f1", "detection_recall")
 
 
 def main() -> None:
@@ -61,69 +87,101 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--autoencoder", help="A model whose autoencoder all start from.")
+    parser.add_argument("--shared", action="store_true", help="Count the processor's minutes.")
     parser.add_argument("--only", nargs="*", help="Names of variants.")
     parser.add_argument("--out", type=Path, default=Path("ablations"))
     options = parser.parse_args()
-    pairs, segmenter = find_pairs(options.test), Remembering(make_segmenter())
-    rows: dict[str, dict[str, float]] = {}
+    if options.shared:
+        loop = import_module("napari_llcm.training.training")
+        loop.time = SimpleNamespace(monotonic=time.process_time)
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = options.out / "ablations.json"
+    rows: dict[str, dict[str, float]] = json.loads(table.read_text()) if table.exists() else {}
+    pairs, segmenter = find_pairs(options.test), make_segmenter()
     for name, changes in VARIANTS.items():
-        if options.only and name not in options.only:
+        if name in rows or (options.only and name not in options.only):
             continue
-        folder = options.out / name.replace(" ", "-")
-        # the objective alone is changed: the autoencoder is that of the model as shipped
-        own = {"network", "root"} & set(changes)
-        vae_folder = folder if own else options.out
-        vae = _job(options, vae_folder / "vae", "vae", VAE_SHARE, changes if own else {})
-        job = _job(options, folder / "run", "consistency", 1 - VAE_SHARE, changes)
-        job.init = str(vae.out)
-        for part in (vae, job):
-            result_of(train_or_go_on(part), _say)
+        job = _job(options, options.out / name.replace(" ", "-"), changes)
+        result_of(train_or_go_on(job), _say)
         model = load_bundle(job.out / "model")
-        judging = judge_all(
-            folder, {"vae": model, "llcm": model}, {"test": pairs}, segmenter, "auto", None
-        )
-        for event in judging:
-            _say(event)
-        rows[name] = _figures(folder, pairs)
+        rows[name] = {
+            "steps": model.info.provenance["consistency_steps"],
+            **_judged(model, pairs, segmenter),
+        }
         print(name, json.dumps(rows[name]), flush=True)
-        (options.out / "ablations.json").write_text(json.dumps(rows, indent=2))
-    table = Table("variant", "round trip F1", *_FIGURES, "F1 2 steps", "F1 4 steps", *_IMAGE)
+        table.write_text(json.dumps(rows, indent=2))
+    shown = Table("variant", *next(iter(rows.values())))
     for name, row in rows.items():
-        table.add_row(name, *(f"{v:.3f}" for v in row.values()))
-    Console().print(table)
+        shown.add_row(name, *(f"{v:.3f}" for v in row.values()))
+    Console().print(shown)
 
 
-def _job(
-    options: argparse.Namespace, out: Path, phase: str, share: float, changes: dict[str, Any]
-) -> TrainJob:
+def _job(options: argparse.Namespace, folder: Path, changes: dict[str, Any]) -> TrainJob:
+    """Return the job of the second phase, after its autoencoder is there."""
     steps = {"steps": 10_000_000}  # the minutes end them
-    return make_job(
-        "full",
-        pairs=[options.train],
-        out=out,
-        phase=phase,
-        max_minutes=options.minutes * share,
-        vae_phase=steps,
-        method_phase=steps,
-        crops=1,
-        validations=1,
-        tensorboard=False,
+    fields = {
+        "pairs": [options.train],
+        "max_minutes": options.minutes,
+        "vae_phase": steps,
+        "method_phase": steps,
+        "crops": 1,
+        "validations": 0,
+        "tensorboard": False,
         **changes,
+    }
+    network = changes.get("network", NetworkConfig())
+    if options.autoencoder is None:
+        vae, job = (
+            make_job("full", **fields | {"out": folder / phase, "phase": phase, "max_minutes": m})
+            for phase, m in (
+                ("vae", VAE_SHARE * options.minutes),
+                ("consistency", (1 - VAE_SHARE) * options.minutes),
+            )
+        )
+        result_of(train_or_go_on(vae), _say)
+        return job.model_copy(update={"init": str(vae.out)})
+    start = folder / "start"
+    if not start.exists():
+        known = load_bundle(find_model(options.autoencoder))
+        networks = StainerNetworks(network, ConsistencyConfig())
+        networks.autoencoder.load_state_dict(known.networks.autoencoder.state_dict())
+        start.parent.mkdir(parents=True, exist_ok=True)
+        save_bundle(start, known.info.model_copy(update={"network": network}), networks)
+    return make_job(
+        "full", **fields, out=folder / "consistency", phase="consistency", init=str(start)
     )
 
 
-def _figures(folder: Path, pairs: list[Pair]) -> dict[str, float]:
-    def of(variant: str, key: str) -> float:
-        return pooled([j.counts for j in load_judged(folder, variant, "test", pairs)], key)
-
-    judged = [j.figures for j in load_judged(folder, "llcm", "test", pairs)]
+def _judged(model: ModelBundle, pairs: list[Pair], segmenter: Segmenter) -> dict[str, float]:
+    """Return the nuclei of one-step stains against the true labels, and metrics of the images."""
+    counts, images, autoencoded = [], [], []
+    for pair in pairs:
+        qpi, dapi, labels = pair.read()
+        assert labels is not None
+        truth = labels_of(labels)
+        stained = Stainer(model, "cpu").stain(qpi)
+        counts.append(_nuclei(truth, stained, segmenter))
+        distance = spectral_distance(*(v.numpy().astype(np.float32) for v in (dapi, stained)))
+        images.append({**image_metrics(dapi, stained), "spectral_distance": distance})
+        autoencoded.append(image_metrics(dapi, round_trip(model, dapi))["psnr"])
     return {
-        "round_trip_f1": of("VAE round trip", "f1"),
-        **{key: of("llcm", key) for key in _FIGURES},
-        "f1_2_steps": of("llcm 2 steps", "f1"),
-        "f1_4_steps": of("llcm 4 steps", "f1"),
-        **{key: sum(figures[key] for figures in judged) / len(judged) for key in _IMAGE},
+        **{key: pooled(counts, key) for key in _COUNTS},
+        **{key: fmean(i[key] for i in images) for key in ("psnr", "spectral_distance")},
+        "round_trip_psnr": fmean(autoencoded),
     }
+
+
+def _nuclei(truth: Volume, stained: Volume, segmenter: Segmenter) -> Counts:
+    compared = compare_nuclei(
+        truth,
+        stained,
+        segmenter=segmenter,
+        diameter=width_of(truth.numpy(), truth.spacing),
+        truth_is_labels=True,
+        stain_is_labels=False,
+    )
+    return result_of(compared).counts
 
 
 def _say(event: Any) -> None:

@@ -113,6 +113,8 @@ class TrainJob(TrainOptions):
     method_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # of the method's own phase
     root: bool = True  # learn the square root of DAPI, so that dim nuclei count
     patch: tuple[_Side, _Side, _Side] = (32, 64, 64)  # voxels (z, y, x)
+    # strong: other optics, light, noise and sampling, for a model of many microscopes
+    augmentation: Literal["gentle", "strong"] = "gentle"
     crops: int = Field(default=4, gt=0, le=4096)  # patches from one volume, of one for each step
     kl_weight: float = 1e-6
     vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output

@@ -18,18 +18,15 @@ from monai.transforms import (
     Compose,
     DivisiblePadd,
     EnsureTyped,
-    RandGaussianNoised,
-    RandScaleIntensityd,
-    RandShiftIntensityd,
     SpatialPadd,
 )
-from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from ..events import UserError
 from ..models.blocks import DepthToSpace, SpaceToDepth
 from ..models.normalise import Scaling, no_data_of_sample, noise_level, qpi_scaling
 from ..volumes import Pair, Spacing, Volume
+from .augment import AUGMENTATIONS, augmented
 from .instances import InstanceTargets, target_stride
 from .reading import ReadPair, Standardised
 
@@ -165,15 +162,6 @@ class Batches:
         self._unfold["instances"] = DepthToSpace(cells)
         # cropped on the latent grid, so that voxels and latents stay aligned
         self._sites = [p // f for p, f in zip(job.patch, factor, strict=True)]
-        # gain, offset and a little noise; blur or more noise would hide the texture that tells
-        # a nucleus from its cytoplasm
-        self._augment = Compose(
-            [
-                RandScaleIntensityd("qpi", factors=0.3, prob=0.8),
-                RandShiftIntensityd("qpi", offsets=0.3, prob=0.8),
-                RandGaussianNoised("qpi", prob=0.5, std=0.04),
-            ]
-        )
 
     def at(self, step: int) -> dict[str, Tensor]:
         """Return the batch of a step: (crops, channels, z, y, x) for each key."""
@@ -195,10 +183,9 @@ class Batches:
         for key, whole in item.items():
             patches = torch.stack([whole[crop] for crop in crops])
             batch[key] = self._unfold[key](patches) if key in self._unfold else patches
-        self._augment.set_random_state(seed=int(rng.integers(2**31)))
-        noisy = [self._augment({"qpi": qpi}) for qpi in batch["qpi"]]
-        # plain tensors: MONAI's would carry their metadata through every layer
-        batch["qpi"] = torch.stack([convert_to_tensor(n["qpi"], track_meta=False) for n in noisy])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        how = AUGMENTATIONS[self.job.augmentation]
+        batch["qpi"] = augmented(batch["qpi"], how, generator)
         return batch
 
     def _crop(self, shape: Sequence[int], rng: np.random.Generator) -> tuple[slice, ...]:
