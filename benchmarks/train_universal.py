@@ -32,7 +32,11 @@ from napari_llcm.models.device import autocast
 from napari_llcm.models.library import find_model
 from napari_llcm.models.normalise import HOT, dapi_scaling, qpi_scaling, stabilise
 from napari_llcm.models.stainer import StainerNetworks
+from napari_llcm.models.widening import widened
+from napari_llcm.specimen import Specimen, make_specimen
+from napari_llcm.specimen.optics import Modality
 from napari_llcm.training import make_job
+from napari_llcm.training.augment import AUGMENTATIONS, augmented
 from napari_llcm.training.config import TrainJob
 from napari_llcm.training.data import variant
 from napari_llcm.training.losses import LossInputs
@@ -43,7 +47,9 @@ SIZE = (40, 160, 160)  # voxels of a specimen
 PATCH = (32, 64, 64)
 WIDER = {"condition_widths": (48, 96), "unet_widths": (80, 112, 144)}
 FIRST_SEED = 50_000_000
-HELD = 32  # specimens that are watched, never trained on
+USUAL = 5  # each fifth is of the kind that the first models knew, so that it is not forgotten
+USUAL_TAGS = ["cells:tissue", "size:medium", "sign:mixed", "planes:many", "texture:fine"]
+GENTLE = 0.3  # share of patches that are augmented gently
 KEYS = ("qpi", "dapi", "instances", "latent")
 
 
@@ -68,18 +74,28 @@ def _make_some(pool: Path, first_seed: int, processes: int, count: int, which: i
         path = pool / f"{seed}.npz"
         if path.exists():
             continue
-        specimen = draw_specimen(seed, size=SIZE)
+        usual = seed % USUAL == 0
+        specimen = _usual(seed) if usual else draw_specimen(seed, size=SIZE)
         qpi, dapi = specimen.qpi.numpy(), specimen.dapi.numpy()
-        targets = instance_targets(torch.from_numpy(specimen.labels.numpy().astype(np.int32)))
+        targets = instance_targets(specimen.labels.numpy(), specimen.labels.spacing)
         arrays = {
             "qpi": np.clip(qpi_scaling(qpi).apply(qpi), -HOT, HOT).astype(np.float16),
             "dapi": stabilise(dapi, dapi_scaling(dapi)).astype(np.float16),
-            "instances": np.asarray(targets, np.float16),
+            "instances": np.asarray(targets),
             "tags": np.array(json.dumps(specimen.qpi.metadata["tags"])),
         }
         partial_path = path.with_suffix(".partial.npz")
         np.savez(partial_path, **arrays)
         partial_path.replace(path)
+
+
+def _usual(seed: int) -> Specimen:
+    rng = np.random.default_rng([seed, 0x05A1])
+    difficulty: Any = str(rng.choice(["easy", "medium", "hard", "varied"], p=[0.1, 0.3, 0.3, 0.3]))
+    modality: Modality = "qobm" if rng.random() < 0.6 else "transmission"
+    specimen = make_specimen(SIZE, seed, difficulty, modality=modality)
+    specimen.qpi.metadata["tags"] = [f"modality:{modality}", *USUAL_TAGS]
+    return specimen
 
 
 class Pool:
@@ -93,15 +109,22 @@ class Pool:
         Where the specimens lie.
     factor : tuple of int
         Voxels (z, y, x) of a latent site: crops begin at one.
-    leave_out : sequence of str
+    leave_out : list of str
         Tags of specimens that are left out.
+    held : int
+        Specimens that are watched, never trained on: the first ones.
     """
 
     def __init__(
-        self, folder: Path, device: torch.device, factor: tuple[int, int, int], leave_out: list[str]
+        self,
+        folder: Path,
+        device: torch.device,
+        factor: tuple[int, int, int],
+        leave_out: list[str],
+        held: int,
     ) -> None:
         self.folder, self.device, self.factor = folder, device, factor
-        self.leave_out = set(leave_out)
+        self.leave_out, self.most_held = set(leave_out), held
         self.items: list[dict[str, Tensor]] = []
         self.held: list[dict[str, Tensor]] = []
         self.encode: Any = None  # from DAPI to latent, once the autoencoder is trained
@@ -125,7 +148,7 @@ class Pool:
             }
             if self.encode is not None:
                 item["latent"] = self.encode(item["dapi"])
-            (self.held if len(self.held) < HELD else self.items).append(item)
+            (self.held if len(self.held) < self.most_held else self.items).append(item)
 
     def start_latents(self, encode: Any) -> None:
         """Encode every specimen, and from now on each new one."""
@@ -150,7 +173,9 @@ class Pool:
                 if (whole := item.get(key)) is not None:
                     scale = [n / m for n, m in zip(whole.shape[1:], shape, strict=True)]
                     parts[key].append(whole[_box(starts, sites, scale)])
-        return {k: torch.stack(v).float() for k, v in parts.items() if v}
+        whole = {k: torch.stack(v) for k, v in parts.items() if v}
+        # targets stay bytes, as `instance_loss` takes them
+        return {k: v if v.dtype == torch.uint8 else v.float() for k, v in whole.items()}
 
 
 def _box(starts: list[int], sites: list[int], scale: list[float]) -> tuple[slice, ...]:
@@ -160,9 +185,6 @@ def _box(starts: list[int], sites: list[int], scale: list[float]) -> tuple[slice
 
 def train(options: argparse.Namespace) -> None:
     """Train the autoencoder, then what maps a label-free stack to its latents."""
-    from napari_llcm.training.augment import augmented
-
-    from napari_llcm.training.start import widened
 
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(options.seed)
@@ -177,7 +199,7 @@ def train(options: argparse.Namespace) -> None:
         patch=PATCH,
         crops=options.batch,
         seed=options.seed,
-        consistency={"consistency_start": 0.5, "spectrum_weight": 0.1},
+        consistency={"consistency_start": 0.5},
         vae_phase={"steps": 10**7, "learning_rate": 5e-4},
         method_phase={"steps": 10**7, "learning_rate": options.learning_rate, "warmup_steps": 100},
     )
@@ -185,13 +207,14 @@ def train(options: argparse.Namespace) -> None:
     networks.load_state_dict(bundle.networks.state_dict())
     networks = widened(networks, job.network) if options.wider else networks
     networks.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    pool = Pool(options.pool, device, job.network.factor, options.leave_out)
+    pool = Pool(options.pool, device, job.network.factor, options.leave_out, options.held)
     while len(pool.items) < options.least:
         pool.grow()
         time.sleep(1)
     print(f"{len(pool.items)} specimens to start with", flush=True)
     amp = partial(autocast, device)
     steps: dict[str, int] = {}
+    print(sum(p.numel() for p in networks.parameters()), "parameters", flush=True)
     if options.vae_seconds:
         steps["vae"] = _phase("vae", options.vae_seconds, networks, job, pool, amp, None, options)
 
@@ -207,10 +230,15 @@ def train(options: argparse.Namespace) -> None:
         networks.latent_mean.copy_(some.mean(1).view_as(networks.latent_mean))
         networks.latent_std.copy_(some.std(1).clamp_min(1e-6).view_as(networks.latent_std))
     pool.start_latents(encode)
-    strong = partial(augmented, strength="strong")
-    args = (networks, job, pool, amp, strong, options)
+    args = (networks, job, pool, amp, _augmented, options)
     steps["consistency"] = _phase("consistency", options.seconds, *args)
     _save(networks, job, bundle.info, options, steps | {"specimens": len(pool.items)})
+
+
+def _augmented(qpi: Tensor, generator: torch.Generator) -> Tensor:
+    gentle, strong = (augmented(qpi, AUGMENTATIONS[how], generator) for how in ("gentle", "strong"))
+    kept = torch.rand((len(qpi), 1, 1, 1, 1), generator=generator, device=qpi.device) < GENTLE
+    return torch.where(kept, gentle, strong)
 
 
 def _phase(
@@ -328,6 +356,7 @@ def main() -> None:
     training.add_argument("--vae-seconds", type=float, default=45)
     training.add_argument("--batch", type=int, default=64)
     training.add_argument("--least", type=int, default=64)
+    training.add_argument("--held", type=int, default=32)
     training.add_argument("--learning-rate", type=float, default=1.5e-3)
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--device", default="cuda")
