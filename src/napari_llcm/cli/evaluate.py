@@ -48,6 +48,7 @@ def evaluate(
             seed=seed,
             diameter=options.diameter,
             nucleus_um=width.nucleus_um,
+            projection=options.projection,
             should_stop=stop,
         ),
         as_json(events),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..volumes.flat import IN_WORDS
 from .console import HEADLINE, print_figures, run, stdout
 from .from_models import options_from_models
 from .options import Checking, CheckReading, Events, Model, Out, as_json
@@ -18,7 +19,11 @@ def nuclei(
     out: Out,
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="Real DAPI, or labels of its nuclei; without it, give --qpi."),
+        typer.Option(
+            "--truth",
+            help="Real DAPI, or labels of its nuclei: a stack, or one plane of the field, which is "
+            "compared with a projection; without it, give --qpi.",
+        ),
     ] = None,
     qpi: Annotated[
         Path | None, typer.Option(help="The label-free stack: for figure and confidence.")
@@ -35,7 +40,7 @@ def nuclei(
     options: Checking,
     reading: CheckReading,
 ) -> None:
-    """Compare the nuclei of both stacks one by one; without a truth, tell which to trust."""
+    """Compare the nuclei of both images one by one; without a truth, tell which to trust."""
     from ..evaluation.checking import Check, check_nuclei
 
     check = Check(
@@ -48,6 +53,7 @@ def nuclei(
         device=options.device,
         iou=options.iou,
         diameter=options.diameter,
+        projection=options.projection,
         truth_is_labels=truth_labels,
         stain_is_labels=stain_labels,
     )
@@ -59,5 +65,8 @@ def nuclei(
         print_figures("Nuclei", figures)
         stdout.print(f"Nuclei by confidence in {out / 'nuclei.csv'}, faint places beside it")
     else:
-        print_figures("Nuclei", {k: figures[k] for k in HEADLINE if k in figures})
+        title = (
+            f"Nuclei, of the {IN_WORDS[how]} in 2D" if (how := figures["projection"]) else "Nuclei"
+        )
+        print_figures(title, {k: figures[k] for k in HEADLINE if k in figures})
         stdout.print(f"Table, figures and picture in {out}")

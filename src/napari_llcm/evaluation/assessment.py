@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import Spacing, Volume, notices, on_one_grid
+from ..volumes.flat import is_flat
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,13 @@ def confident(
 
     confidence = model.info.confidence
     if confidence is None:
+        return found
+    if is_flat(found.stain_labels):
+        yield Notice(
+            text="The nuclei have no confidence: it is known of nuclei in 3D, and the truth is one "
+            "plane.",
+            warning=False,
+        )
         return found
     spread = yield from spread_of(
         qpi, model, _again(virtual, device), text, should_stop=should_stop

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import CheckReadOptions, Volume, on_one_grid
 from ..volumes.apart import check_apart, same_place
+from ..volumes.flat import Projection, holds_one_plane
 from ..volumes.reading import read_role
 from ..volumes.sole_writer import sole_writer
 
@@ -43,6 +44,8 @@ class Check:
         Overlap that counts as found.
     diameter : float, optional
         Typical nucleus in µm; estimated if None.
+    projection : {"max", "mean", "focus"}
+        What of the stain is compared with a truth of one plane.
     truth_is_labels, stain_is_labels : bool, optional
         Whether the files hold labels; looked at if None.
     """
@@ -56,6 +59,7 @@ class Check:
     device: str = "auto"
     iou: float = 0.5
     diameter: float | None = None
+    projection: Projection = "max"
     truth_is_labels: bool | None = None
     stain_is_labels: bool | None = None
 
@@ -102,7 +106,9 @@ def check_nuclei(
                     text=f"{check.stain} is compared with itself: choose the virtual stain and the "
                     "real one."
                 )
-            if phase is not None:
+            if phase is not None and holds_one_plane(real):
+                virtual, phase = on_one_grid(virtual, phase)
+            elif phase is not None:
                 real, virtual, phase = on_one_grid(real, virtual, phase)
             yield from _compare(check, real, virtual, phase, segmenter, should_stop)
         elif phase is not None:
@@ -126,6 +132,7 @@ def _compare(
             segmenter=segmenter,
             iou=check.iou,
             diameter=check.diameter,
+            projection=check.projection,
             truth_is_labels=check.truth_is_labels,
             stain_is_labels=check.stain_is_labels,
             should_stop=should_stop,

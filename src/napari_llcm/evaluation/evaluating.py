@@ -12,10 +12,11 @@ from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserErro
 from ..volumes import Found, Pair, PairReadOptions, Volume, find_pairs, losses, notices, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import write_json, write_table
+from ..volumes.flat import Projection
 from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .assessment import confident
-from .image_metrics import NoContrast, image_metrics
+from .pair_figures import headline, image_figures, pooled_figures
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 
 _WRITTEN = ("pairs.csv", "report.json")
-_IMAGE_FIGURES = ("psnr", "ssim", "pearson", "nrmse", "lpips")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def evaluate_pair(
     seed: int = 0,
     diameter: float | None = None,
     nucleus_um: float | None = None,
+    projection: Projection = "max",
     should_stop: ShouldStop | None = None,
 ) -> Generator[Event, None, Evaluation | None]:
     """Stain one volume and compare it with the real DAPI.
@@ -60,7 +61,7 @@ def evaluate_pair(
     name : str
         Name of the pair.
     qpi, dapi : Volume
-        On one grid, axes "zyx".
+        On one grid, axes "zyx"; the DAPI may be flat.
     model : ModelBundle
         The stainer.
     segmenter : Segmenter
@@ -73,6 +74,8 @@ def evaluate_pair(
         Typical nucleus in µm (pixels where the spacing is unknown); estimated if None.
     nucleus_um : float, optional
         Width of the nuclei, as `StainOptions` takes it.
+    projection : {"max", "mean", "focus"}
+        What of the stain is compared with a flat DAPI.
     should_stop : callable, optional
         Asked between tiles.
 
@@ -100,7 +103,12 @@ def evaluate_pair(
     if virtual is None:
         return None
     job = compare_nuclei(
-        dapi, virtual, segmenter=segmenter, diameter=diameter, should_stop=should_stop
+        dapi,
+        virtual,
+        segmenter=segmenter,
+        diameter=diameter,
+        projection=projection,
+        should_stop=should_stop,
     )
     comparison: Comparison | None = yield from relay(noting(job, said), f"{name}: nuclei")
     if comparison is None:
@@ -114,7 +122,7 @@ def evaluate_pair(
     report = {
         "name": name,
         **comparison.figures,
-        **_image_figures(dapi, virtual),
+        **image_figures(dapi, virtual, projection),
         "seconds": seconds,
         "voxels_per_second": voxels / seconds,
         "model": model.info.name,
@@ -137,6 +145,7 @@ def evaluate(
     seed: int = 0,
     diameter: float | None = None,
     nucleus_um: float | None = None,
+    projection: Projection = "max",
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Stain every pair and write report.json, pairs.csv, and a folder with a figure for each.
@@ -165,6 +174,8 @@ def evaluate(
         None.
     nucleus_um : float, optional
         Width of the nuclei, as `StainOptions` takes it.
+    projection : {"max", "mean", "focus"}
+        What of the stain is compared with the DAPI of a pair where that is one plane.
     should_stop : callable, optional
         On True the job ends after the pair in work; what is done is reported.
 
@@ -188,7 +199,16 @@ def evaluate(
     with sole_writer(out, folder=True) as notice:
         yield from [Notice(text=notice, warning=False)] if notice else []
         yield from _evaluate(
-            found, out, model, segmenter, device, seed, diameter, nucleus_um, should_stop
+            found,
+            out,
+            model,
+            segmenter,
+            device,
+            seed,
+            diameter,
+            nucleus_um,
+            projection,
+            should_stop,
         )
 
 
@@ -201,6 +221,7 @@ def _evaluate(
     seed: int,
     diameter: float | None,
     nucleus_um: float | None,
+    projection: Projection,
     should_stop: ShouldStop | None,
 ) -> Job:
     from ..models import load_model
@@ -211,7 +232,7 @@ def _evaluate(
     opened: list[tuple[Pair, Volume, Volume]] = []
     for pair in found:  # what does not match is said before the work
         try:
-            opened.append((pair, *pair.read()[:2]))
+            opened.append((pair, *pair.read(flat=True)[:2]))
         except UserError as error:
             yield _failure(pair, error, failed)
     place = str(pick_device(device))
@@ -231,6 +252,7 @@ def _evaluate(
                 seed=seed,
                 diameter=diameter,
                 nucleus_um=nucleus_um,
+                projection=projection,
                 should_stop=should_stop,
             )
         except Exception as error:  # one bad field does not take the others' figures away
@@ -245,11 +267,16 @@ def _evaluate(
         write_report(out / pair.name, done.comparison, qpi=qpi, truth=dapi, stain=done.stain)
         reports.append(done.report)
         comparisons.append(done.comparison)
-        yield Notice(text=_headline(done.report, len(reports), len(found)), warning=False)
+        yield Notice(text=headline(done.report, len(reports), len(found)), warning=False)
     if stopped and not reports:
         raise UserError("Stopped before the first pair was done: there is nothing to report.")
-    pooled = _pooled(reports, pool(comparisons)) if reports else {}
+    pooled = pooled_figures(reports, pool(comparisons)) if reports else {}
     pooled["failed"] = failed
+    if 0 < pooled.get("flat", 0) < len(reports):
+        yield Notice(
+            text=f"{pooled['flat']} of {len(reports)} pairs have a DAPI of one plane: "
+            "the pooled figures mix nuclei in 2D and 3D, those of each pair are in pairs.csv."
+        )
     _write_table(out / "pairs.csv", [*reports, *failed])
     write_json(out / "report.json", pooled | {"pairs": reports})
     if not reports:
@@ -263,35 +290,6 @@ def _failure(pair: Pair, error: Exception, failed: list[dict[str, str]]) -> Noti
     text = f"{type(error).__name__}: {error}" if unexpected else str(error)
     failed.append({"name": pair.name, "error": text})
     return Notice(text=f"{pair.name} is not in the figures. {text}")
-
-
-def _headline(report: dict[str, Any], number: int, count: int) -> str:
-    figures = {"recall": report["recall"], "precision": report["precision"], "F1": report["f1"]}
-    shown = (f"{k} {'not defined' if v is None else f'{v:.3f}'}" for k, v in figures.items())
-    return f"{report['name']} ({number} of {count}): {', '.join(shown)}"
-
-
-def _image_figures(dapi: Volume, virtual: Volume) -> dict[str, Any]:
-    """Return the image metrics; of a real image without contrast none is defined."""
-    try:
-        return image_metrics(dapi, virtual)
-    except NoContrast as error:
-        return {**dict.fromkeys(_IMAGE_FIGURES), "lpips_reason": str(error), "data_range": 0.0}
-
-
-def _pooled(reports: list[dict[str, Any]], nuclei: dict[str, Any]) -> dict[str, Any]:
-    """Return nuclei figures over all counts, image metrics as means, speed over all voxels."""
-    pooled: dict[str, Any] = dict(nuclei)
-    for key in _IMAGE_FIGURES:
-        values = [r[key] for r in reports if r.get(key) is not None]
-        pooled[key] = sum(values) / len(values) if values else None
-    pooled["seconds"] = sum(r["seconds"] for r in reports)
-    voxels = sum(r["seconds"] * r["voxels_per_second"] for r in reports)
-    pooled["voxels_per_second"] = voxels / pooled["seconds"]
-    first = reports[0]
-    return pooled | {
-        key: first[key] for key in ("model", "device", "segmenter", "seed", "nucleus_um")
-    }
 
 
 def _write_table(path: Path, reports: list[dict[str, Any]]) -> None:

@@ -1,8 +1,9 @@
 """Cellpose 3 and 4 behind one segmenter.
 
 The two versions share what matters: `core.run_net` runs a 2D network over planes, here those of
-three orientations whose flows are added up, and `dynamics.resize_and_compute_masks` follows the
-flows to where nuclei converge. The networks differ, so only the loading knows the version.
+three orientations whose flows are added up (of a plane alone its own), and
+`dynamics.resize_and_compute_masks` follows the flows to where nuclei converge. The
+networks differ, so only the loading knows the version.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class Cellpose:
         factor = size / diameter
         factors = (anisotropy * factor, factor, factor)
         shape = tuple(max(1, round(n * f)) for n, f in zip(image.shape, factors, strict=True))
+        if flat := len(image) == 1:
+            shape = (1, *shape[1:])
         scaled = resize(normalise(image, high=high, root=root), shape, order=1)
         planes = np.zeros((*shape, channels), np.float32)
         planes[..., 0] = scaled
@@ -111,20 +114,21 @@ class Cellpose:
             for part in _add_flows(flows, net, planes, tile, should_stop):
                 yield _NETWORK * part
             with _asking(should_stop):
+                way = flows[..., :3].transpose(3, 0, 1, 2)
                 labels = dynamics.resize_and_compute_masks(
-                    flows[..., :3].transpose(3, 0, 1, 2),
-                    flows[..., 3],
+                    way[1:, 0] if flat else way,
+                    flows[0, ..., 3] if flat else flows[..., 3],
                     # A step is about a pixel long: four times the way to the middle.
                     niter=int(2 * size),
                     cellprob_threshold=self.cellprob_threshold,
-                    do_3D=True,
-                    min_size=int(SPECK * np.pi / 6 * size**3),
+                    do_3D=not flat,
+                    min_size=int(SPECK * (np.pi / 4 * size**2 if flat else np.pi / 6 * size**3)),
                     # Apple's GPU cannot sample in 3D.
                     device=torch.device("cpu") if self.device.type == "mps" else self.device,
                 )
         except _Stopped:
             return None
-        return _nearest(labels, image.shape)
+        return _nearest(labels[None] if flat else labels, image.shape)
 
 
 def _add_flows(
@@ -151,7 +155,8 @@ def _add_flows(
     from cellpose import core
 
     size, done = flows[..., 0].size, 0
-    for axis in range(3):
+    across = range(3 if len(planes) > 1 else 1)
+    for axis in across:
         ways = [other for other in range(3) if other != axis]
         given, to = np.moveaxis(planes, axis, 0), np.moveaxis(flows, axis, 0)
         area = given.shape[1] * given.shape[2]
@@ -163,7 +168,7 @@ def _add_flows(
             for channel, index in enumerate((*ways, 3)):
                 to[at, ..., index] += found[..., channel]
             done += found[..., 0].size
-            yield done / (3 * size)
+            yield done / (len(across) * size)
 
 
 class _Stopped(Exception):

@@ -39,20 +39,27 @@ class Classical:
         from skimage.filters import threshold_otsu
         from skimage.segmentation import watershed
 
-        pixels = np.array([1 / anisotropy, 1, 1])
+        flat = image.shape[0] == 1
+        pixels = np.array([0 if flat else 1 / anisotropy, 1, 1])
         bright = normalise(image)
         smooth = ndimage.gaussian_filter(bright, 0.07 * diameter * pixels)
         around = ndimage.gaussian_filter(bright, 1.0 * diameter * pixels)
         inside = (smooth > threshold_otsu(smooth)) & (smooth > around)
-        inside = ndimage.binary_fill_holes(inside)
+        # a hole of a plane alone is open along z
+        inside = (
+            ndimage.binary_fill_holes(inside[0])[None]
+            if flat
+            else ndimage.binary_fill_holes(inside)
+        )
         parts, _ = ndimage.label(inside)
-        large = np.bincount(parts.ravel()) >= SPECK * np.pi / 6 * diameter**3 / anisotropy
+        typical = np.pi / 4 * diameter**2 if flat else np.pi / 6 * diameter**3 / anisotropy
+        large = np.bincount(parts.ravel()) >= SPECK * typical
         large[0] = False
         inside = large[parts]
         distance = ndimage.distance_transform_edt(inside, sampling=(anisotropy, 1, 1))
         hills = ndimage.gaussian_filter(distance, 0.1 * diameter * pixels)
         reach = np.maximum(0.3 * diameter * pixels, 1)
-        flat = ndimage.maximum_filter(hills, size=2 * np.round(reach).astype(int) + 1)
-        seeds, _ = ndimage.label((hills == flat) & inside, np.ones((3, 3, 3)))
+        highest = ndimage.maximum_filter(hills, size=2 * np.round(reach).astype(int) + 1)
+        seeds, _ = ndimage.label((hills == highest) & inside, np.ones((3, 3, 3)))
         labels = watershed(-hills, seeds, mask=inside)
         return np.asarray(labels, np.uint32)

@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError
-from ..volumes import Volume, find_no_data, labels_of, notices, on_one_grid
+from ..volumes import (
+    Volume,
+    check_registration,
+    find_no_data,
+    labels_of,
+    notices,
+    on_one_grid,
+)
+from ..volumes.flat import Projection, check_beside, flattened, holds_one_plane, is_flat
 from .counts import Counts
 from .finding import holds_labels
 from .matching import Matches, match_nuclei
 from .provenance import keeps_notices, origins, warnings_of
 from .scale import NARROWEST, anisotropy_of, diameter_in_pixels, width_in_words
 from .segmenting import CELLPOSE, Segmenter, make_segmenter, nuclei_in, width_in
-from .table import Row, make_table, strata
+from .table import Row, make_table, named_strata, strata
 
 _STEPS = 2.1  # segment the one, segment the other; matching them is quick
 
@@ -36,8 +44,9 @@ class Comparison:
     table : list of dict
         One row for each nucleus; see `table.make_table`.
     settings : dict
-        Segmenter, diameter in pixels (None where nothing was segmented), IoU threshold, unit;
-        "stain", "truth" and "model" name what was compared, "notices" what was said about it.
+        Segmenter, diameter in pixels (None where nothing was segmented), IoU threshold, unit,
+        "projection" (of the stain, where the truth is flat; else None); "stain", "truth" and
+        "model" name what was compared, "notices" what was said about it.
     """
 
     truth: Volume | None
@@ -56,7 +65,8 @@ class Comparison:
     @property
     def figures(self) -> dict[str, Any]:
         """Recall, precision, F1, AP, detection recall, counts, strata and settings, as JSON."""
-        return {**self.counts.figures(), "strata": strata(self.table), **self.settings}
+        found = named_strata(strata(self.table), flat=bool(self.settings.get("projection")))
+        return {**self.counts.figures(), "strata": found, **self.settings}
 
 
 @keeps_notices
@@ -68,6 +78,7 @@ def compare_nuclei(
     weights: str | None = None,
     diameter: float | None = None,
     iou: float = 0.5,
+    projection: Projection = "max",
     truth_is_labels: bool | None = None,
     stain_is_labels: bool | None = None,
     device: str = "auto",
@@ -78,7 +89,7 @@ def compare_nuclei(
     Parameters
     ----------
     truth : Volume
-        Real nuclear stain, or labels of its nuclei.
+        Real nuclear stain, or labels of its nuclei: a stack, or one plane or projection.
     stain : Volume
         Virtual nuclear stain, or labels of its nuclei.
     segmenter : str or Segmenter
@@ -90,6 +101,8 @@ def compare_nuclei(
         `truth`, and used for both, if None.
     iou : float
         Intersection over union at which a nucleus counts as found.
+    projection : {"max", "mean", "focus"}
+        What of `stain` is compared, in 2D, with a truth of one plane; see `volumes.flat`.
     truth_is_labels, stain_is_labels : bool, optional
         Whether the volume holds labels; if None, it does where it says so of itself.
     device : str
@@ -109,11 +122,21 @@ def compare_nuclei(
         If the images do not fit each other or cannot be segmented.
     """
     yield Started(job="nuclei", total=_STEPS, settings={"iou": iou})
-    truth, stain = on_one_grid(truth.select(), stain.select())
+    truth, stain = truth.select(), stain.select()
+    if flat := holds_one_plane(truth) and not holds_one_plane(stain):
+        check_beside(stain, truth)
+    else:
+        truth, stain = on_one_grid(truth, stain)
     yield from warnings_of(truth, stain)
     given = []
     for volume, said in ((truth, truth_is_labels), (stain, stain_is_labels)):
         given.append((yield from holds_labels(volume, said)))
+    if flat:
+        truth, stain, text = flattened(truth, stain, projection, labels=given[1])
+        yield Notice(text=text)
+        yield from notices(truth, stain)
+        if not any(given):
+            yield from _if_shifted(truth, stain)
     meter = Meter(_STEPS)
     yield meter.at(0, "getting ready")  # importing a segmenter takes seconds
     chosen = None if all(given) else make_segmenter(segmenter, weights, device)
@@ -151,6 +174,7 @@ def compare_nuclei(
         "segmenter": chosen.name if chosen is not None else "labels as given",
         "diameter_pixels": pixels,
         "unit": "voxels" if truth.spacing is None else "µm",
+        "projection": stain.metadata["projection"] if flat else None,
         **origins(stain, truth),
     }
     value = Comparison(images[0], images[1], labels[0], labels[1], matches, table, settings)
@@ -175,13 +199,27 @@ def pool(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     if len(thresholds) != 1:
         raise UserError("Only comparisons made with one and the same IoU threshold can be pooled.")
     counts = sum((c.counts for c in comparisons), Counts())
-    rows = [row for c in comparisons for row in c.table]
+    flat = [bool(c.settings.get("projection")) for c in comparisons]
+    # areas and volumes have no thirds in common
+    rows = [] if len(set(flat)) > 1 else [row for c in comparisons for row in c.table]
     return {
         **counts.figures(),
-        "strata": strata(rows),
+        "strata": named_strata(strata(rows), flat=all(flat)),
         "volumes": len(comparisons),
+        "flat": sum(flat),
         "iou": thresholds.pop(),
     }
+
+
+def _if_shifted(truth: Volume, stain: Volume) -> Generator[Event, None, None]:
+    """Tell of a flat truth that lies beside its stain: its nuclei would all count as missed."""
+    found = check_registration(stain, truth, stain=stain)
+    if found.verdict == "shifted":
+        _, y, x = found.shift
+        yield Notice(
+            text=f"{truth.name} seems to be shifted: moved by {y:+.1f}, {x:+.1f} pixels (y, x) it "
+            f"would lie on {stain.name}. Move it, or choose the truth of this field."
+        )
 
 
 def _where_both_hold_data(
@@ -216,6 +254,8 @@ def _width(sides: Sequence[Volume], known: Sequence[Volume | None]) -> float | N
             voxels = np.bincount(labels.numpy().ravel())[1:]
             usual = float(np.median(voxels[voxels > 0])) if voxels.any() else 0.0
             pixels = (6 / np.pi * usual * anisotropy_of(volume)) ** (1 / 3)
+            if is_flat(volume):
+                pixels = (4 / np.pi * usual) ** (1 / 2)
         if pixels is not None and pixels >= NARROWEST:
             return pixels
     return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..volumes import Volume, looks_like_labels
+from ..volumes.flat import as_flat, holds_one_plane, is_flat, plane_of, project
 from .comparing import Comparison
 from .counts import Counts
 from .provenance import caption
@@ -65,13 +66,14 @@ def draw_comparison(
     Returns
     -------
     Figure
-        Sections through the plane, row and column with the most nuclei, at true proportions.
+        Sections through the plane, row and column with the most nuclei, at true proportions; of
+        flat nuclei their plane.
     """
     from matplotlib.figure import Figure
 
     columns: list[tuple[str, np.ndarray]] = []
     if qpi is not None:
-        columns.append(("phase (input)", _stretched(qpi.select().numpy())))
+        columns.append(_input(qpi.select(), comparison))
     real = _shown(comparison.truth or truth, comparison.truth_labels)
     virtual = _shown(comparison.stain or stain, comparison.stain_labels)
     columns += [
@@ -111,14 +113,18 @@ def _sections(
     """Draw XY, with YZ to its right and XZ below it."""
     depth, height, width = _extent(comparison)
     cut = _busiest(comparison)
-    grid = place.subgridspec(
-        2, 2, width_ratios=[width, depth], height_ratios=[height, depth], wspace=0.02, hspace=0.02
-    )
-    for name, axis, where, w, h in (
-        ("XY", 0, grid[0, 0], width, height),
-        ("YZ", 2, grid[0, 1], depth, height),
-        ("XZ", 1, grid[1, 0], width, depth),
-    ):
+    views: list[tuple[str, int, SubplotSpec, float, float]] = [("XY", 0, place, width, height)]
+    if depth:
+        grid = place.subgridspec(
+            2, 2, width_ratios=[width, depth], height_ratios=[height, depth],
+            wspace=0.02, hspace=0.02,
+        )  # fmt: skip
+        views = [
+            ("XY", 0, grid[0, 0], width, height),
+            ("YZ", 2, grid[0, 1], depth, height),
+            ("XZ", 1, grid[1, 0], width, depth),
+        ]
+    for name, axis, where, w, h in views:
         axes = figure.add_subplot(where)
         turn = (1, 0) if name == "YZ" else (0, 1)  # z to the right, y down as in XY
         extent = (0.0, w, h, 0.0)
@@ -134,8 +140,12 @@ def _sections(
             _scale_bar(axes, w, h, comparison.settings["unit"])
             size = comparison.truth_labels.shape
             for line, at in (
-                (axes.axhline, (cut[1] + 0.5) / size[1] * h),
-                (axes.axvline, (cut[2] + 0.5) / size[2] * w),
+                ()
+                if not depth
+                else (
+                    (axes.axhline, (cut[1] + 0.5) / size[1] * h),
+                    (axes.axvline, (cut[2] + 0.5) / size[2] * w),
+                )
             ):
                 line(at, color="white", linewidth=0.5, alpha=0.5, linestyle=":")
 
@@ -209,10 +219,10 @@ def _legend(figure: Figure, counts: Counts, title: str) -> None:
 
 
 def _extent(comparison: Comparison) -> tuple[float, float, float]:
-    """Return the size (z, y, x) of the field in its unit."""
+    """Return the size (z, y, x) of the field in its unit; flat nuclei have no depth."""
     labels = comparison.truth_labels
     z, y, x = (n * s for n, s in zip(labels.shape, labels.spacing or (1, 1, 1), strict=True))
-    return z, y, x
+    return 0.0 if is_flat(labels) else z, y, x
 
 
 def _busiest(comparison: Comparison) -> tuple[int, int, int]:
@@ -222,8 +232,22 @@ def _busiest(comparison: Comparison) -> tuple[int, int, int]:
     return z, y, x
 
 
+def _input(qpi: Volume, comparison: Comparison) -> tuple[str, np.ndarray]:
+    """Return title and voxels of the label-free stack; beside flat nuclei one plane of it."""
+    labels = comparison.stain_labels
+    if not is_flat(labels):
+        return "phase (input)", _stretched(qpi.numpy())
+    chosen = plane_of(labels)
+    at = len(qpi.data) // 2 if chosen is None else chosen
+    return f"phase (input), plane {at}", _stretched(np.asarray(qpi.data[at : at + 1]))
+
+
 def _shown(image: Volume | None, labels: Volume) -> np.ndarray:
-    """Return a stain on the scale on which it is segmented; without one, its labels, flat."""
+    """Return a stain on the scale on which it is segmented; without one, its labels, one grey."""
+    if image is not None and is_flat(labels) and not is_flat(image):
+        stack = image.select()
+        how = labels.metadata.get("projection", "max")
+        image = as_flat(stack) if holds_one_plane(stack) else project(stack, how)
     if image is None or image.data is labels.data or looks_like_labels(image):
         return np.where(labels.numpy() > 0, np.float32(0.5), np.float32(0))
     return normalise(image.numpy().astype(np.float32))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..volumes.flat import Projection
+
 if TYPE_CHECKING:
     from .segmenting import Segmenter
 
@@ -49,6 +51,13 @@ class FindOptions(SegmentOptions):
         title="Nuclei are wide",
         description="How wide a typical nucleus is, in µm (in pixels where the voxel size is "
         "unknown); estimated from the images if not given.",
+    )
+    projection: Projection = Field(
+        "max",
+        title="Compare with its",
+        description="Where the real stain is one plane or a projection: what of the virtual stack "
+        "is compared with it, its maximum or mean projection (max, mean), or its plane of best "
+        "focus (focus).",
     )
 
 

@@ -16,7 +16,7 @@ from .comparing import Comparison
 from .counts import Counts
 from .figures import COLOURS, draw_comparison
 from .provenance import caption
-from .table import STRATA, Row, strata
+from .table import STRATA, Row, named_strata, strata
 from .thresholding import counts_of
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def _strata(page: Figure, comparison: Comparison, rows: Sequence[Row], top: floa
     found = strata(rows)
     unit = comparison.settings["unit"]
     units = {"brightness": "", "volume": f" ({unit}³)", "depth": f" ({unit})"}
+    if comparison.settings.get("projection"):
+        units["volume"] = f" ({unit}²)"
     known = [name for name in STRATA if name in found]
     for i, name in enumerate(known):
         axes = page.add_axes((0.09 + 0.3 * i, top - 0.24, 0.24, 0.15))
@@ -141,7 +143,8 @@ def _strata(page: Figure, comparison: Comparison, rows: Sequence[Row], top: floa
         axes.set_xticks(
             range(3), [f"{t['from']:.3g} to\n{t['to']:.3g}" for t in thirds], fontsize=7
         )
-        axes.set(ylim=(0, 1), title=f"by {name}{units[name]}")
+        (said,) = named_strata({name: None}, flat=bool(comparison.settings.get("projection")))
+        axes.set(ylim=(0, 1), title=f"by {said}{units[name]}")
         axes.title.set_fontsize(9)
         axes.tick_params(axis="y", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)

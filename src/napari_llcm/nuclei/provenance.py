@@ -40,6 +40,8 @@ def caption(settings: Mapping[str, Any]) -> str:
     named = settings.get("stain") or "labels as given"
     if settings.get("truth"):
         named = f"{named} against {settings['truth']}"
+    if settings.get("projection"):
+        named = f"{named} (one plane: compared in 2D)"
     model = settings.get("model")
     return f"{named} (model {model})" if model else str(named)
 

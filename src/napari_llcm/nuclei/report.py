@@ -103,8 +103,12 @@ def write_rows(path: Path, rows: Sequence[Row], settings: Mapping[str, Any]) -> 
         Of the `Comparison` or `Findings` whose rows they are.
     """
     unit, named = settings["unit"], caption(settings)
+    sizes = {"volume": ("area", "²")} if settings.get("projection") else {}
     further = [c for c in (rows[0] if rows else ()) if c not in COLUMNS]
-    names = [f"{c} ({unit}{_SIZES[c]})" if c in _SIZES else c for c in COLUMNS]
+    names = []
+    for column in COLUMNS:
+        name, power = sizes.get(column, (column, _SIZES.get(column)))
+        names.append(name if power is None else f"{name} ({unit}{power})")
     told = dict(zip((*COLUMNS, *further), (*names, *further), strict=True))
     shown = ({told[c]: row.get(c) for c in told} | {"check": named} for row in rows)
     write_table(path, [*told.values(), "check"], shown)

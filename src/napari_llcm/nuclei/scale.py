@@ -7,6 +7,7 @@ import numpy as np
 from ..events import UserError
 from ..models.normalise import Scaling, noise_level
 from ..volumes import Volume, check_stack, filled, with_nan
+from ..volumes.flat import is_flat
 
 # Nuclei narrower than this have too few pixels for any segmenter to hold on to.
 NARROWEST = 4.0
@@ -31,7 +32,7 @@ def readable_image(volume: Volume) -> np.ndarray:
         If the volume is no stack of numbers with something in it.
     """
     stack = volume.select()
-    return with_nan(stack.data, check_stack(stack))
+    return with_nan(stack.data, check_stack(stack, least=1 if is_flat(volume) else 2))
 
 
 def normalise(
@@ -74,8 +75,8 @@ def normalise(
 
 
 def anisotropy_of(volume: Volume) -> float:
-    """Return the spacing along z over that in the plane, 1 where the spacing is unknown."""
-    if volume.spacing is None:
+    """Return the spacing along z over that in the plane; 1 where unknown, or of a plane alone."""
+    if volume.spacing is None or is_flat(volume):
         return 1.0
     z, y, x = volume.spacing
     return z / float(np.sqrt(y * x))
@@ -179,6 +180,7 @@ def stands_out(image: np.ndarray, diameter: float, anisotropy: float) -> bool:
     from scipy import ndimage
 
     sigma = diameter / 4 / np.array([anisotropy, 1, 1])
+    sigma[np.array(image.shape) == 1] = 0  # a plane alone is not smoothed along z
     empty = np.isnan(image)
     filled = np.where(empty, np.nanmedian(image), image) if empty.any() else image
     smooth = ndimage.gaussian_filter(without_hot_voxels(filled), sigma)

@@ -10,6 +10,7 @@ import numpy as np
 from ..events import Event, Meter, Notice, ShouldStop, UserError
 from ..volumes import Volume
 from ..volumes.checks import BlankStack
+from ..volumes.flat import flatness
 from .scale import (
     USUAL,
     NoWidth,
@@ -36,7 +37,7 @@ class Segmenter(Protocol):
         ----------
         image : ndarray of float32
             Shape (z, y, x), as it was measured: normalising is the segmenter's own part. NaN
-            where there is no data.
+            where there is no data. One plane, (1, y, x), is segmented in 2D.
         diameter : float
             Typical nuclear diameter in pixels of the plane.
         anisotropy : float
@@ -266,5 +267,6 @@ def as_labels(
         "labels": True,
         "segmenter": segmenter.name,
         "diameter_pixels": diameter,
+        **flatness(volume),
     }
     return volume.select().replace(data=labels, name=f"{volume.name} nuclei", metadata=made)

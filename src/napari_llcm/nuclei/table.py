@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..volumes import Volume
+from ..volumes.flat import is_flat, plane_of
 from .matching import Matches
 
 Row = dict[str, Any]
@@ -37,6 +38,8 @@ def make_table(
     list of dict
         `COLUMNS`: centroid and depth (from the first plane) in µm, volume in µm³, both in voxels
         where the spacing is unknown; mean brightness in the image's own unit, None without one.
+        Of flat labels the volume is an area, and depth and z are None, but for the z of a plane of
+        best focus.
         `partner` is a label of the other image, None where there is none.
     """
     rows = []
@@ -123,6 +126,11 @@ def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, float]]]:
     return result
 
 
+def named_strata(found: dict[str, Any], *, flat: bool) -> dict[str, Any]:
+    """Return strata by their names in reports: the volume of flat nuclei is an area."""
+    return {("area" if flat and name == "volume" else name): value for name, value in found.items()}
+
+
 def _stratum(rows: list[Row], name: str) -> dict[str, float]:
     return {
         "from": rows[0][name],
@@ -151,6 +159,7 @@ def measured_nuclei(labels: Volume, image: Volume | None) -> dict[int, Row]:
     from skimage.measure import regionprops_table
 
     spacing = labels.spacing or (1.0, 1.0, 1.0)
+    flat, plane = is_flat(labels), plane_of(labels)
     wanted = ["label", "centroid", "area"]
     data = labels.numpy().astype(np.int64)
     if image is None:
@@ -160,13 +169,15 @@ def measured_nuclei(labels: Volume, image: Volume | None) -> dict[int, Row]:
     rows = {}
     for i, label in enumerate(found["label"].tolist()):
         middle = [float(found[f"centroid-{a}"][i]) for a in range(3)]
+        if flat:
+            middle[0] = float(plane or 0)
         z, y, x = labels.place(middle).tolist()
         rows[label] = {
-            "z": round(z, 4),
+            "z": None if flat and plane is None else round(z, 4),
             "y": round(y, 4),
             "x": round(x, 4),
-            "depth": round(middle[0] * spacing[0], 4),
-            "volume": round(float(found["area"][i] * np.prod(spacing)), 4),
+            "depth": None if flat else round(middle[0] * spacing[0], 4),
+            "volume": round(float(found["area"][i] * np.prod(spacing[1:] if flat else spacing)), 4),
             "brightness": None if image is None else float(found["intensity_mean"][i]),
         }
     return rows

@@ -64,6 +64,22 @@ def contrasts(volume: Volume, spacing: Spacing, no_data: NoData) -> Array:
     return np.stack([*both, weights])
 
 
+def of_columns(found: Array) -> Array:
+    """Return the contrasts of a stack (3, z, y, x) as those of one plane: the mean of each column.
+
+    What a projection shows lies in some plane of its column. Of maximum, magnitude and deviation
+    along z none was as sure on simulated stacks and a real one.
+    """
+    weight = found[2].sum(0)
+    inside = (weight > 0).astype(np.float32)
+    total = max(float(inside.sum()), 1.0)
+    both = []
+    for contrast in (found[:2] * found[2]).sum(1) / np.maximum(weight, 1):
+        centred = (contrast - contrast.sum() / total) * inside
+        both.append(centred / max(float(np.sqrt((centred**2).sum() / total)), 1e-30))
+    return np.stack([*both, inside])[:, None].astype(np.float32)
+
+
 def steps(spacing: Spacing) -> tuple[int, int]:
     """Return how many voxels (y, x) make one of the grid on which contrasts are compared."""
     return max(1, round(_GRID / spacing[1])), max(1, round(_GRID / spacing[2]))

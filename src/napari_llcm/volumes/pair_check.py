@@ -108,7 +108,7 @@ def _checked(
 
     Return the `Registration`, or None where the user stopped the staining.
     """
-    stacks = dict(zip(_KINDS, pair.read(), strict=True))
+    stacks = dict(zip(_KINDS, pair.read(flat=True), strict=True))
     qpi, dapi = stacks["qpi"], stacks["dapi"]
     assert qpi is not None
     assert dapi is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..events import UserError
 from .apart import same_place
+from .flat import beside, holds_one_plane
 from .folders import Found, stacks_by_name
 from .grids import on_one_grid
 from .options import PairReadOptions
@@ -44,8 +45,14 @@ class Pair:
     labels: Path | None = None
     reading: PairReadOptions = field(default_factory=PairReadOptions)
 
-    def read(self) -> tuple[Volume, Volume, Volume | None]:
+    def read(self, *, flat: bool = False) -> tuple[Volume, Volume, Volume | None]:
         """Open the stacks lazily, on one grid; every job reads a pair in this way.
+
+        Parameters
+        ----------
+        flat : bool
+            Whether the job can work with a DAPI of one plane; it is then a flat volume, see
+            `volumes.flat`, and so are its labels.
 
         Returns
         -------
@@ -57,7 +64,8 @@ class Pair:
         Raises
         ------
         UserError
-            If a file cannot be read, or shapes or spacings differ.
+            If a file cannot be read, shapes or spacings differ, or the DAPI is flat and the job
+            needs a stack.
         """
         files = {"qpi": self.qpi, "dapi": self.dapi, "labels": self.labels}
         opened = [read_role(f, self.reading, role) for role, f in files.items() if f is not None]
@@ -67,7 +75,16 @@ class Pair:
                 f"{self.qpi} is both the label-free stack and the DAPI of pair {self.name}: "
                 "choose another file, or another channel, for one of them."
             )
-        qpi, dapi, *labels = on_one_grid(*opened)
+        if holds_one_plane(other) and not holds_one_plane(one):
+            if not flat:
+                raise UserError(
+                    f"{other.where}, the DAPI of pair {self.name}, is one plane; a stack of planes "
+                    "is needed for this."
+                )
+            qpi, dapi = beside(one, other)
+            labels = [beside(one, given)[1] for given in opened[2:]]
+        else:
+            qpi, dapi, *labels = on_one_grid(*opened)
         return qpi, dapi, labels[0] if labels else None
 
 

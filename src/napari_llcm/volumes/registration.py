@@ -14,7 +14,8 @@ import numpy as np
 
 from ..events import UserError
 from .alignment import Peak, drawn, peak, search
-from .correlation import Array, Vector, contrasts, steps
+from .correlation import Array, Vector, contrasts, of_columns, steps
+from .flat import is_flat, project
 from .no_data import not_finite
 from .no_data_search import find_no_data
 from .registration_figure import SURE, overlay_of
@@ -108,6 +109,8 @@ def check_registration(
 ) -> Registration:
     """Measure the shift between the two stacks of a pair, as a whole and over the field.
 
+    That of a flat DAPI is measured in its plane, against the columns of the stack.
+
     Parameters
     ----------
     qpi, dapi : Volume
@@ -128,8 +131,13 @@ def check_registration(
     UserError
         If the volumes are not stacks of one shape.
     """
+    if is_flat(dapi) and stain is not None and not is_flat(stain):
+        stain = project(stain)
     for other in (dapi, stain):
-        if other is not None and (qpi.axes != "zyx" or qpi.shape != other.shape):
+        if other is None:
+            continue
+        shape = (1, *qpi.shape[1:]) if is_flat(other) else qpi.shape
+        if qpi.axes != "zyx" or shape != other.shape:
             raise UserError(
                 f"{qpi.name} {qpi.shape} and {other.name} {other.shape} must be two stacks of one "
                 "shape."
@@ -139,6 +147,8 @@ def check_registration(
     holes = [find_no_data(volume) for volume in (qpi, dapi)]
     seen = (qpi if stain is None else stain, dapi)
     fixed, moving = (contrasts(v, spacing, n) for v, n in zip(seen, holes, strict=True))
+    if fixed.shape[1] > moving.shape[1]:
+        fixed = of_columns(fixed)
     scale = np.array([spacing[0], *(step * spacing[1:])])
     lags = np.minimum(limit / scale, np.array(fixed.shape[1:]) // 3).astype(int)
     parts = _parts(fixed.shape[1:])

@@ -55,8 +55,9 @@ def overlay_of(qpi: Volume, dapi: Volume, holes: Sequence[NoData]) -> Array:
     middle = living[len(living) // 2]
     grey = []
     for volume, hole in zip((qpi, dapi), holes, strict=True):
-        read = np.asarray(volume.data[middle])
-        plane, empty = read.astype(np.float32), hole.of_plane(read, middle)
+        at = min(middle, len(volume.data) - 1)  # of a flat one its only plane
+        read = np.asarray(volume.data[at])
+        plane, empty = read.astype(np.float32), hole.of_plane(read, at)
         shown = plane[~empty] if not empty.all() else np.zeros(1)
         low, high = np.percentile(shown, (1, 99.7))
         plane[empty] = low
