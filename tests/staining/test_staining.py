@@ -28,11 +28,12 @@ def direct(volume: Volume, model: ModelBundle) -> np.ndarray:
     scaled = qpi_scaling(volume.data).apply(np.pad(volume.numpy(), pads, "reflect"))
     networks = model.networks
     with torch.no_grad():
-        condition = networks.condition(torch.from_numpy(scaled.astype(np.float32))[None, None])
+        qpi = torch.from_numpy(scaled.astype(np.float32))[None, None]
+        condition = networks.condition(qpi)
         field = noise_field(0, model.info.network.latent_channels, (0,) * 3, condition.shape[2:])
         noise = [torch.from_numpy(field)[None]]
         sigmas = step_sigmas(model.info.consistency, 1)
-        decoded = networks.decode(sample(networks.denoiser, noise, condition, sigmas))
+        decoded = networks.decode(sample(networks.denoiser, noise, condition, sigmas), qpi)
     z, y, x = volume.shape
     return unstabilise(decoded[0, 0, :z, :y, :x].numpy(), model.info.dapi)
 
@@ -112,6 +113,23 @@ TILINGS = [
 def test_the_result_does_not_depend_on_the_tiling(model: ModelBundle, tiling: Tiling) -> None:
     volume = make_volume((20, 75, 90))
     assert difference(stained(volume, model, tiling=tiling), direct(volume, model)) < 1e-4
+
+
+@pytest.mark.parametrize("factor", [(2, 4, 4), (1, 4, 4)])
+def test_a_decoder_that_sees_the_phase_makes_no_seam_either(factor: Any) -> None:
+    skipping = make_model(SMALL.model_copy(update={"decoder_skip": True, "factor": factor}))
+    volume = make_volume((20, 75, 90))
+    whole = direct(volume, skipping)
+    skipless = stained(volume, make_model(SMALL.model_copy(update={"factor": factor})))
+    assert difference(skipless, whole) > 0.01
+    for tiling in TILINGS:
+        assert difference(stained(volume, skipping, tiling=tiling), whole) < 1e-4
+    other = make_volume((14, 60, 50), spacing=(0.7, 0.2, 0.31))
+    parts = [
+        stained(other, skipping, tiling=Tiling(*sizes))
+        for sizes in ([(1000,) * 3] * 2, [(8, 16, 24), (8, 16, 32)])
+    ]
+    assert difference(parts[1], parts[0]) < 1e-4
 
 
 def test_resampled_in_tiles_with_several_steps_and_samples_has_no_seam(model: ModelBundle) -> None:
@@ -366,9 +384,11 @@ def test_the_plain_api(model: ModelBundle, tmp_path: Path) -> None:
     assert result_of(staining(volume, model)).name == "cells virtual DAPI"
 
 
-def test_many_workers_give_what_one_gives(model: ModelBundle, tmp_path: Path) -> None:
+def test_many_workers_give_what_one_gives(tmp_path: Path) -> None:
     from distributed import LocalCluster
 
+    # a decoder that sees the phase needs the most of a stack
+    model = make_model(SMALL.model_copy(update={"decoder_skip": True}))
     volume, out = make_volume((8, 64, 80)), tmp_path / "out.ome.zarr"
     tiling = Tiling((8, 16, 16), (8, 32, 32))
     with LocalCluster(

@@ -33,7 +33,7 @@ class NetworkConfig(BaseModel):
     condition_widths: Widths = (32, 64)  # of the QPI encoder, fine to coarse
     unet_widths: Widths = (64, 96, 128)  # of the latent U-Net, fine to coarse
     unet_blocks: int = Field(default=1, ge=1, le=64)  # residual blocks for each level and direction
-    decoder_skip: bool = False  # QPI features at half the resolution into the decoder; an ablation
+    decoder_skip: bool = False  # QPI features at half the resolution into the decoder
     generator_widths: Widths = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
 
     @model_validator(mode="after")
@@ -53,9 +53,8 @@ class NetworkConfig(BaseModel):
 
     @property
     def local(self) -> bool:
-        """True where no statistic of the volume is used, and the decoder sees the latent alone."""
-        kinds = (self.autoencoder, self.unet, self.condition)
-        return kinds == ("local", "local", "spatial") and not self.decoder_skip
+        """True where no statistic of the volume is used."""
+        return (self.autoencoder, self.unet, self.condition) == ("local", "local", "spatial")
 
     @property
     def multiple(self) -> Factor:

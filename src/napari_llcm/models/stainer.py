@@ -56,13 +56,17 @@ class StainerNetworks(nn.Module):
         mean, _ = self.autoencoder.encode(dapi)
         return (mean.float() - self.latent_mean) / self.latent_std
 
-    def decode(self, latent: Tensor, qpi: Tensor | None = None) -> Tensor:
+    def decode(
+        self, latent: Tensor, qpi: Tensor | None = None, skip: Tensor | None = None
+    ) -> Tensor:
         """Return stabilised DAPI (B, 1, Z, Y, X) of a standardised latent.
 
-        `qpi` (B, 1, Z, Y, X), standardised, is used where the decoder has a skip.
+        Where the decoder has a skip, `qpi` (B, 1, Z, Y, X), standardised, is what it is made of, or
+        `skip` is the skip itself, as in `Decoder`.
         """
         z = latent.float() * self.latent_std + self.latent_mean
-        skip = self.skip(qpi) if self.network.decoder_skip and qpi is not None else None
+        if skip is None and self.network.decoder_skip and qpi is not None:
+            skip = self.skip(qpi)
         return self.autoencoder.decode(z, skip)
 
 

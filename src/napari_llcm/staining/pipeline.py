@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from ..models.blocks import level_strides
 from ..models.bundle import ModelBundle
 from ..models.device import autocast, precision
 from ..models.networks import Decoder, Encoder, LatentUNet
@@ -91,9 +92,8 @@ class LocalPipeline:
     def encode(self, box: Box) -> None:
         """Compute the features of the QPI at a box of latent sites."""
         voxels = self.qpi_window(box)
-        qpi = torch.from_numpy(self.scaling.apply(self.grid.read(voxels)).astype(np.float32))
         with autocast(self.device):
-            features = self.encoder(qpi[None, None].to(self.device))
+            features = self.encoder(self._qpi(voxels))
         sites = tuple((a // f, b // f) for (a, b), f in zip(voxels, self.factor, strict=True))
         self._features[_all(box)] = features[0][_all(box, sites)].cpu()
 
@@ -128,14 +128,37 @@ class LocalPipeline:
         latents = self._latents[(self.sampler.steps - 1) % 2]
         inside = self.grid.inside(scaled(tile, self.factor))
         margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.resampled else inside
+        skip = self._skip(sites) if self.info.network.decoder_skip else None
         dapi = []
         for k in range(len(self.seeds)):
             z = latents[k][_all(sites)][None].to(self.device)
             with autocast(self.device):
-                y = self.networks.decode(z)[0, 0]
+                y = self.networks.decode(z, skip=skip)[0, 0]
             cut = y[slices(margin, scaled(sites, self.factor))].float().cpu().numpy()
             dapi.append(self.grid.back(inside, unstabilise(cut, self.info.dapi), margin))
         return self.grid.outputs(inside), np.stack(dapi)
+
+    def _skip(self, sites: Box) -> torch.Tensor:
+        """Return the QPI's features that join the decoder, at a box of latent sites.
+
+        They reach less far than the latents of the U-Net, whose input has been read: no other part
+        of a stack is needed.
+        """
+        inside = scaled(sites, self.factor)
+        encoder, stem = cast("Encoder", self.networks.skip), level_strides(self.factor)[0]
+        voxels = window(inside, encoder.halo, self.grid.padded, stem)
+        with autocast(self.device):
+            features = encoder(self._qpi(voxels))
+        cells, within = (
+            tuple((a // s, b // s) for (a, b), s in zip(box, stem, strict=True))
+            for box in (inside, voxels)
+        )
+        return features[(slice(None), *_all(cells, within))]
+
+    def _qpi(self, voxels: Box) -> torch.Tensor:
+        """Return the standardised QPI (1, 1, z, y, x) at a box of the padded grid."""
+        qpi = self.scaling.apply(self.grid.read(voxels)).astype(np.float32)
+        return torch.from_numpy(qpi)[None, None].to(self.device)
 
 
 def _all(box: Box, within: Box | None = None) -> tuple[slice, ...]:
