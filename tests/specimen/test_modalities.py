@@ -12,14 +12,9 @@ from napari_llcm.cli.app import app
 from napari_llcm.specimen import make_specimen
 from napari_llcm.specimen.artefacts import Artefacts, Camera, draw_artefacts
 from napari_llcm.specimen.grid import Grid
-from napari_llcm.specimen.modalities import (
-    MODALITIES,
-    draw_optics,
-    label_free_image,
-    oblique_transfer,
-    transmission_transfer,
-)
+from napari_llcm.specimen.modalities import MODALITIES, draw_optics, label_free_image
 from napari_llcm.specimen.optics import Modality
+from napari_llcm.specimen.transfer import oblique_transfer, transmission_transfer
 from napari_llcm.volumes import read
 
 GRID = Grid((33, 96, 96), (0.5, 0.25, 0.25))
@@ -141,16 +136,17 @@ def test_drawn_microscopes_image_and_the_seed_decides(modality):
     assert len({o.wavelength for o in drawn}) == 50
 
 
-def test_artefacts_are_drawn_from_none_to_four_times_the_usual():
-    flat = np.zeros(GRID.shape, np.float32)
+def test_noise_is_drawn_from_none_to_as_strong_as_the_contrast():
+    clean = image("brightfield", ball()) - 1
     levels = {}
     for strength in ("none", "weak", "strong"):
         drawn = draw_artefacts(np.random.default_rng(2), strength)
         assert drawn.tags == (f"noise:{strength}",)
 
         still = replace(drawn, uneven=0, dust=0, pedestal=0)
-        levels[strength] = Camera(GRID, still, np.random.default_rng(0)).expose(flat).std()
-    assert levels["none"] == 0 < levels["weak"] < levels["strong"]
+        camera = Camera(GRID, replace(still, lateral=0), np.random.default_rng(0))
+        levels[strength] = (camera.expose(clean) - clean).std() / clean.std()
+    assert levels["none"] == 0 < 0.01 < levels["weak"] < 0.2 < levels["strong"] < 1.5
     assert {draw_artefacts(np.random.default_rng(s)).strength for s in range(30)} == {*levels}
 
 

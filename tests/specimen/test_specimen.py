@@ -16,7 +16,8 @@ from napari_llcm.specimen import (
 )
 from napari_llcm.specimen.difficulty import find_difficulty
 from napari_llcm.specimen.grid import Grid
-from napari_llcm.specimen.modalities import MODALITIES, oblique_transfer, transmission_transfer
+from napari_llcm.specimen.modalities import MODALITIES
+from napari_llcm.specimen.transfer import oblique_transfer, transmission_transfer
 from napari_llcm.volumes import find_pairs, read
 
 SMALL = (24, 72, 72)

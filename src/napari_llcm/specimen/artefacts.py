@@ -16,7 +16,10 @@ Strength = Literal["none", "weak", "strong"]
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Image artefacts; without arguments there are none. Strengths are shares of the light.
+    """Image artefacts; without arguments there are none.
+
+    Strengths are shares of the light, or with `of_contrast` of the standard deviation of what the
+    specimen itself shows within 31 pixels, as in a stack that was stretched for the eye.
 
     Parameters
     ----------
@@ -46,6 +49,8 @@ class Artefacts:
         Step in µm by which the specimen moves between two planes.
     dead_planes : float
         Share of planes that are empty.
+    of_contrast : bool
+        What strengths are shares of; drift and dead planes aside.
     strength : {"none", "weak", "strong"}
         What `shot`, `speckle`, `background`, `stripes` and `fixed_pattern` amount to.
     """
@@ -65,6 +70,7 @@ class Artefacts:
     drift: float = 0.0
     lateral: float = 0.0
     dead_planes: float = 0.0
+    of_contrast: bool = False
     strength: Strength = field(default="none", compare=False)
 
     @classmethod
@@ -95,38 +101,40 @@ def draw_artefacts(rng: np.random.Generator, strength: Strength | None = None) -
         Of the noise; without it one is drawn.
     """
     drawn: Strength = strength or _STRENGTHS[int(rng.choice(3, p=(0.15, 0.5, 0.35)))]
-    low, high = _TIMES[drawn]
-
-    def noise(usual: float) -> float:
-        return usual * _between(rng, low, high) if high else 0.0
+    low, high = _SHARES[drawn]
+    noise = _between(rng, low, high) if high else 0.0
 
     def sometimes(probability: float, low: float, high: float) -> float:
         value, here = _between(rng, low, high), rng.random() < probability
         return value if here else 0.0
 
-    coloured, striped, fixed = rng.random(3)
     return Artefacts(
-        shot=noise(0.006),
+        shot=noise,
         attenuation=_between(rng, 40, 400),
-        speckle=noise(0.004) * (coloured < 0.6),
+        speckle=noise * sometimes(0.5, 0.2, 1.0),
         speckle_grain=_between(rng, 0.2, 1.5),
-        background=noise(0.015) * (coloured > 0.3),
+        background=noise * sometimes(0.7, 0.2, 2.0),
         background_grain=_between(rng, 4, 30),
-        stripes=noise(0.004) * (striped < 0.2),
+        stripes=noise * sometimes(0.2, 0.1, 0.7),
         stripes_along=int(rng.integers(1, 3)),
-        fixed_pattern=noise(0.004) * (fixed < 0.3),
-        uneven=sometimes(0.6, 0.02, 0.4),
+        fixed_pattern=noise * sometimes(0.3, 0.1, 0.7),
+        uneven=sometimes(0.7, 0.1, 3),
         dust=sometimes(0.3, 0.5, 8),
-        pedestal=sometimes(0.5, 0.02, 0.5),
-        drift=sometimes(0.6, 0.003, 0.05),
+        pedestal=sometimes(0.5, 0.1, 2),
+        drift=sometimes(0.6, 0.001, 0.05),
         lateral=sometimes(0.2, 0.02, 0.15),
         dead_planes=sometimes(0.05, 0.02, 0.06),
+        of_contrast=True,
         strength=drawn,
     )
 
 
 _STRENGTHS: tuple[Strength, ...] = ("none", "weak", "strong")
-_TIMES: dict[Strength, tuple[float, float]] = {"none": (0, 0), "weak": (0.25, 1), "strong": (1, 4)}
+_SHARES: dict[Strength, tuple[float, float]] = {
+    "none": (0, 0),
+    "weak": (0.02, 0.12),
+    "strong": (0.12, 0.6),
+}
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
@@ -154,12 +162,14 @@ class Camera:
 
     def expose(self, contrast: Array) -> Array:
         """Return the contrast I/I₀ − 1 as the camera records it (float32)."""
-        seen = contrast
+        seen, drawn = contrast, self._artefacts
         if self._moves is not None:
             seen = np.stack([_shifted(*pair) for pair in zip(seen, self._moves, strict=True)])
+        unit = _contrast(contrast) if drawn.of_contrast else np.float32(1)
         if self._light is not None:
-            seen = (1 + seen) * self._light - 1
-        return np.asarray(seen + self._noise() + np.float32(self._artefacts.pedestal))
+            seen = (1 + seen) * np.exp(unit * self._light) - 1
+        noise = self._noise() + np.float32(drawn.pedestal)
+        return np.asarray(seen + (unit * noise if drawn.of_contrast else noise))
 
     def flicker(self, image: Array) -> Array:
         """Return the image with a gain that drifts from plane to plane, and dead planes."""
@@ -194,17 +204,23 @@ class Camera:
         return np.asarray(noise)
 
 
+def _contrast(image: Array) -> np.float32:
+    """Return the standard deviation of an image against its surroundings, 31 pixels wide."""
+    planes = image[:: max(1, len(image) // 8)]
+    return np.float32(np.std(planes - ndimage.uniform_filter(planes, (0, 31, 31))))
+
+
 def _light(grid: Grid, drawn: Artefacts, rng: np.random.Generator) -> Array:
-    """Return the light on an empty field (y, x), about 1: uneven, with specks of dust."""
+    """Return the logarithm of the light on an empty field (y, x): uneven, with specks of dust."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in grid.shape[1:])
     slope, bowl = rng.uniform(-1, 1, 2), rng.uniform(-1, 1)
     field = slope[0] * y[:, None] + slope[1] * x + bowl * (y[:, None] ** 2 + x**2 - 2 / 3)
-    light = np.exp(drawn.uneven * field / (np.ptp(field) + 1e-6))
+    light = drawn.uneven * field / (np.ptp(field) + 1e-6)
     extent = [n * s for n, s in zip(grid.shape[1:], grid.spacing[1:], strict=True)]
     for _ in range(rng.poisson(drawn.dust * extent[0] * extent[1] / 1e4)):
         # a speck out of focus is a disc with a rim, or a ring; one near focus is a dark spot
         centre, radius = rng.uniform(0, extent), _between(rng, 1, 12)
-        soft, depth = radius * rng.uniform(0.1, 0.5), rng.uniform(0.03, 0.3)
+        soft, depth = radius * rng.uniform(0.1, 0.5), rng.uniform(0.2, 2.5)
         ringed = rng.random() < 0.5
         away = np.hypot(
             (np.arange(grid.shape[1]) * grid.spacing[1] - centre[0])[:, None],
@@ -212,7 +228,7 @@ def _light(grid: Grid, drawn: Artefacts, rng: np.random.Generator) -> Array:
         )
         rim = np.exp(-(((away - radius) / soft) ** 2))
         disc = 1 / (1 + np.exp(np.clip((away - radius) / soft * 2, -30, 30)))
-        light *= 1 - depth * (rim * rng.choice((-1, 1)) if ringed else disc)
+        light -= depth * (rim * rng.choice((-1, 1)) if ringed else disc)
     return np.asarray(light, np.float32)
 
 

@@ -44,6 +44,10 @@ class Optics:
         Distance (y, x) in µm of the two images of a differential interference contrast.
     bias : float
         Retardation in rad between these two images.
+    oblique : tuple of float
+        How far the illumination leans along (y, x): 0 is even, 1 dark on one side.
+    spherical : float
+        Spherical aberration in waves at the edge of the pupil.
     absorption : float
         Imaginary part of the index contrast per unit of its real part.
     sampling : {"radial", "grid"}
@@ -61,5 +65,7 @@ class Optics:
     polarity: int = 1
     shear: tuple[float, float] = (0.0, 0.0)
     bias: float = 1.5707964
+    oblique: tuple[float, float] = (0.0, 0.0)
+    spherical: float = 0.0
     absorption: float = 0.0
     sampling: Literal["radial", "grid"] = "radial"

@@ -27,7 +27,7 @@ def kernel_table(
     lean: bool = False,
     finer: int = 8,
 ) -> Array:
-    """Return A(|k⊥|, kz), float32 (RADII, nz), kz in the order of an FFT; A(0, 0) = nz.
+    """Return A(|k⊥|, kz), complex64 (RADII, nz), kz in the order of an FFT; A(0, 0) = nz.
 
     Parameters
     ----------
@@ -56,31 +56,39 @@ def kernel_table(
     square, along = square.astype(np.float32), along.astype(np.float32)
     own = np.sqrt(sphere - square, dtype=np.float32)
     weight = (along / np.float32(edge) if lean else np.ones_like(along)) / POINTS
-    radii = _radii(optics).astype(np.float32)
-    nz = grid.shape[0]
-    fine = finer * nz
+    aberration = np.float32(2 * np.pi * optics.spherical / (optics.numerical_aperture * wave) ** 4)
+    fine = finer * grid.shape[0]
     middle, reach = np.float32(fine // 2), np.float32(fine * grid.spacing[0])
-    table = np.zeros((RADII, fine + 2))
-    for row, radius in zip(table, radii, strict=True):
+    table = np.zeros((RADII, fine + 2), np.complex128)
+    for row, radius in zip(table, _radii(optics).astype(np.float32), strict=True):
         passed = square + 2 * radius * along + radius**2
-        seen = (passed >= inner**2) & (passed <= outer**2)
-        axial = np.sqrt(np.float32(sphere) - passed[seen]) - own[seen]
-        place = axial * reach + middle
+        seen = np.flatnonzero((passed >= inner**2) & (passed <= outer**2))
+        place = (np.sqrt(np.float32(sphere) - passed[seen]) - own[seen]) * reach + middle
         inside = (place >= 0) & (place < fine)  # what the planes can show
-        place, light = place[inside], weight[seen][inside]
+        place, seen = place[inside], seen[inside]
         below = place.astype(np.int32)
-        upper = light * (place - below)
-        row += np.bincount(below, light - upper, fine + 2)
-        row += np.bincount(below + 1, upper, fine + 2)
+        light = weight[seen]
+        if aberration:
+            turn = aberration * (passed[seen] ** 2 - square[seen] ** 2)
+            row += 1j * _counts(below, place - below, light * np.sin(turn), fine + 2)
+            light = light * np.cos(turn)
+        row += _counts(below, place - below, light, fine + 2)
     planes = fft.ifft(fft.ifftshift(table[:, :fine], axes=1), axis=1) * fine
-    planes = planes[:, fft.fftfreq(nz, 1 / nz).astype(int)]  # cut to the depth of the volume
-    return np.asarray(fft.fft(planes, axis=1).real, np.float32)
+    planes = planes[:, fft.fftfreq(grid.shape[0], 1 / grid.shape[0]).astype(int)]  # cut the depth
+    return np.asarray(fft.fft(planes, axis=1), np.complex64)
 
 
-def even_and_odd(table: Array) -> tuple[Array, Array]:
-    """Return A(kz) + A(−kz) and A(kz) − A(−kz)."""
-    mirrored = np.roll(table[:, ::-1], 1, axis=1)
-    return table + mirrored, table - mirrored
+def _counts(below: Array, share: Array, light: Array, bins: int) -> Array:
+    """Return the light in each bin, shared between the two nearest."""
+    upper = light * share
+    counts = np.bincount(below, light - upper, bins)
+    counts[1:] += np.bincount(below, upper, bins)[:-1]
+    return counts
+
+
+def mirrored(table: Array) -> Array:
+    """Return conj A(−k); A + this is twice the transform of Re a, A − this is that of i Im a."""
+    return np.conj(np.roll(table[:, ::-1], 1, axis=1))
 
 
 def expand(table: Array, grid: Grid, optics: Optics) -> Array:
@@ -103,6 +111,12 @@ def transverse_frequencies(grid: Grid) -> tuple[Array, Array]:
     ky = fft.fftfreq(grid.shape[1], grid.spacing[1]).astype(np.float32)[:, None]
     kx = fft.rfftfreq(grid.shape[2], grid.spacing[2]).astype(np.float32)[None, :]
     return ky, kx
+
+
+def direction(grid: Grid, way: tuple[float, float]) -> Array:
+    """Return the unit vector along k⊥ times a vector (y, x), on the plane of a real FFT."""
+    ky, kx = transverse_frequencies(grid)
+    return (ky * way[0] + kx * way[1]) / np.maximum(np.hypot(ky, kx), np.float32(1e-9))
 
 
 def _radii(optics: Optics) -> Array:
