@@ -25,7 +25,7 @@ from .make import TISSUE_AROUND, Size, check_request, label_nuclei, specimen_vol
 from .modalities import MODALITIES, draw_optics, intensity_contrast, label_free_image
 from .optics import Modality, Optics
 from .sheet import adherent, monolayer
-from .traits import STEP, VOXEL, WIDE, Traits, draw_traits, tissue_traits
+from .traits import STEP, VOXEL, WIDE, Traits, draw_traits, plain_traits
 from .truth import Specimen, nucleus_width, table_of_nuclei
 
 _ATTEMPTS = 2000  # draws until one has none of the tags that are left out
@@ -43,15 +43,21 @@ class Family:
         Makes the tissue and its bodies.
     flat : bool
         Whether the nuclei are thinner than wide.
+    plain : bool
+        Whether voxel, matter and dye are those of `make_specimen`.
+    often : tuple of str
+        Modalities that are drawn four times as often as others.
     """
 
     share: float
     build: Callable[[Scene, np.random.Generator], tuple[Tissue, list[Body]]]
     flat: bool = False
+    plain: bool = False
+    often: tuple[Modality, ...] = ()
 
 
 FAMILIES: dict[str, Family] = {
-    "tissue": Family(0.30, tissue),
+    "tissue": Family(0.30, tissue, plain=True, often=("qobm", "transmission")),
     "adherent": Family(0.14, adherent, flat=True),
     "monolayer": Family(0.14, monolayer, flat=True),
     "confluent": Family(0.12, confluent),
@@ -120,9 +126,11 @@ def check_leave_out(leave_out: Collection[str]) -> None:
 def _draw(rng: np.random.Generator) -> Traits:
     shares = np.array([family.share for family in FAMILIES.values()])
     cells = str(rng.choice(list(FAMILIES), p=shares / shares.sum()))
-    modality = cast("Modality", str(rng.choice(get_args(Modality))))
-    traits = draw_traits(cells, modality, FAMILIES[cells].flat, rng)
-    return tissue_traits(traits, rng) if cells == "tissue" else traits
+    family = FAMILIES[cells]
+    odds = np.array([4.0 if name in family.often else 1.0 for name in get_args(Modality)])
+    modality = cast("Modality", str(rng.choice(get_args(Modality), p=odds / odds.sum())))
+    traits = draw_traits(cells, modality, family.flat, rng)
+    return plain_traits(traits, rng) if family.plain else traits
 
 
 def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -> Specimen | None:
@@ -137,7 +145,7 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
     width = nucleus_width(labels)
     if not WIDE[0] <= width <= WIDE[1]:  # also where there are none
         return None
-    if traits.cells != "tissue":  # the voxel is as large as makes the nuclei as wide as asked for
+    if not family.plain:  # the voxel is as large as makes the nuclei as wide as asked for
         voxel = float(np.clip(traits.nucleus_um / width, *VOXEL))
         step = float(np.clip(spacing[0] * voxel / spacing[1], *STEP))
         spacing = (step, voxel, voxel)
@@ -146,7 +154,7 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
     nucleoli = draw_nucleoli(bodies, units, rng, matter)
     chromatin = units.texture(rng, traits.grain / traits.unit)
     index = refractive_index(cells, bodies, nucleoli, chromatin, units, preset, rng, matter)
-    if traits.cells != "tissue":
+    if not family.plain:
         plane = float(np.median([b.centre[0] for b in bodies])) if family.flat else None
         index += between_cells(cells, units, traits.unit, plane, rng)
     optics, artefacts = _microscope(traits, rng)
@@ -187,9 +195,9 @@ def _scaled(spacing: Triple, factor: float) -> Triple:
 
 
 def _microscope(traits: Traits, rng: np.random.Generator) -> tuple[Optics, Artefacts]:
-    """Return a microscope and what is in its way; for half of the tissue as `make_specimen` has."""
-    usual = rng.random() < 0.5
-    if traits.cells == "tissue" and traits.modality in ("qobm", "transmission") and usual:
+    """Return a microscope and what is in its way; mostly `make_specimen`'s where the cells are."""
+    family = FAMILIES[traits.cells]
+    if rng.random() < 0.6 and family.plain and traits.modality in family.often:
         return MODALITIES[traits.modality].optics, Artefacts.of(traits.preset)
     return draw_optics(traits.modality, rng), draw_artefacts(rng, traits.noise)
 

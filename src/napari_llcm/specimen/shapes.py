@@ -56,6 +56,16 @@ def flattened(body: Body, thickness: float, angle: float, length: float) -> Body
     return replace(body, semi_axes=axes, rotation=rotation, lean=lean)
 
 
+def scaled(body: Body, factor: float) -> Body:
+    """Return the body `factor` times as large, its cell too."""
+    return replace(
+        body,
+        semi_axes=body.semi_axes * factor,
+        cytoplasm=body.cytoplasm * factor,
+        fragments=body.fragments * factor,
+    )
+
+
 def stretched(body: Body, way: Array, length: float) -> Body:
     """Return the body of the same volume drawn out along `way` (3,), `length` times its width."""
     along = way / np.linalg.norm(way)

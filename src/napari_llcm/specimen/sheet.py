@@ -15,7 +15,7 @@ from scipy import ndimage
 from .arrangement import RADIUS, Scene, scatter
 from .cells import Body, Tissue, add_bodies, empty_tissue
 from .grid import Array
-from .shapes import bent, flattened
+from .shapes import bent, flattened, scaled
 
 THICKNESS = (2.0, 5.0)  # µm of a flat nucleus
 LYING = ("interphase", "vacuole")  # kinds that are flat
@@ -89,7 +89,8 @@ def _lay(
 ) -> tuple[Tissue, list[Body]]:
     """Return a layer whose nuclei cover a share `cover` of the coverslip."""
     width = 2 * RADIUS * scene.unit
-    thickness = min(rng.uniform(*THICKNESS), rng.uniform(0.35, 0.75) * width) / scene.unit
+    thickness = np.clip(rng.uniform(*THICKNESS), 0.18 * width, rng.uniform(0.35, 0.75) * width)
+    thickness = float(thickness) / scene.unit
     middle = rng.uniform(0.2, 0.8) if rng.random() < 0.85 else rng.choice([0.0, 1.0])
     up = float(rng.choice([-1.0, 1.0]))
     slope = rng.uniform(0, 0.03) * thickness / RADIUS
@@ -102,6 +103,7 @@ def _lay(
     density = 1e5 * cover / (np.pi * RADIUS**2) * area / float(np.prod(scene.high - scene.low))
     common = rng.uniform(0, np.pi)
     spread = rng.choice([0.3, 2.0])  # cells lie along each other, or any way
+    rounded = float((thickness / (2 * RADIUS)) ** (1 / 3))  # of the same volume as a flat one
     flat = [
         bent(
             flattened(
@@ -113,7 +115,7 @@ def _lay(
             rng,
         )
         if b.kind in LYING
-        else b
+        else scaled(b, rounded)
         for b in scene.draw_bodies(density, rng)
     ]
     flat = scatter(scene, flat, rng, plane=0.0, closeness=rng.choice([0.8, 0.95, 1.15]))

@@ -42,7 +42,7 @@ class Traits:
     texture, sign : str
         What the tags say.
     contrast : float
-        Largest standard deviation of an intensity relative to the light.
+        Largest mean |I/I₀ − 1| of a stack that shows intensity.
     preset : Difficulty
         Kinds of bodies, their contrast, light and noise.
     matter : Matter
@@ -139,7 +139,7 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
         noise=noise,
         texture=texture,
         sign=sign,
-        contrast=log_uniform(rng, 0.04, 0.3),
+        contrast=log_uniform(rng, 0.03, 0.2),
         preset=_preset(sign, texture, nucleus_um, rng),
         matter=_matter(texture, unit, voxel, rng),
         grain=grain,
@@ -151,8 +151,8 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
     )
 
 
-def tissue_traits(traits: Traits, rng: np.random.Generator) -> Traits:
-    """Return the traits with cells, voxel and noise as `make_specimen` has them."""
+def plain_traits(traits: Traits, rng: np.random.Generator) -> Traits:
+    """Return the traits with voxel, matter, dye and noise as `make_specimen` has them."""
     names = ("easy", "medium", "hard", "varied")
     preset = find_difficulty(str(rng.choice(names)), int(rng.integers(2**31)))
     return replace(
@@ -172,8 +172,9 @@ def tissue_traits(traits: Traits, rng: np.random.Generator) -> Traits:
 
 
 def _preset(sign: str, texture: str, nucleus_um: float, rng: np.random.Generator) -> Difficulty:
-    weakest = log_uniform(rng, 0.0006, 0.006)
     smooth = texture == "smooth"
+    # nuclei with next to no contrast of their own are there only where texture betrays them
+    weakest = log_uniform(rng, 0.002 if smooth else 0.0008, 0.006)
     strong = log_uniform(rng, 0.004, 0.014)
     return Difficulty(
         density=30.0,  # the arrangements choose their own
