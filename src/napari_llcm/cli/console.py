@@ -26,6 +26,8 @@ HEADLINE = (
     "recall",
     "precision",
     "f1",
+    "f1_30",
+    "detection_f1",
     "detection_recall",
     "ap",
     # of the real nuclei, the next five add up to the first; of the virtual ones, some are real

@@ -99,12 +99,17 @@ def load_judged(out: Path, variant: str, group: str, pairs: list[Pair]) -> list[
     found = []
     for pair in pairs:
         path = judged_path(out, variant, group, pair.name)
-        if path.exists():
+        if _is_judged(path):
             content = json.loads(path.read_text(encoding="utf-8"))
             counts = content.pop("counts")
             counts["true_positives"] = tuple(counts["true_positives"])
             found.append(Judged(**content, counts=Counts(**counts)))
     return found
+
+
+def _is_judged(path: Path) -> bool:
+    """Tell whether a field is judged, by everything that is counted today."""
+    return path.exists() and "loose" in json.loads(path.read_text(encoding="utf-8"))["counts"]
 
 
 def judge_all(
@@ -137,7 +142,7 @@ def judge_all(
         for group, pairs in test.items()
         for pair in pairs  # all variants of one field together: its real nuclei are found once
         for variant, method, steps in _variants(models)
-        if not judged_path(out, variant, group, pair.name).exists()
+        if not _is_judged(judged_path(out, variant, group, pair.name))
     ]
     meter = Meter(float(max(len(work), 1)))
     for number, (pair, group, variant, method, steps) in enumerate(work):

@@ -24,6 +24,8 @@ MEANING = {
     "recall": "share of the real nuclei that the stain shows, in the right shape (IoU ≥ 0.5)",
     "precision": "share of the stain's nuclei that are real",
     "f1": "recall and precision in one figure (their harmonic mean)",
+    "f1_30": "F1 that forgives a shape that is not quite right (IoU ≥ 0.3)",
+    "detection_f1": "F1 of what is there at all, whatever its shape",
     "detection_recall": "share of the real nuclei that the stain shows in whatever shape",
     "ap": "as F1, but ever stricter on the shape: mean over IoU 0.5 to 0.95 (average precision)",
     "missed": "real nuclei of which the stain shows nothing",
@@ -96,7 +98,7 @@ def _row(name: str, fields: list[Judged], models: Mapping[str, ModelBundle]) -> 
     """Return the figures of one variant on one group."""
     counts = [f.counts for f in fields]
     row: dict[str, Any] = {}
-    for key in ("recall", "precision", "f1", "detection_recall", "ap"):
+    for key in ("recall", "precision", "f1", "f1_30", "detection_f1", "detection_recall", "ap"):
         row[key] = pooled(counts, key)
     for key in _WITH_INTERVAL:
         row[f"{key}_interval"] = interval(_of(counts, key), len(counts))

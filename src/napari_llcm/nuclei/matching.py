@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csgraph
 
 from ..events import UserError
-from .counts import THRESHOLDS, Counts
+from .counts import LOOSE, THRESHOLDS, Counts
 
 # A nucleus belongs to another object when more than this share of its voxels lies within it.
 _MOSTLY = 0.5
@@ -96,7 +96,8 @@ def match_nuclei(truth_labels: np.ndarray, found_labels: np.ndarray, iou: float 
     taken = np.isin(overlap.t, overlap.t[found_pairs]) | np.isin(overlap.f, overlap.f[found_pairs])
     misshapen_pairs = overlap.assign(overlap.touches() & ~taken)
     per_threshold = tuple(overlap.assign(overlap.iou >= t).size for t in THRESHOLDS)
-    return _judge(overlap, found_pairs, misshapen_pairs, per_threshold, iou)
+    alike = overlap.assign(overlap.iou >= LOOSE).size
+    return _judge(overlap, found_pairs, misshapen_pairs, per_threshold, alike, iou)
 
 
 class _Overlap:
@@ -164,6 +165,7 @@ def _judge(
     found_pairs: np.ndarray,
     misshapen_pairs: np.ndarray,
     per_threshold: tuple[int, ...],
+    alike: int,
     iou: float,
 ) -> Matches:
     """Turn overlaps and matchings into one verdict per nucleus; later rules win."""
@@ -201,6 +203,7 @@ def _judge(
         found=found_pairs.size,
         hallucinated=int(np.sum(found == "hallucinated")),
         detected=int(seen_t.sum()),
+        loose=alike,
         true_positives=per_threshold,
         **tally,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .counts import THRESHOLDS, Counts
+from .counts import LOOSE, THRESHOLDS, Counts
 from .table import Row
 
 CONFIDENCE = "confidence"
@@ -77,6 +77,7 @@ def counts_of(rows: Sequence[Row]) -> Counts:
         stain=paired + len(virtual),
         hallucinated=sum(row["verdict"] == "hallucinated" for row in virtual),
         detected=sum(bool(row["detected"]) for row in real),
+        loose=sum(bool(row["detected"]) and row["iou"] >= LOOSE for row in real),
         true_positives=tuple(sum(iou >= t for iou in found) for t in THRESHOLDS),
         **tally,
     )
