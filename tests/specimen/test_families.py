@@ -1,16 +1,11 @@
 """Families of specimens: what is drawn is what the tags and the numbers say."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy import ndimage
-from typer.testing import CliRunner
 
-from napari_llcm.cli.app import app
 from napari_llcm.events import UserError
 from napari_llcm.specimen import TAGS, draw_specimen, make_specimen
-from napari_llcm.volumes import find_pairs, read
 
 SMALL = (16, 96, 96)
 
@@ -143,35 +138,6 @@ def test_tissue_is_still_that_of_make_specimen():
     assert specimen.qpi.spacing == (0.8, 0.5, 0.5)
     assert specimen.qpi.metadata["unit"] == make_specimen((8, 32, 32)).qpi.metadata["unit"]
     assert specimen.qpi.metadata["nucleus_um"] == pytest.approx(7.4, abs=1.3)
-
-
-def test_command_writes_pairs_and_their_tags(tmp_path):
-    command = ["specimen", str(tmp_path), "--families", "--n", "2", "--size", "8,64,64"]
-    done = CliRunner().invoke(app, [*command, "--leave-out", "modality:dic"])
-    assert done.exit_code == 0, done.output
-    assert [pair.name for pair in find_pairs(tmp_path)] == ["family-0000", "family-0001"]
-    table = json.loads((tmp_path / "specimens.json").read_text())
-    for number, name in enumerate(("family-0000", "family-0001")):
-        made = draw_specimen(number, size=(8, 64, 64), leave_out=["modality:dic"])
-        assert table[name]["tags"] == made.qpi.metadata["tags"]
-        stack = read(tmp_path / "qpi" / f"{name}.ome.tif")
-        np.testing.assert_array_equal(stack.numpy(), made.qpi.numpy())
-        assert stack.spacing == pytest.approx(made.qpi.spacing)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--families", "--leave-out", "modality:xray"], "no tag 'modality:xray'"),
-        (["--leave-out", "modality:dic"], "--leave-out goes with --families"),
-        (["--families", "--spacing", "1,1,1"], "its own voxel size"),
-    ],
-)
-def test_mistakes_on_the_command_line_are_told(tmp_path, options, message):
-    done = CliRunner().invoke(app, ["specimen", str(tmp_path / "out"), *options])
-    assert done.exit_code == 2
-    assert message in " ".join(done.output.split())
-    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_left_to_draw_is_told():

@@ -23,11 +23,13 @@ def specimen(
     n: Annotated[int, typer.Option("--n", min=1, help="How many specimens.")] = 1,
     size: Annotated[str, typer.Option(help="Voxels Z,Y,X.")] = "48,192,192",
     seed: Seed = 0,
-    difficulty: Annotated[str, typer.Option(help="easy, medium, hard or varied.")] = "medium",
+    difficulty: Annotated[
+        str | None, typer.Option(help="easy, medium (if none is given), hard or varied.")
+    ] = None,
     modality: Annotated[
-        str,
-        typer.Option(help="qobm, transmission, brightfield, zernike, dic or odt."),
-    ] = "qobm",
+        str | None,
+        typer.Option(help="qobm (if none), transmission, brightfield, zernike, dic or odt."),
+    ] = None,
     from_dapi: Annotated[
         Path | None,
         typer.Option("--from-dapi", help="Build around the nuclei of a real DAPI stack."),
@@ -54,8 +56,12 @@ def specimen(
 
     if labels is not None and from_dapi is None:
         raise UserError("--labels goes with --from-dapi.")
-    if families and reading.spacing:
-        raise UserError("--spacing does not go with --families: each has its own voxel size.")
+    drawn = {"--spacing": reading.spacing, "--difficulty": difficulty, "--modality": modality}
+    if families and (given := [option for option, value in drawn.items() if value]):
+        raise UserError(
+            f"{given[0]} does not go with --families: each specimen is drawn with its own; "
+            "keep others out with --leave-out."
+        )
     if leave_out and not families:
         raise UserError("--leave-out goes with --families.")
     z, y, x = (int(n) for n in numbers(size, "--size"))
@@ -65,9 +71,9 @@ def specimen(
             n,
             (z, y, x),
             seed,
-            cast("DifficultyName", difficulty),
+            cast("DifficultyName", difficulty or "medium"),
             spacing=reading.spacing or (0.8, 0.5, 0.5),
-            modality=cast("Modality", modality),
+            modality=cast("Modality | None", modality),
             dapi=read_role(from_dapi, reading, None, "dapi") if from_dapi else None,
             labels=read_role(labels, reading, "labels") if labels else None,
             families=families,
