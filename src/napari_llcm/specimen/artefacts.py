@@ -43,6 +43,8 @@ class Artefacts:
         Specks out of focus per 100 × 100 µm, which stay in place through the stack.
     pedestal : float
         Stray light and the camera's offset.
+    saturation : float
+        Signal above the background at which the camera is full; 0 if it never is.
     drift : float
         Standard deviation of the gain from plane to plane.
     lateral : float
@@ -67,6 +69,7 @@ class Artefacts:
     uneven: float = 0.0
     dust: float = 0.0
     pedestal: float = 0.0
+    saturation: float = 0.0
     drift: float = 0.0
     lateral: float = 0.0
     dead_planes: float = 0.0
@@ -91,7 +94,7 @@ class Artefacts:
 
 
 def draw_artefacts(rng: np.random.Generator, strength: Strength | None = None) -> Artefacts:
-    """Return artefacts as microscopes have them; noise from none to four times `medium`.
+    """Return artefacts as microscopes have them; noise from none to 60 % of the contrast.
 
     Parameters
     ----------
@@ -118,9 +121,10 @@ def draw_artefacts(rng: np.random.Generator, strength: Strength | None = None) -
         stripes=noise * sometimes(0.2, 0.1, 0.7),
         stripes_along=int(rng.integers(1, 3)),
         fixed_pattern=noise * sometimes(0.3, 0.1, 0.7),
-        uneven=sometimes(0.7, 0.1, 3),
+        uneven=sometimes(0.7, 0.1, 5),
         dust=sometimes(0.3, 0.5, 8),
         pedestal=sometimes(0.5, 0.1, 2),
+        saturation=sometimes(0.4, 2.5, 10),
         drift=sometimes(0.6, 0.001, 0.05),
         lateral=sometimes(0.2, 0.02, 0.15),
         dead_planes=sometimes(0.05, 0.02, 0.06),
@@ -168,8 +172,10 @@ class Camera:
         unit = _contrast(contrast) if drawn.of_contrast else np.float32(1)
         if self._light is not None:
             seen = (1 + seen) * np.exp(unit * self._light) - 1
-        noise = self._noise() + np.float32(drawn.pedestal)
-        return np.asarray(seen + (unit * noise if drawn.of_contrast else noise))
+        seen = seen + unit * self._noise()
+        if drawn.saturation:
+            seen = np.minimum(seen, unit * np.float32(drawn.saturation))
+        return np.asarray(seen + unit * np.float32(drawn.pedestal))
 
     def flicker(self, image: Array) -> Array:
         """Return the image with a gain that drifts from plane to plane, and dead planes."""

@@ -48,7 +48,7 @@ def brightfield(rng: np.random.Generator) -> Optics:
         polarity=_sign(rng, 0.5),
         oblique=_way(rng, rng.uniform(0.05, 0.9) * (rng.random() < 0.4)),
         spherical=_aberration(rng, aperture),
-        absorption=_between(rng, 0.002, 0.05) * (rng.random() < 0.4),
+        absorption=_between(rng, 0.002, 0.1) * (rng.random() < 0.4),
     )
 
 
@@ -61,7 +61,7 @@ def zernike(rng: np.random.Generator) -> Optics:
         **_annulus(rng, aperture),
         ring_transmittance=_between(rng, 0.08, 0.6),
         polarity=_sign(rng, 0.8),
-        oblique=_way(rng, rng.uniform(0.05, 0.4) * (rng.random() < 0.4)),
+        oblique=_way(rng, rng.uniform(0.05, 0.9) * (rng.random() < 0.5)),
         spherical=_aberration(rng, aperture),
         absorption=_between(rng, 0.002, 0.05) * (rng.random() < 0.4),
     )

@@ -22,6 +22,8 @@ from .transfer import (
     transmission_transfer,
 )
 
+Image = Callable[[Array, Grid, Optics, Camera], Array]
+
 
 @dataclass(frozen=True)
 class Microscope:
@@ -46,7 +48,7 @@ class Microscope:
     unit: str
     optics: Optics
     draw: Callable[[np.random.Generator], Optics]
-    image: Callable[[Array, Grid, Optics, Camera], Array]
+    image: Image
     from_medium: bool = False
     transfer: Callable[[Grid, Optics], Array] | None = None
 
@@ -86,23 +88,38 @@ def _oblique(spectrum: Array, grid: Grid, optics: Optics, camera: Camera) -> Arr
     return camera.flicker(fft.irfftn(result, grid.shape))
 
 
-def _intensity(spectrum: Array, grid: Grid, optics: Optics, camera: Camera) -> Array:
-    contrast = fft.irfftn(spectrum * intensity_transfer(grid, optics), grid.shape)
-    return camera.flicker(1 + camera.expose(_strong(contrast, optics) - 1))
+def _intensity(strong: Callable[[Array, Optics], Array]) -> Image:
+    """Return what images intensity; `strong` turns the contrast of a weak object into I/I₀."""
+
+    def image(spectrum: Array, grid: Grid, optics: Optics, camera: Camera) -> Array:
+        contrast = fft.irfftn(spectrum * intensity_transfer(grid, optics), grid.shape)
+        return camera.flicker(1 + camera.expose(strong(contrast, optics) - 1))
+
+    return image
 
 
-def _strong(contrast: Array, optics: Optics) -> Array:
-    """Return the intensity of objects that are not weak; 1 + contrast where they are.
+def _rytov(contrast: Array, _: Optics) -> Array:
+    """Return exp(2 Re u) where it is dark, so that nothing is darker than dark."""
+    return np.where(contrast < 0, np.exp(np.minimum(contrast, 0)), 1 + contrast)
 
-    Without a ring what is darker is exp(2 Re u), the Rytov form, so that nothing is darker than
-    dark. Through a ring, light of phase ψ against its surroundings gives |1 + i(exp(iψ) − 1)/√T|²
-    (Zernike); ψ = atan of what the weak object has, since the light of thick ones is spread.
+
+def _through_ring(contrast: Array, optics: Optics) -> Array:
+    """Return |1 + i(exp(iψ) − 1)/√T|² for light of phase ψ against its surroundings (Zernike).
+
+    ψ is the arctangent of what a weak object has, since the light of a thick one is spread.
     """
-    if not optics.ring[1]:
-        return np.where(contrast < 0, np.exp(np.minimum(contrast, 0)), 1 + contrast)
     amplitude = np.float32(np.sqrt(optics.ring_transmittance))
     phase = np.arctan(contrast * amplitude / 2)
     return (1 + np.sin(phase) / amplitude) ** 2 + ((1 - np.cos(phase)) / amplitude) ** 2
+
+
+def _of_two_beams(contrast: Array, optics: Optics) -> Array:
+    """Return sin²((θ + δ)/2) / sin²(θ/2) for beams with a retardation θ that differ in phase by δ.
+
+    δ is the arctangent of what a weak object has.
+    """
+    half = np.float32(optics.bias / 2)
+    return (np.sin(half + np.arctan(contrast * np.tan(half)) / 2) / np.sin(half)) ** 2
 
 
 def _tomogram(spectrum: Array, grid: Grid, optics: Optics, camera: Camera) -> Array:
@@ -133,7 +150,7 @@ MODALITIES: dict[Modality, Microscope] = {
         "share of the light",
         Optics(0.55, 0.6, 0.25, absorption=0.02),
         draws.brightfield,
-        _intensity,
+        _intensity(_rytov),
         transfer=intensity_transfer,
     ),
     "zernike": Microscope(
@@ -145,14 +162,14 @@ MODALITIES: dict[Modality, Microscope] = {
             ring_transmittance=0.25,
         ),
         draws.zernike,
-        _intensity,
+        _intensity(_through_ring),
         transfer=intensity_transfer,
     ),
     "dic": Microscope(
         "share of the light",
         Optics(0.55, 0.75, 0.5, shear=(0.2, 0.2)),
         draws.dic,
-        _intensity,
+        _intensity(_of_two_beams),
         transfer=intensity_transfer,
     ),
     "odt": Microscope(
