@@ -72,7 +72,7 @@ def test_autoencoder_learns(pairs: Path, tmp_path: Path) -> None:
 def test_the_consistency_term_joins_the_direct_one(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_llcm.training.training._LOG_SECONDS", 0.0)
+    monkeypatch.setattr("napari_llcm.training.trainer._LOG_SECONDS", 0.0)
     steps = [e for e in train(job(pairs, tmp_path / "run")) if isinstance(e, Step)]
     losses = {e.step: e.values for e in steps if e.phase == "consistency" and "loss" in e.values}
     assert sorted(losses) == [1, 2, 3, 4, 5, 6]

@@ -69,7 +69,8 @@ class TrainOptions(NucleusWidth):
         None,
         gt=0,
         title="At most",
-        description="Be done after so many minutes, with whatever was learned by then.",
+        description="Be done after so many minutes, with whatever was learned by then; "
+        "5 where it starts from a model and nothing is said.",
     )
     device: str = Field(
         "auto",
@@ -83,12 +84,6 @@ class TrainOptions(NucleusWidth):
         description="What the new model is called; as the run folder if not given.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Which random numbers are used.")
-    phase: PhaseName | Literal["all"] = Field(
-        "all",
-        title="Phase",
-        description="all, vae (the autoencoder alone), or the method's own: consistency for llcm, "
-        "the method's name for a rival.",
-    )
 
 
 class TrainJob(TrainOptions):
@@ -105,6 +100,8 @@ class TrainJob(TrainOptions):
     pairs: list[Path]
     out: Path
     reading: PairReadOptions = PairReadOptions()  # of the pairs, as a resumed run reads them again
+    # None: both from nothing; the method's own alone from a model, whose latent space is kept
+    phase: PhaseName | Literal["all"] | None = None
     network: NetworkConfig = NetworkConfig()  # or the name of one of `models.PRESETS`
     consistency: ConsistencyConfig = ConsistencyConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -126,6 +123,7 @@ class TrainJob(TrainOptions):
     recompute: bool = False  # gradient checkpointing: less memory, more time
     mixed_precision: bool = True  # bfloat16 where the device is quicker with it
     validation_share: float = Field(default=0.1, ge=0, lt=1)  # of the pairs, at least one of four
+    never_worse: bool = False  # of all weights that were validated, the start's too, keep the best
     validations: int = Field(default=10, ge=0)  # for each phase
     checkpoint_seconds: float = Field(default=60.0, ge=0)  # a killed run loses no more
     tensorboard: bool = True
@@ -143,7 +141,7 @@ class TrainJob(TrainOptions):
     def _phase_of_method(self) -> TrainJob:
         if self.name:
             plain_name(self.name, "name of the model")
-        if self.phase not in (known := ("all", *self._all_phases())):
+        if self.phase not in (None, *(known := ("all", *self._all_phases()))):
             raise ValueError(f"phase of {self.method} must be one of {', '.join(known)}")
         least = max(METHODS[self.method].least_patch, 16 if self.vae_adversarial else 1)
         if min(self.patch) < least:
@@ -157,7 +155,11 @@ class TrainJob(TrainOptions):
 
     def phases(self) -> tuple[PhaseName, ...]:
         """Return the phases that this job runs, in order."""
-        return self._all_phases() if self.phase == "all" else (self.phase,)
+        if self.phase is None and self.init is not None:
+            return (METHODS[self.method].phase.name,)
+        if self.phase is None or self.phase == "all":
+            return self._all_phases()
+        return (self.phase,)
 
     def settings(self, phase: PhaseName) -> PhaseConfig:
         """Return the settings of one phase."""
@@ -186,10 +188,18 @@ _STEPS: dict[Preset, tuple[int, int]] = {
     "standard": (1500, 4000),
     "full": (6000, 24000),
 }
+# What a training that starts from a model is, where nothing else is said.
+FINE_TUNING: dict[str, Any] = {
+    "max_minutes": 5.0,
+    "method_phase": {"learning_rate": 1e-3, "warmup_steps": 10},
+    "validations": 4,
+    "never_worse": True,
+    "instance_weight": 0.0,  # its head would have to be learned anew first
+}
 
 
 def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
-    """Return a job with a preset's steps, changed by `fields`.
+    """Return a job with a preset's steps, changed by `fields`; `FINE_TUNING` from a model.
 
     Raises
     ------
@@ -202,6 +212,11 @@ def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
         "vae_phase": {"steps": vae, "share": 0.3},
         "method_phase": {"steps": own, "share": 0.7},
     }
+    if fields.get("init") is not None and fields.get("phase") is None:
+        own = base["method_phase"]
+        base |= FINE_TUNING | {"method_phase": own | FINE_TUNING["method_phase"]}
+        if fields.get("max_minutes") is None:
+            fields = {name: value for name, value in fields.items() if name != "max_minutes"}
     try:
         return TrainJob(**(base | {_OLD_NAMES.get(k, k): v for k, v in fields.items()}))
     except ValidationError as error:
@@ -231,8 +246,9 @@ def load_job(path: Path) -> TrainJob:
 
 
 def save_job(job: TrainJob, path: Path) -> None:
-    """Write a job as YAML, whole or not at all."""
-    write_text(path, yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False))
+    """Write what was said of a job as YAML, whole or not at all; the rest is found at its start."""
+    fields = job.model_dump(mode="json", exclude_unset=True)
+    write_text(path, yaml.safe_dump(fields, sort_keys=False))
 
 
 def _sentence(error: ValidationError) -> str:

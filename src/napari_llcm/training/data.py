@@ -27,8 +27,9 @@ from ..models.blocks import DepthToSpace, SpaceToDepth
 from ..models.normalise import Scaling, no_data_of_sample, noise_level, qpi_scaling
 from ..volumes import Pair, Spacing, Volume
 from .augment import AUGMENTATIONS, augmented
+from .held_out import Part
 from .instances import InstanceTargets, target_stride
-from .reading import ReadPair, Standardised
+from .reading import OnlyPart, ReadPair, Standardised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ POOL, SERVES = 8, 4
 
 
 def load_pairs(
-    pairs: Sequence[Pair], job: TrainJob, spacing: Spacing | None, voxels: int, cache: Path
+    pairs: Sequence[Pair | Part], job: TrainJob, spacing: Spacing | None, voxels: int, cache: Path
 ) -> Any:
     """Return a dataset of whole standardised pairs, `voxels` in all.
 
@@ -61,6 +62,7 @@ def load_pairs(
         [
             ReadPair(spacing, labels=nuclei),
             Standardised(["qpi", "dapi"], job.root),
+            OnlyPart(keys),
             SpatialPadd(keys, job.patch, **pad),
             DivisiblePadd(keys, job.network.multiple, **pad),
             InstanceTargets(spacing, job.network.factor),
@@ -81,7 +83,7 @@ def load_pairs(
         raise cause or error from error
 
 
-def _key(spacing: Spacing | None, nuclei: bool, pair: Pair) -> bytes:
+def _key(spacing: Spacing | None, nuclei: bool, pair: Pair | Part) -> bytes:
     """Return the name under which a pair lies in the cache on disk."""
     return hashlib.sha256(repr((pair, spacing, nuclei)).encode()).hexdigest().encode()
 

@@ -25,6 +25,7 @@ from ..volumes import Pair, Spacing
 
 if TYPE_CHECKING:
     from .config import TrainJob
+    from .held_out import Part
 
 CHANNELS = 3  # foreground, distance to the border, centre
 _STRIDE = 2  # voxels for each cell of a target, along each axis
@@ -150,7 +151,7 @@ def instance_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return (weight * error).sum() / (CHANNELS * weight.sum())
 
 
-def with_labels(job: TrainJob, pairs: Sequence[Pair]) -> tuple[TrainJob, list[Notice]]:
+def with_labels(job: TrainJob, pairs: Sequence[Pair | Part]) -> tuple[TrainJob, list[Notice]]:
     """Return a job as the labels of its pairs allow it, and what is to be told of that."""
     if not job.instance_weight:
         return job, []

@@ -21,6 +21,7 @@ from ..volumes import (
     on_one_grid,
     resample,
 )
+from .held_out import Part
 
 
 class ReadPair(Transform):
@@ -40,8 +41,9 @@ class ReadPair(Transform):
     def __init__(self, spacing: Spacing | None, labels: bool = False) -> None:
         self.spacing, self.labels = spacing, labels
 
-    def __call__(self, data: Pair) -> dict[str, Any]:
-        """Return "qpi" and "dapi", float32 of one shape (1, z, y, x), and where they are "filled".
+    def __call__(self, data: Pair | Part) -> dict[str, Any]:
+        """Return "qpi" and "dapi", float32 of one shape (1, z, y, x), where they are
+        "filled", and what pair or part they are "of".
 
         With them "labels", uint32, where they are read.
 
@@ -69,7 +71,7 @@ class ReadPair(Transform):
         arrays = {name: np.asarray(v.numpy(), np.float32)[None] for name, v in both.items()}
         if labels:
             arrays["labels"] = labels[0].numpy()[None]
-        return {**arrays, "filled": holes[None], "told": told}
+        return {**arrays, "filled": holes[None], "told": told, "of": data}
 
 
 def _filled(volume: Volume, holes: np.ndarray) -> Volume:
@@ -86,6 +88,28 @@ def _mirrored(labels: Volume, holes: np.ndarray) -> Volume:
     # float64 holds every number of a label
     data = filled(np.array(labels.data, np.float64), holes, 0.0)
     return labels.replace(data=label(data.astype(np.int64)).astype(np.uint32))
+
+
+class OnlyPart(Transform):
+    """Keep what is trained on, or held out, of one pair; both are scaled as the whole is.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Arrays (1, z, y, x).
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = keys
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the pair, cut where it is a part of one."""
+        part, rest = data["of"], {key: value for key, value in data.items() if key != "of"}
+        if not isinstance(part, Part):
+            return rest
+        box = [slice(None)] * 4
+        box[1 + part.axis] = slice(part.first, part.last)
+        return rest | {key: data[key][tuple(box)] for key in self.keys if key in data}
 
 
 class Standardised(MapTransform):
@@ -112,6 +136,7 @@ class Standardised(MapTransform):
             "qpi": np.clip(q.apply(qpi), -HOT, HOT).astype(np.float32),
             "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
             "told": data["told"],
+            "of": data["of"],
             **({"labels": data["labels"]} if "labels" in data else {}),
             "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
         }

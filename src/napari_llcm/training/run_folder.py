@@ -64,7 +64,9 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         # absolute, so that the run can be resumed from anywhere
         there = {"out": job.out.absolute(), "pairs": [p.absolute() for p in job.pairs]}
-        save_job(job.model_copy(update=there), self.path / "job.yaml")
+        # every field, so that it goes on as it began whatever the defaults are by then
+        whole = TrainJob.model_validate(job.model_copy(update=there).model_dump())
+        save_job(whole, self.path / "job.yaml")
         self._events = open_log(self.path / "events.jsonl")
         self._table = open_log(self.path / "metrics.csv")
         self._csv = csv.writer(self._table)

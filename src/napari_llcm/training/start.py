@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from ..events import UserError
-from ..models.bundle import ModelBundle, ModelInfo, load_bundle
+from ..models.bundle import ModelBundle, ModelInfo, load_bundle, save_bundle
 from ..models.library import find_model
 from ..models.methods import METHODS
 from ..models.stainer import StainerNetworks
 from ..models.widening import can_widen, widened
 from .config import TrainJob
+
+
+def settled(job: TrainJob, networks: StainerNetworks, info: ModelInfo | None) -> TrainJob:
+    """Return a job with what the model it starts from decides.
+
+    The weights decide the sizes; what was trained to undo a scale of noise or of brightness goes on
+    with that.
+    """
+    update: dict[str, Any] = {"network": networks.network}
+    if info is not None and "vae" not in job.phases():
+        update["root"] = info.dapi.root
+    return job.model_copy(update=update)
 
 
 def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
@@ -46,3 +61,14 @@ def _as_wide_as(job: TrainJob, bundle: ModelBundle) -> StainerNetworks:
         f"{bundle.info.name} cannot be widened to the network that the job asks for, which has to "
         "have at least its widths and else be alike: leave network out to keep its own."
     )
+
+
+def keep_start(job: TrainJob, folder: Path) -> None:
+    """Write the model that a job starts from where the trained one would be, under its name."""
+    assert job.init is not None
+    start = load_bundle(find_model(job.init))
+    update = {
+        "name": job.name or job.out.absolute().name,
+        "provenance": start.info.provenance | {"kept": job.init},
+    }
+    save_bundle(folder, start.info.model_copy(update=update), start.networks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from ..events import UserError
 from ..models.torchvision import check_torchvision
 from ..volumes.atomic import replacing
+from .validation import Figures
 
 if TYPE_CHECKING:
     from .config import PhaseConfig, TrainJob
@@ -55,6 +57,8 @@ class PhaseState:
         self.step = 0
         self.seconds = 0.0
         self.skipped = 0  # steps with a gradient that was not finite
+        self.best: Best | None = None
+        self.validated = 0  # after which step the weights were validated last
 
     def progress(self, seconds_allowed: float | None) -> float:
         """Return how much of the phase is done, 0 to 1, by steps or by time."""
@@ -93,6 +97,8 @@ class PhaseState:
             "modules": {name: m.state_dict() for name, m in self.modules.items()},
             "optimiser": self.optimiser.state_dict(),
             "ema": self.ema.state_dict(),
+            "validated": self.validated,
+            "best": asdict(self.best) if self.best else None,
         }
         with replacing(path) as partial:
             torch.save(state, partial)
@@ -122,19 +128,61 @@ class PhaseState:
         self.ema.to(device)
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.skipped = int(state["skipped"])
+        self.validated = int(state.get("validated", 0))
+        if state.get("best"):
+            figures = Figures(**state["best"].pop("figures"))
+            self.best = Best(figures=figures, **state["best"])
 
-    def averaged(self) -> _Averaged:
+    def propose(self, figures: Figures | None) -> None:
+        """Keep the weights that the modules hold just now, if none before had better figures."""
+        if figures is None or figures.score is None:
+            return
+        if self.best is None or figures.score >= (self.best.figures.score or 0.0):
+            weights = [p.detach().clone() for p in self.parameters]
+            self.best = Best(self.step, figures, weights)
+
+    def averaged(self) -> _Holding:
         """Return a context in which the modules hold the averaged weights."""
-        return _Averaged(self.ema, self.parameters)
+        return _Holding(self.ema.shadow_params, self.parameters)
+
+    def chosen(self) -> _Holding:
+        """Return a context in which the modules hold the best weights; the averaged if none are."""
+        return _Holding(self.best.weights, self.parameters) if self.best else self.averaged()
 
 
-class _Averaged:
-    def __init__(self, ema: Any, parameters: Iterable[nn.Parameter]) -> None:
-        self._ema, self._parameters = ema, list(parameters)
+@dataclass(frozen=True)
+class Best:
+    """The best weights that were validated so far.
+
+    Parameters
+    ----------
+    step : int
+        After which step; 0 is the start.
+    figures : Figures
+        What was found of them on what is held out.
+    weights : list of Tensor
+        In the order of the parameters.
+    """
+
+    step: int
+    figures: Figures
+    weights: list[Tensor]
+
+
+class _Holding:
+    """A context in which parameters have other values."""
+
+    def __init__(self, values: Iterable[Tensor], parameters: Iterable[nn.Parameter]) -> None:
+        self._values, self._parameters = values, list(parameters)
 
     def __enter__(self) -> None:
-        self._ema.store(self._parameters)
-        self._ema.copy_to(self._parameters)
+        self._own = [p.detach().clone() for p in self._parameters]
+        self._hold(self._values)
 
     def __exit__(self, *_: object) -> None:
-        self._ema.restore(self._parameters)
+        self._hold(self._own)
+
+    @torch.no_grad()
+    def _hold(self, values: Iterable[Tensor]) -> None:
+        for parameter, value in zip(self._parameters, values, strict=True):
+            parameter.copy_(value)

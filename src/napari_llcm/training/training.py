@@ -7,18 +7,14 @@ import traceback
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
-from statistics import fmean
-from typing import Any
+from math import prod
 
-import numpy as np
 import torch
 
 from ..events import (
-    Checkpoint,
     Failed,
     Finished,
     Job,
-    Meter,
     Notice,
     ShouldStop,
     Started,
@@ -26,26 +22,22 @@ from ..events import (
 )
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, save_bundle
-from ..models.device import autocast, memory_in_use, pick_device, precision_notices
-from ..models.methods import PhaseName
+from ..models.device import autocast, pick_device, precision_notices
 from ..models.stainer import StainerNetworks
 from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
 from ..volumes.apart import check_apart
 from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
-from .data import Batches, Latents, load_pairs, median_noise, median_scalings
+from .data import load_pairs, median_noise, median_scalings
 from .grid import model_grid
+from .held_out import split
 from .instances import with_labels
-from .losses import LossInputs
-from .objectives import make_objective
 from .pairs import few, registration_notices, spacing_notices
 from .run_folder import RunFolder, check_run_folder
-from .start import initial_networks
-from .state import PhaseState
+from .start import initial_networks, keep_start, settled
+from .trainer import Trainer
 from .validation import Judge, Validator
-
-_LOG_SECONDS = 5.0
 
 
 def train(
@@ -87,7 +79,7 @@ def train(
     torch.manual_seed(job.seed)
     with sole_writer(job.out, folder=True) as notice:
         networks, info = initial_networks(job)
-        job = job.model_copy(update={"network": networks.network})
+        job = settled(job, networks, info)
         folder = RunFolder(job)
         try:
             networks.to(device)
@@ -123,18 +115,16 @@ def _run(
     opened = [(p.name, *p.read()[:2]) for p in pairs]
     phase_stacks = [qpi for _, qpi, _ in opened]
     yield from spacing_notices(opened, spacing, info.spacing if info else None)
-    voxels = sum(int(np.prod(resampled_shape(qpi, spacing))) for qpi in phase_stacks)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     yield from registration_notices(pairs, should_stop)
-    training, validation = job.split(pairs)
+    shapes = [resampled_shape(qpi, spacing) for qpi in phase_stacks]
+    voxels = sum(prod(shape) for shape in shapes)
+    same = info is not None and info.method == job.method
+    training, validation, where = split(job, pairs, shapes, networks)
     job, of_labels = with_labels(job, training)
     yield from of_labels
-    yield Notice(
-        text=f"Reading {len(training)} pairs to train on, {len(validation)} to validate.",
-        warning=False,
-    )
-    if not validation:
-        yield Notice(text=_ALL_SEEN)
+    seen = f"Reading {len(training)} pairs to train on, {len(validation)} to validate {where}."
+    yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
     qpi, dapi = median_scalings(data)
@@ -154,14 +144,19 @@ def _run(
         spacing=spacing,
         nucleus_um=nucleus_um,
     )
-    validator = Validator(networks, held_out, info, amp, device, shown=data, judge=judge)
+    validator = Validator(networks, held_out, info, amp, device, where, shown=data, judge=judge)
     networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     ResBlock.recompute = job.recompute
-    started, stopped = time.monotonic(), False
+    started, stopped, kept_start = time.monotonic(), False, False
     for phase in job.phases():
-        if phase != "vae":
+        to_beat = None
+        if same and job.never_worse:
+            yield from validator.start(phase, folder.path)
+            to_beat = validator.figures
+        elif phase != "vae":
             yield from validator.compare(phase)
-        trainer = _Trainer(job, phase, networks, data, device, amp)
+        trainer = Trainer(job, phase, networks, data, device, amp)
+        trainer.state.propose(to_beat)
         if folder.checkpoint(phase).exists():
             trainer.state.load(folder.checkpoint(phase))
         for event in trainer.run(folder, validator, should_stop):
@@ -169,9 +164,16 @@ def _run(
             if isinstance(event, Step):
                 info.metrics.update({k: v for k, v in event.values.items() if k in _KEPT})
         stopped = should_stop is not None and should_stop()
-        with trainer.state.averaged():
-            _describe(info, job, pairs, trainer)
-            save_bundle(folder.model, info, networks)
+        if best := trainer.state.best:
+            validator.figures, kept_start = best.figures, best.step == 0
+            info.metrics.update({k: v for k, v in best.figures.means.items() if k in _KEPT})
+        if kept_start:
+            yield Notice(text=f"No training step was better than {job.init}, {where}: it is kept.")
+            keep_start(job, folder.model)
+        else:
+            with trainer.state.chosen():
+                _describe(info, job, pairs, trainer)
+                save_bundle(folder.model, info, networks)
         if stopped:
             break
         trainer.state.ema.copy_to(trainer.state.parameters)
@@ -180,6 +182,7 @@ def _run(
             "model": str(folder.model),
             "seconds": time.monotonic() - started,
             "stopped": stopped,
+            "kept_start": kept_start,
             "metrics": info.metrics,
             "nuclei": validator.nuclei(),
         },
@@ -188,89 +191,13 @@ def _run(
 
 
 _ALL_SEEN = (
-    "With fewer than 4 pairs none is held out: the preview shows a volume that is trained on, and "
-    "no figure tells how well new ones will be stained."
+    "Nothing is held out: the preview shows a volume that is trained on, and no figure tells how "
+    "well new ones will be stained."
 )
 _KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson", "val_recall", "val_f1")
 
 
-class _Trainer:
-    """One phase."""
-
-    def __init__(
-        self,
-        job: TrainJob,
-        phase: PhaseName,
-        networks: StainerNetworks,
-        data: Any,
-        device: torch.device,
-        amp: Any,
-    ) -> None:
-        self.job, self.phase, self.networks = job, phase, networks
-        self.device, self.amp = device, amp
-        self.objective = make_objective(phase, networks, job)
-        for module in self.objective.modules.values():
-            module.to(device)
-        # DAPI is encoded as it is needed, each view once: training runs on cached latents
-        latents = Latents(data, networks, device, amp) if self.objective.latents else None
-        self.batches = Batches(data, job, latents)
-        self.state = PhaseState(
-            self.objective.modules, job, job.settings(phase), self.objective.rates
-        )
-        self.state.ema.to(device)
-        self.allowed = job.seconds_allowed(phase)
-
-    def run(self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None) -> Job:
-        state, objective = self.state, self.objective
-        offset = int(self.phase != "vae")
-        meter = Meter(1.0, state.progress(self.allowed))
-        logged = saved = time.monotonic()
-        validated = int(state.progress(self.allowed) * self.job.validations)
-        since: dict[str, list[float]] = {}  # what has been measured since the last log, by name
-        while (progress := state.progress(self.allowed)) < 1:
-            if should_stop is not None and should_stop():
-                break
-            began = time.monotonic()
-            generator = torch.Generator().manual_seed(
-                int(
-                    np.random.SeedSequence([self.job.seed, offset, state.step]).generate_state(1)[0]
-                )
-            )
-            batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
-            with self.amp():
-                loss, parts = objective.loss(
-                    LossInputs(
-                        objective.modules, self.networks, batch, self.job, progress, generator
-                    )
-                )
-            norm = state.update(loss, progress)
-            values = {"loss": loss, **parts}
-            figures = {"gradient": norm} | {k: float(v.detach()) for k, v in values.items()}
-            for name, value in figures.items():
-                since.setdefault(name, []).append(value)
-            now = time.monotonic()
-            state.seconds += now - began
-            done = state.progress(self.allowed)
-            if now - logged > _LOG_SECONDS or done >= 1:
-                means = {name: fmean(measured) for name, measured in since.items()}
-                means |= {"skipped": float(state.skipped)}
-                means["memory_gb"] = memory_in_use(self.device) / 1e9
-                yield Step(phase=self.phase, step=state.step, values=means)
-                yield meter.at(done, f"{self.phase} step {state.step}")
-                since, logged = {}, now
-            if int(done * self.job.validations) > validated:
-                validated = int(done * self.job.validations)
-                with state.averaged():
-                    yield from validator.run(self.phase, state.step, folder.path)
-            if now - saved > self.job.checkpoint_seconds:
-                state.save(folder.checkpoint(self.phase))
-                yield Checkpoint(path=str(folder.checkpoint(self.phase)))
-                saved = now
-        state.save(folder.checkpoint(self.phase))
-        yield Checkpoint(path=str(folder.checkpoint(self.phase)))
-
-
-def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: _Trainer) -> None:
+def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: Trainer) -> None:
     info.provenance |= {
         "napari_llcm": version("napari-llcm"),
         "torch": torch.__version__,

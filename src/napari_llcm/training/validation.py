@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,9 +34,30 @@ class Judge(Protocol):
 
 
 _RATES = ("recall", "precision", "f1")
+_ENOUGH = 5  # nuclei, for an F1 to tell anything
 _JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
 _TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was found of some weights on what is held out.
+
+    Parameters
+    ----------
+    score : float or None
+        How good they are; higher is better. F1 where nuclei are counted and there are enough of
+        them, else PSNR. None where nothing is held out, or nuclei could not be counted this time.
+    means : dict of float
+        Figures of the images and of the nuclei, by the names under which they are told.
+    nuclei : dict of float
+        Figures of the nuclei; empty where they were not counted.
+    """
+
+    score: float | None = None
+    means: dict[str, float] = field(default_factory=dict)
+    nuclei: dict[str, float] = field(default_factory=dict)
 
 
 class Validator:
@@ -53,11 +75,18 @@ class Validator:
         Returns the autocast context.
     device : torch.device
         Where the networks are.
+    where : str
+        What is validated on, in words.
     shown : sequence
         Pairs of which the first is previewed where there are none to validate on; no figure is
         made of it.
     judge : Judge, optional
         Counts the nuclei of real and virtual DAPI; its figures are told as "val_recall" …
+
+    Attributes
+    ----------
+    figures : Figures
+        Those of the weights that were validated last.
     """
 
     def __init__(
@@ -67,41 +96,51 @@ class Validator:
         info: ModelInfo,
         amp: Any,
         device: Any,
+        where: str = "held-out volumes",
         shown: Any = (),
         judge: Judge | None = None,
     ) -> None:
-        self.judge = judge
-        self._nuclei: dict[str, float] = {}
+        self.judge, self._where = judge, where
+        self.figures = Figures()
         self._reference: dict[str, float] = {}
+        self._by_nuclei: bool | None = None  # what the score is, the same one to the end
         self.networks, self.info, self.amp, self.device = networks, info, amp, device
         self.pairs = [self._centre(item) for item in dataset]
         self.shown = self.pairs or [self._centre(shown[i]) for i in range(min(len(shown), 1))]
 
     def run(self, phase: PhaseName, step: int, folder: Path) -> Job:
         """Yield the figures as a `Step` and the first volume as a `Preview`."""
-        figures: list[dict[str, float]] = []
+        measured: list[dict[str, float]] = []
         images: dict[str, np.ndarray] = {}
         judged: list[tuple[Volume, Volume]] = []
+        prefix = "val_vae_" if phase == "vae" else "val_"
         for qpi, dapi in self.shown:
             output = self._output(phase, qpi, dapi)
-            prefix = "val_vae_" if phase == "vae" else "val_"
-            figures.append({prefix + k: v for k, v in _compare(dapi, output).items()})
+            measured.append({prefix + k: v for k, v in _compare(dapi, output).items()})
             if self.judge is not None and phase != "vae" and len(judged) < _JUDGED:
                 judged.append((self._volume(dapi, "real"), self._volume(output, "virtual")))
             if not images:
                 images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
         if not images:
             return
-        if self.judge is not None and judged:
-            self._nuclei = self.judge(judged)
+        means: dict[str, float] = {}
+        nuclei = self.judge(judged) if self.judge is not None and judged else {}
         if self.pairs:
-            mean = {k: float(np.mean([f[k] for f in figures])) for k in figures[0]}
-            if phase != "vae":
-                mean |= {f"val_{k}": v for k, v in self._nuclei.items() if k in _RATES}
-            yield Step(phase=phase, step=step, values=mean)
+            means = {k: float(np.mean([m[k] for m in measured])) for k in measured[0]}
+            score = self._score(means[prefix + "psnr"], nuclei)
+            means |= {f"val_{k}": v for k, v in nuclei.items() if k in _RATES}
+            yield Step(phase=phase, step=step, values=means)
+        self.figures = Figures(score if self.pairs else None, means, nuclei)
         path = folder / "preview.png"
         _save_preview(images, path)
         yield Preview(phase=phase, step=step, path=str(path), images=images)
+
+    def start(self, phase: PhaseName, folder: Path) -> Job:
+        """Validate, as `run`, the model that the training starts from, which it has to beat."""
+        yield from self.run(phase, 0, folder)
+        self._reference = self.figures.nuclei
+        if self._reference:
+            yield self._told(phase)
 
     def compare(self, phase: PhaseName) -> Job:
         """Yield as a `Step` what the model to be compared with finds in the same volumes."""
@@ -115,8 +154,18 @@ class Validator:
                 pairs.append((self._volume(dapi, "real"), virtual))
         if pairs:
             self._reference = self.judge(pairs)
-            values = {f"reference_{k}": v for k, v in self._reference.items() if k in _RATES}
-            yield Step(phase=phase, step=0, values=values)
+            yield self._told(phase)
+
+    def _told(self, phase: PhaseName) -> Step:
+        values = {f"reference_{k}": v for k, v in self._reference.items() if k in _RATES}
+        return Step(phase=phase, step=0, values=values)
+
+    def _score(self, psnr: float, nuclei: dict[str, float]) -> float | None:
+        if self._by_nuclei is None:
+            self._by_nuclei = nuclei.get("real", 0) >= _ENOUGH
+        if not self._by_nuclei:
+            return psnr
+        return nuclei.get("f1", 0.0) if nuclei else None
 
     def nuclei(self) -> dict[str, Any]:
         """Return what was found last, beside what the model to be compared with finds.
@@ -125,15 +174,16 @@ class Validator:
         -------
         dict
             "found", "hallucinated" and "real" (numbers of nuclei), "f1", "held_out" (whether the
-            volumes were held out of the training), and "reference", with its name and the same
-            figures; empty where no nuclei were counted.
+            volumes were held out of the training), "where" (that in words), and "reference", with
+            its name and the same figures; empty where no nuclei were counted.
         """
-        if self.judge is None or not self._nuclei:
+        if self.judge is None or not self.figures.nuclei:
             return {}
         reference: dict[str, Any] = {}
         if self._reference:
             reference = {"name": self.judge.name, **self._reference}
-        return {**self._nuclei, "held_out": bool(self.pairs), "reference": reference}
+        told = {"held_out": bool(self.pairs), "where": self._where, "reference": reference}
+        return {**self.figures.nuclei, **told}
 
     @torch.no_grad()
     def _output(self, phase: PhaseName, qpi: Tensor, dapi: Tensor) -> Tensor:

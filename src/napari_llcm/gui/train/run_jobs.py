@@ -31,14 +31,15 @@ def reading(path: Path) -> Job:
 def settling(path: Path) -> Job:
     """Keep the model of a run that has just ended among the user's models.
 
-    Its `Finished` has "model", the name it is kept under (empty if there is none), and "better",
-    whether it is at least as good as the model it was compared with and so is to be chosen.
+    Its `Finished` has "model", the name it is kept under (empty if there is none, or if it is the
+    one that the run started from), and "better", whether it is at least as good as the model it was
+    compared with and so is to be chosen.
     """
     yield Started(job="settle")
     run = read_run(path)
     told: dict[str, Any] = {"settled": str(path), "sentence": "", "model": "", "better": False}
     if run.state in ("finished", "stopped"):
-        if run.can_stain:
+        if run.can_stain and not _result(run).get("kept_start"):
             told["model"] = keep_model(path / "model", run.job.name or path.name).name
         told["better"], told["sentence"] = _verdict(run, told["model"])
     yield Finished(result=told, value=run)
@@ -53,16 +54,21 @@ def discarding(path: Path) -> Job:
 
 def _verdict(run: Run, model: str) -> tuple[bool, str]:
     """Return whether the run's model is to be chosen, and what the user is told of it."""
-    done = "Done" if run.state == "finished" else "Stopped"
+    done, result = "Done" if run.state == "finished" else "Stopped", _result(run)
+    if result.get("kept_start"):
+        return False, (
+            f"⚠ {done}, but nothing that was learned is better than {run.job.init}, which stays "
+            "as it is: train for longer, or on more pairs."
+        )
     if not model:
         return False, f"{done} in phase 1, before it learned to stain. Press Resume to go on."
-    ends = [e.result for e in run.events if isinstance(e, Finished)]
-    nuclei = ends[-1].get("nuclei") if ends else None
+    nuclei = result.get("nuclei")
     if not nuclei or not nuclei.get("real"):
         return True, f"{done}: model {model} is chosen in the Stain panel."
     found, real = int(nuclei["found"]), int(nuclei["real"])
-    where = "held-out volumes" if nuclei["held_out"] else "a volume that it was trained on"
-    finds = f"model {model} finds {found} of {real} nuclei in {where}{_made_up(nuclei)}"
+    where = nuclei.get("where", "in held-out volumes")  # runs of earlier versions have none
+    where = where if nuclei["held_out"] else "in a volume that it was trained on"
+    finds = f"model {model} finds {found} of {real} nuclei {where}{_made_up(nuclei)}"
     other = nuclei.get("reference")
     if other:
         finds += f"; {other['name']} finds {int(other['found'])}{_made_up(other)}"
@@ -72,6 +78,12 @@ def _verdict(run: Run, model: str) -> tuple[bool, str]:
             "longer, or on more pairs."
         )
     return True, f"{done}: {finds}. It is chosen in the Stain panel."
+
+
+def _result(run: Run) -> dict[str, Any]:
+    """Return what a run told at its end; empty if it has none yet."""
+    ends = [event.result for event in run.events if isinstance(event, Finished)]
+    return ends[-1] if ends else {}
 
 
 def _made_up(nuclei: dict[str, Any]) -> str:

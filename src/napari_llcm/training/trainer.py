@@ -1,0 +1,127 @@
+"""The loop of one phase: steps, what is logged, validated and saved, and which weights are kept."""
+
+from __future__ import annotations
+
+import time
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..events import Checkpoint, Job, Meter, ShouldStop, Step
+from ..models.device import memory_in_use
+from .data import Batches, Latents
+from .losses import LossInputs
+from .objectives import make_objective
+from .state import PhaseState
+
+if TYPE_CHECKING:
+    from ..models.methods import PhaseName
+    from ..models.stainer import StainerNetworks
+    from .config import TrainJob
+    from .run_folder import RunFolder
+    from .validation import Validator
+
+_LOG_SECONDS = 5.0
+
+
+class Trainer:
+    """One phase of a training.
+
+    Parameters
+    ----------
+    job : TrainJob
+        Settings.
+    phase : str
+        Which phase.
+    networks : StainerNetworks
+        What is trained, and what stays as it is.
+    data : sequence
+        Pairs from `load_pairs`.
+    device : torch.device
+        Where the networks are.
+    amp : callable
+        Returns the autocast context.
+    """
+
+    def __init__(
+        self,
+        job: TrainJob,
+        phase: PhaseName,
+        networks: StainerNetworks,
+        data: Any,
+        device: torch.device,
+        amp: Any,
+    ) -> None:
+        self.job, self.phase, self.networks = job, phase, networks
+        self.device, self.amp = device, amp
+        self.objective = make_objective(phase, networks, job)
+        for module in self.objective.modules.values():
+            module.to(device)
+        # DAPI is encoded as it is needed, each view once: training runs on cached latents
+        latents = Latents(data, networks, device, amp) if self.objective.latents else None
+        self.batches = Batches(data, job, latents)
+        self.state = PhaseState(
+            self.objective.modules, job, job.settings(phase), self.objective.rates
+        )
+        self.state.ema.to(device)
+        self.allowed = job.seconds_allowed(phase)
+
+    def run(self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None) -> Job:
+        """Train from where the state is to the end of the phase, or until it shall stop."""
+        state = self.state
+        meter = Meter(1.0, state.progress(self.allowed))
+        logged = saved = time.monotonic()
+        done = state.progress(self.allowed)
+        validated = int(done * self.job.validations)
+        since: dict[str, list[float]] = {}  # what has been measured since the last log, by name
+        while done < 1 and not (should_stop is not None and should_stop()):
+            began = time.monotonic()
+            for name, value in self._step(done).items():
+                since.setdefault(name, []).append(value)
+            now = time.monotonic()
+            state.seconds += now - began
+            done = state.progress(self.allowed)
+            if now - logged > _LOG_SECONDS or done >= 1:
+                means = {name: fmean(measured) for name, measured in since.items()}
+                means |= {"skipped": float(state.skipped)}
+                means["memory_gb"] = memory_in_use(self.device) / 1e9
+                yield Step(phase=self.phase, step=state.step, values=means)
+                yield meter.at(done, f"{self.phase} step {state.step}")
+                since, logged = {}, now
+            if int(done * self.job.validations) > validated:
+                yield from self.validate(folder, validator)
+                state.seconds += time.monotonic() - now  # "at most so many minutes", all told
+                done = max(done, state.progress(self.allowed))
+                validated = int(done * self.job.validations)
+            if now - saved > self.job.checkpoint_seconds:
+                state.save(folder.checkpoint(self.phase))
+                yield Checkpoint(path=str(folder.checkpoint(self.phase)))
+                saved = now
+        if self.job.never_worse and self.job.validations and state.step > state.validated:
+            yield from self.validate(folder, validator)  # where it was stopped
+        state.save(folder.checkpoint(self.phase))
+        yield Checkpoint(path=str(folder.checkpoint(self.phase)))
+
+    def validate(self, folder: RunFolder, validator: Validator) -> Job:
+        """Stain what is held out by the averaged weights, and remember these if none are better."""
+        with self.state.averaged():
+            yield from validator.run(self.phase, self.state.step, folder.path)
+            self.state.validated = self.state.step
+            if self.job.never_worse:
+                self.state.propose(validator.figures)
+
+    def _step(self, progress: float) -> dict[str, float]:
+        """Do a step, `progress` (0 to 1) into the phase, and return what was measured."""
+        state, objective = self.state, self.objective
+        sequence = np.random.SeedSequence([self.job.seed, int(self.phase != "vae"), state.step])
+        generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
+        batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
+        with self.amp():
+            loss, parts = objective.loss(
+                LossInputs(objective.modules, self.networks, batch, self.job, progress, generator)
+            )
+        norm = state.update(loss, progress)
+        values = {"loss": loss, **parts}
+        return {"gradient": norm} | {k: float(v.detach()) for k, v in values.items()}
