@@ -57,15 +57,18 @@ def test_each_judge_speaks_for_itself_against_each_truth() -> None:
             diameter=WIDTH * 0.5,
         )
     )
-    assert [j.key for j in said[:3]] == [
+    assert [j.key for j in said[:4]] == [
         ("threshold", "stain", "dapi"),
         ("threshold", "stain", "labels"),
+        ("threshold", "stain", "elsewhere"),
         ("threshold", "dapi", "labels"),
     ]
     assert {j.judge for j in said} == {"threshold", "classical"}
     for judgement in said:
         counts = judgement.counts
-        if judgement.image == "stain":
+        if judgement.against == "elsewhere":  # no two places lie half a field apart
+            assert counts.f1_30 == 0.0
+        elif judgement.image == "stain":
             assert (counts.truth, counts.missed, counts.hallucinated) == (9, 2, 1)
             assert counts.detection_recall == pytest.approx(7 / 9)
             assert counts.detection_precision == pytest.approx(7 / 8)
