@@ -83,7 +83,8 @@ def draw_specimen(
     """Return a specimen of a random family; the same arguments give the same bytes.
 
     Its nuclei are 10 to 22 voxels wide in plane. `qpi.metadata` has "tags", what the specimen is,
-    and "nucleus_um", the median width of its nuclei.
+    "nucleus_um", the median width of its nuclei, and "planes", how many the microscope took: where
+    they are few, only the label-free stack is drawn out to `size`: DAPI and labels have them all.
 
     Parameters
     ----------
@@ -165,8 +166,9 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
     index = np.float32(medium) + np.float32(weaker) * (index - np.float32(medium))
     present = [replace(body, contrast=body.contrast * weaker) for body in present]
     seen = label_free_image(index, medium, grid, traits.modality, optics, artefacts, rng)[field]
+    native = size[0]
     if traits.every > 1:
-        seen = few_planes(seen, _every(traits, labels), rng)
+        seen, native = few_planes(seen, _every(traits, labels), rng)
     photons = expected_photons(cells, bodies, nucleoli, chromatin, grid, preset, traits.dye)[field]
     nucleus_um = width * spacing[1]
     made = {
@@ -175,6 +177,7 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
         "tags": list(replace(traits, nucleus_um=nucleus_um).tags),
         "nucleus_um": nucleus_um,
         "voxel_um": list(spacing),
+        "planes": native,
         "modality": traits.modality,
         "optics": vars(optics),
     }
@@ -209,8 +212,8 @@ def _every(traits: Traits, labels: Array) -> float:
     return float(np.clip(traits.every, 2.1, max(2.1, 0.6 * height)))
 
 
-def few_planes(stack: Array, every: float, rng: np.random.Generator) -> Array:
-    """Return a stack as it is after few of its planes were taken and put between each other.
+def few_planes(stack: Array, every: float, rng: np.random.Generator) -> tuple[Array, int]:
+    """Return a stack of which few planes were taken, the others drawn between them, and how many.
 
     Parameters
     ----------
@@ -228,4 +231,4 @@ def few_planes(stack: Array, every: float, rng: np.random.Generator) -> Array:
     low = np.floor(place).astype(int)
     high = np.minimum(low + 1, len(taken) - 1)
     share = (place - low).astype(np.float32)[:, None, None]
-    return np.asarray(stack[taken[low]] * (1 - share) + stack[taken[high]] * share)
+    return np.asarray(stack[taken[low]] * (1 - share) + stack[taken[high]] * share), len(taken)

@@ -116,7 +116,7 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
         Source of chance.
     """
     nucleus_um = log_uniform(rng, 4.0, 25.0)
-    few = rng.random() < 0.25
+    few = rng.random() < 0.35  # a quarter of all: plain tissue has every plane
     voxels = float(rng.uniform(16 if few else 10.5, 21))
     voxels = float(np.clip(voxels, nucleus_um / VOXEL[1], nucleus_um / VOXEL[0]))
     ratio = 1.0 if few and flat else log_uniform(rng, 1.0, 1.3 if few else 1.8 if flat else 4.0)
@@ -125,10 +125,12 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
     texture = str(rng.choice(["fine", "coarse", "smooth"]))
     voxel = nucleus_um / voxels
     grain = log_uniform(rng, 0.7, 1.8) if texture == "coarse" else log_uniform(rng, 0.25, 0.6)
-    grain = max(grain, 0.6 * voxel)
+    organelle = log_uniform(rng, 0.5, 1.2) if texture == "coarse" else log_uniform(rng, 0.25, 0.5)
+    finest = 0.6 * voxel  # a voxel averages what is finer, and shows less of it
     sign = str(rng.choice(["above", "below", "mixed"], p=[0.4, 0.25, 0.35]))
     strengths: tuple[Strength, ...] = ("none", "weak", "strong")
     noise = strengths[rng.choice(3, p=[0.15, 0.5, 0.35])]
+    preset = _preset(sign, texture, nucleus_um, rng)
     return Traits(
         cells=cells,
         modality=modality,
@@ -140,9 +142,13 @@ def draw_traits(cells: str, modality: Modality, flat: bool, rng: np.random.Gener
         texture=texture,
         sign=sign,
         contrast=log_uniform(rng, 0.03, 0.2),
-        preset=_preset(sign, texture, nucleus_um, rng),
-        matter=_matter(texture, unit, voxel, rng),
-        grain=grain,
+        preset=replace(
+            preset,
+            chromatin=preset.chromatin * min(1.0, grain / finest),
+            granularity=preset.granularity * min(1.0, organelle / finest),
+        ),
+        matter=_matter(max(organelle, finest) / unit, unit, voxel, rng),
+        grain=max(grain, finest),
         dye=Dye(
             texture=rng.uniform(0.1, 0.4),
             nucleoli=rng.uniform(0.3, 0.75),
@@ -184,7 +190,7 @@ def _preset(sign: str, texture: str, nucleus_um: float, rng: np.random.Generator
         negative={"above": 0.0, "below": 1.0, "mixed": 0.5}[sign],
         chromatin=float(rng.uniform(0, 0.0003)) if smooth else log_uniform(rng, 0.0006, 0.004),
         nucleolus=(strong * 0.8, strong * 1.2),
-        granularity=log_uniform(rng, 0.0004, 0.002) if smooth else log_uniform(rng, 0.002, 0.008),
+        granularity=log_uniform(rng, 0.0004, 0.002) if smooth else log_uniform(rng, 0.0015, 0.006),
         droplets=float(rng.choice([0.0, 1.0, 3.0, 8.0])),
         dye_spread=float(rng.uniform(0.2, 0.65)),
         dye_floor=float(rng.uniform(0.15, 0.4)),
@@ -200,9 +206,7 @@ def _preset(sign: str, texture: str, nucleus_um: float, rng: np.random.Generator
     )
 
 
-def _matter(texture: str, unit: float, voxel: float, rng: np.random.Generator) -> Matter:
-    small = log_uniform(rng, 0.5, 1.2) if texture == "coarse" else log_uniform(rng, 0.25, 0.5)
-    small = max(small, 0.6 * voxel) / unit
+def _matter(small: float, unit: float, voxel: float, rng: np.random.Generator) -> Matter:
     nucleoli = ((0, 0), (1, 2), (1, 4), (3, 8))
     return Matter(
         medium=rng.uniform(1.33, 1.40) if rng.random() < 0.3 else rng.uniform(1.333, 1.34),
