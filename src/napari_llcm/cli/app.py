@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
-from . import benchmark, demo, evaluate, model, nuclei, pairs, specimen, stain, train
+from . import benchmark, check_input, demo, evaluate, model, nuclei, pairs, specimen, stain, train
 from .console import explain, outcome, stderr, stdout
 
 _INTERRUPTED = 130  # exit code that shells know for Ctrl-C
@@ -53,6 +53,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(stain.stain)
+app.command()(check_input.check_input)
 app.command()(nuclei.nuclei)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

@@ -125,3 +125,38 @@ def calibrate(
     print_table(names, rows)
     if diagram is not None:
         stdout.print(f"Drawn to {diagram}")
+
+
+@app.command("calibrate-input")
+@options_from_models
+def calibrate_input(
+    model: Annotated[Path, typer.Argument(help="A model folder or a run folder of yours.")],
+    pairs: Annotated[
+        list[Path],
+        typer.Option("--pairs", help="Pairs of one kind; again for each other kind."),
+    ],
+    events: Events = None,
+    *,
+    options: Segmenting,
+    reading: PairReading,
+) -> None:
+    """Learn which stacks the model can read, and keep that in the model."""
+    from ..evaluation.input_calibration import calibrate_input_of
+    from ..volumes import find_pairs
+
+    finished = run(
+        lambda stop: calibrate_input_of(
+            model,
+            {folder.name: find_pairs(folder, reading) for folder in pairs},
+            segmenter=options.make(),
+            device=options.device,
+            should_stop=stop,
+        ),
+        as_json(events),
+    )
+    result = finished.result
+    print_table(["kind", "nuclei F1"], [[k, f"{v:.3f}"] for k, v in result["families"].items()])
+    stdout.print(
+        f"On kinds left out: area under ROC {result['auc']:.3f}, mean error of the expected F1 "
+        f"{result['error']:.3f}."
+    )

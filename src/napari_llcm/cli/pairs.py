@@ -52,7 +52,7 @@ def pairs(
             from ..staining.options import StainOptions
             from ..staining.virtual import stainer_of
 
-            stain = stainer_of(model, StainOptions(device=device), stop)
+            stain = stainer_of(model, StainOptions(device=device, check=False), stop)
         yield from check_pairs(
             source, out=out, apply=apply, reading=reading, stain=stain, should_stop=stop
         )

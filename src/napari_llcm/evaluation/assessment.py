@@ -144,7 +144,7 @@ def _again(virtual: Volume, device: str) -> StainOptions:
     """Return the options by which a stain was made, for other views of it."""
     from ..staining import StainOptions
 
-    return StainOptions(device=device, nucleus_um=virtual.metadata.get("nucleus_um"))
+    return StainOptions(device=device, check=False, nucleus_um=virtual.metadata.get("nucleus_um"))
 
 
 def assess_stain(

@@ -172,7 +172,7 @@ def _measure_field(
     spreads: dict[str, np.ndarray] = {}
     stained: Volume | None = None
     for kind, flips in (("seed", ((),) * 4), ("view", FLIPS)) if views else (("", ((),)),):
-        options = StainOptions(device=device)
+        options = StainOptions(device=device, check=False)
         done = yield from stain_views(
             qpi, model, options, flips=flips, text=f"{name}:", should_stop=should_stop
         )

@@ -130,6 +130,7 @@ def evaluate_pair(
         "segmenter": segmenter.name,
         "seed": seed,
         "nucleus_um": nucleus_um,
+        "input_check": virtual.metadata.get("input_check"),
     }
     return Evaluation(name, qpi, dapi, virtual, comparison, report)
 

@@ -165,7 +165,7 @@ def judge_all(
                 stain(
                     qpi,
                     models[method],
-                    StainOptions(device=device, steps=steps),
+                    StainOptions(device=device, steps=steps, check=False),
                     should_stop=should_stop,
                 ),
                 text,

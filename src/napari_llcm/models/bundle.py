@@ -32,6 +32,7 @@ from .config import (
     NetworkConfig,
     ResShiftConfig,
 )
+from .familiarity import Familiarity
 from .methods import METHODS
 from .normalise import Scaling
 
@@ -74,6 +75,7 @@ class ModelInfo(BaseModel):
     dapi: _Scaling  # median over the training volumes: gives the output its unit
     qpi: _Scaling | None = None  # median over the training volumes: for warnings only
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
+    familiarity: Familiarity | None = None  # which stacks it can read, where calibrated
     qpi_noise: float | None = None  # median `noise_level` of the training volumes: for warnings
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions

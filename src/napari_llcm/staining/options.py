@@ -43,6 +43,10 @@ class StainOptions(NucleusWidth):
         default=None, description="Address of a dask scheduler: stain on its workers."
     )
     overwrite: bool = Field(default=False, description="Replace what is there.")
+    check: bool = Field(
+        default=True,
+        description="Tell first whether the model can read the stack; it takes seconds.",
+    )
     memory_share: float | None = Field(
         default=None,
         gt=0,

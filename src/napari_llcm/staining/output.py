@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..events import UserError
+from ..models.familiarity import Verdict
 from ..volumes import Volume
 from .memory import free_memory
 from .tiling import Box, covered, slices
@@ -128,6 +129,8 @@ class Canvas:
         Whether any of it was.
     changes : int
         How often its voxels were changed.
+    verdict : Verdict or None
+        Whether the model can read the stack, once that is known.
     """
 
     notice: str | None = None
@@ -139,6 +142,7 @@ class Canvas:
         self.tile: tuple[int, ...] | None = None
         self.begun = False
         self.changes = 0
+        self.verdict: Verdict | None = None
         self._done: set[Box] = set()
         self._fingerprint = ""
 
@@ -163,6 +167,7 @@ class Canvas:
             self._done.clear()
             self.changes += self.begun
             self.begun = False
+            self.verdict = None
             self.array[:] = 0
 
     def is_done(self, box: Box) -> bool:

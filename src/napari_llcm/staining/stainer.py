@@ -14,6 +14,7 @@ from ..models.device import pick_device, precision, precision_notices
 from ..models.library import load_model
 from ..models.normalise import HOT, Scaling
 from ..volumes import FilledStack, NoData, Volume, losses
+from .check_input import verdict_on
 from .grid import NetworkGrid, contrast_notices, spacing_ratio
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
@@ -135,7 +136,15 @@ def _stain(
     for text in filter(None, (notice, output.notice)):
         yield Notice(text=text)  # of this run alone: a resumed result is the same
     notices: list[str] = []
+    record: dict[str, Any] = {"notices": notices}
     yield from noting(said, notices)
+    verdict = yield from verdict_on(
+        qpi, model, options, output, scaling, no_data, quiet=focus.follow, should_stop=should_stop
+    )
+    if verdict is not None:
+        record["input_check"] = verdict.model_dump()
+        if verdict.value in ("unlike", "unreadable"):
+            yield from noting([Notice(text=f"{qpi.name}: {verdict.sentence}")], notices)
 
     stopped = False
     path = out if isinstance(out, Path) else None
@@ -159,7 +168,7 @@ def _stain(
             yield from noting(_run(job), notices)
         except Stopped:
             stopped = True
-    value = output.finish(stopped, {"notices": notices})
+    value = output.finish(stopped, record)
     seconds = time.monotonic() - began
     result = {
         **settings,
@@ -170,7 +179,7 @@ def _stain(
         "voxels": job.voxels,
         "seconds": seconds,
         "voxels_per_second": job.voxels / seconds,
-        "notices": notices,
+        **record,
     }
     yield Finished(result=result, value=value)
 

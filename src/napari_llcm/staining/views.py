@@ -69,7 +69,9 @@ def stain_views(
         result: Any = yield from relay(
             (
                 e
-                for e in stain(turned, model, options.changed(seed=seed), should_stop=should_stop)
+                for e in stain(
+                    turned, model, options.changed(seed=seed, check=False), should_stop=should_stop
+                )
                 if isinstance(e, Finished) or number == 0 or e.kind == "progress"
             ),
             f"{text} view {number + 1} of {len(flips)}".strip(),

@@ -175,7 +175,7 @@ def checking(qpi: Volume, dapi: Volume, by_stain: bool = False) -> MakeJob:
             from ...staining import StainOptions
             from ...staining.virtual import stainer_of
 
-            virtual = yield from stainer_of(None, StainOptions(), should_stop)(qpi)
+            virtual = yield from stainer_of(None, StainOptions(check=False), should_stop)(qpi)
             if virtual is None:
                 return
         found = check_registration(qpi, dapi, stain=virtual)
