@@ -268,3 +268,22 @@ def test_pairs_reports_and_mends_a_shift(cli: Run, tmp_path: Path) -> None:
     inside = (slice(None), slice(10, -10), slice(10, -10))
     assert (mended[inside] == truth[inside]).mean() > 0.98
     assert (mended[inside] == truth[inside]).mean() > (before[inside] == truth[inside]).mean()
+
+
+def test_check_input_says_whether_a_model_can_read_a_stack(cli: Run, tmp_path: Path) -> None:
+    own = make_specimen(size=(24, 96, 96), seed=77).qpi
+    noise = np.random.default_rng(0).standard_normal(own.shape).astype(np.float32)
+    like = write(tmp_path / "like.ome.tif", own)
+    code, out, err = cli("check-input", like, "--model", "specimen-v6", "--device", "cpu")
+    assert code == 0, err
+    assert "like.ome.tif: Like what specimen-v6 knows" in out
+    noisy = write(tmp_path / "noise.ome.tif", own.replace(data=noise))
+    code, out, err = cli("check-input", noisy, "--model", "specimen-v6", "--events", "-")
+    assert code == 0, err
+    last = parse_event(out.splitlines()[-1])
+    assert isinstance(last, Finished)
+    assert last.result["verdict"] == "unreadable"
+    assert last.result["f1"] < 0.3
+    code, _, err = cli("check-input", tmp_path / "none.tif")
+    assert code == 2
+    assert "none.tif" in err

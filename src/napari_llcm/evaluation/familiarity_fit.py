@@ -9,7 +9,8 @@ import numpy as np
 
 from ..events import UserError
 from ..models.familiarity import LIKE, Encoded, Familiarity
-from ..staining.check_input import Measured
+from ..staining.check_input import StackFeatures
+from .confidence_fit import Measured
 
 _FEWEST = 12  # stacks, of at least two families
 _GOOD = 0.8  # F1 of a stack that the model stains well
@@ -23,17 +24,20 @@ class Known:
 
     Parameters
     ----------
-    measured : Measured
+    measured : StackFeatures
         Of the stack.
     f1 : float
         Nuclei F1 of its stain.
     family : str
         Stacks of one family are left out together.
+    nuclei : Measured, optional
+        Of its stain.
     """
 
-    measured: Measured
+    measured: StackFeatures
     f1: float
     family: str
+    nuclei: Measured | None = None
 
 
 def fit(stacks: Sequence[Known]) -> Familiarity:

@@ -6,11 +6,15 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
 from ..models.bundle import load_bundle, write_info
 from ..models.library import find_model
 from ..volumes import Found, Pair, Volume, notices
 from ..volumes.sole_writer import sole_writer
+from .assessment import seen_spacing
+from .confidence_fit import Measured
 from .familiarity_fit import Known, fit
 
 if TYPE_CHECKING:
@@ -143,6 +147,7 @@ def judge(
     family: str,
     device: str = "auto",
     *,
+    nucleus_um: float | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Generator[Event, None, Known | None]:
     """Return what is measured of one stack, and the nuclei F1 of its stain.
@@ -155,6 +160,8 @@ def judge(
         As for `calibrate_input`.
     family : str
         What kind of stack it is.
+    nucleus_um : float, optional
+        Width of its nuclei, as `StainOptions` takes it.
 
     Returns
     -------
@@ -167,10 +174,11 @@ def judge(
         Of staining and comparing.
     """
     from ..nuclei import compare_nuclei
+    from ..nuclei.features import measure
     from ..staining import StainOptions, stain
     from ..staining.check_input import LookedAt
 
-    options = StainOptions(device=device, check=False)
+    options = StainOptions(device=device, nucleus_um=nucleus_um, check=False)
     look = LookedAt.at(qpi, model, options)
     measured = yield from look.measure(should_stop=should_stop)
     stained = yield from relay(stain(qpi, model, options, should_stop=should_stop), qpi.name)
@@ -180,4 +188,10 @@ def judge(
     comparison = yield from relay(job, qpi.name)
     if comparison is None:
         return None
-    return Known(measured, float(comparison.figures["f1"] or 0.0), family)
+    labels = comparison.stain_labels.numpy()
+    spacing = seen_spacing(stained, model.info) or qpi.spacing
+    ids, features = measure(labels, stained.numpy(), qpi.numpy(), spacing)
+    matches = comparison.matches
+    real = np.isin(ids, matches.found_ids[matches.found_detected])
+    f1 = float(comparison.figures["f1"] or 0.0)
+    return Known(measured, f1, family, Measured(features, real))

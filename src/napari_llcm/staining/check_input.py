@@ -35,8 +35,8 @@ _PROBES = 3
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured of a stack.
+class StackFeatures:
+    """What is measured of a stack.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ class LookedAt:
 
     def measure(
         self, meter: Meter | None = None, should_stop: ShouldStop | None = None
-    ) -> Generator[Event, None, Measured | None]:
+    ) -> Generator[Event, None, StackFeatures | None]:
         """Return what is measured of the stack; None where it was stopped."""
         boxes = self._boxes(self.zoomed(1.0))
         parts, channels = [], []
@@ -283,7 +283,7 @@ class LookedAt:
             features, encoded = self._look(self.zoomed(1.0), box)
             parts.append(features)
             channels.append(encoded)
-        return Measured(self._with_stack(input_features.averaged(parts)), np.mean(channels, 0))
+        return StackFeatures(self._with_stack(input_features.averaged(parts)), np.mean(channels, 0))
 
     def probe(
         self,
@@ -308,7 +308,7 @@ class LookedAt:
             grid = self.zoomed(zoom)
             boxes = self._boxes(grid)
             features, channels = self._look(grid, boxes[len(boxes) // 2], sign)
-            measured = Measured(self._with_stack(features), channels).known_by(familiarity)
+            measured = StackFeatures(self._with_stack(features), channels).known_by(familiarity)
             found.append((familiarity.expected(measured) - f1, text))
         return [text for gain, text in sorted(found, reverse=True) if gain > _GAIN][:1]
 

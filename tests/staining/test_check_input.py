@@ -1,0 +1,140 @@
+"""A verdict on a stack before it is stained: what the shipped model says of its own kind, and not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_llcm.events import Finished, Notice, UserError, result_of
+from napari_llcm.models import ModelBundle, load_model
+from napari_llcm.models.familiarity import Verdict
+from napari_llcm.specimen import make_specimen
+from napari_llcm.staining.check_input import check_input
+from napari_llcm.volumes import Volume, read
+from stains import run, staining
+
+SPACING = (0.8, 0.5, 0.5)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> ModelBundle:
+    return load_model("specimen-v6", "cpu")
+
+
+@pytest.fixture(scope="module")
+def own() -> Volume:
+    """A stack of the kind that the shipped model was trained on."""
+    return make_specimen(size=(24, 96, 96), seed=77).qpi
+
+
+def verdict(volume: Volume, model: ModelBundle) -> Verdict:
+    found: Verdict = result_of(check_input(volume, model))
+    return found
+
+
+def test_a_stack_of_the_models_own_kind_is_like_what_it_knows(
+    shipped: ModelBundle, own: Volume
+) -> None:
+    found = verdict(own, shipped)
+    assert found.value == "like"
+    assert found.f1 is not None
+    assert found.f1 > 0.8
+    assert "specimen-v6" in found.sentence
+    # 16-bit counts of any unit are the same stack
+    data = own.numpy()
+    counts = np.round(1000 + 30000 * (data - data.min()) / np.ptp(data)).astype(np.uint16)
+    again = verdict(own.replace(data=counts), shipped)
+    assert again.f1 == pytest.approx(found.f1, abs=0.03)
+
+
+def test_noise_and_a_gradient_are_nothing_that_it_can_read(
+    shipped: ModelBundle, own: Volume
+) -> None:
+    rng = np.random.default_rng(0)
+    white = rng.standard_normal(own.shape).astype(np.float32)
+    ramp = np.linspace(0, 1, own.shape[2], dtype=np.float32) + 0.001 * white
+    for data in (white, ramp):
+        found = verdict(own.replace(data=data), shipped)
+        assert found.value == "unreadable"
+        assert found.reasons
+        assert "Nothing that specimen-v6 can read" in found.sentence
+
+
+def test_the_reason_is_told_in_words(shipped: ModelBundle, own: Volume) -> None:
+    inverted = verdict(own.replace(data=-own.numpy()), shipped)
+    assert inverted.value in ("unlike", "unreadable")
+    assert "inverted" in inverted.reasons[0]
+    wide = make_specimen(size=(30, 160, 160), seed=78, spacing=tuple(s / 3 for s in SPACING)).qpi
+    large = verdict(wide.replace(spacing=SPACING), shipped)
+    assert large.value in ("unlike", "unreadable")
+    assert any("twice as large" in reason for reason in large.reasons)
+
+
+def test_a_model_that_was_not_calibrated_for_it_says_so(model: ModelBundle, own: Volume) -> None:
+    found = verdict(own, model)
+    assert found.value == "unknown"
+    assert found.f1 is None
+    assert "cannot tell" in found.sentence
+
+
+class Huge:
+    """A stack of 5 teravoxels that repeats a small one, and counts what is read of it."""
+
+    dtype = np.dtype(np.float32)
+    shape = (2000, 50_000, 50_000)
+    ndim = 3
+
+    def __init__(self, tile: np.ndarray) -> None:
+        self.tile, self.read = tile, 0
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        spans = index if isinstance(index, tuple) else (index,)
+        spans = (*spans, *[slice(None)] * (3 - len(spans)))
+        places = [
+            np.arange(*s.indices(n)) if isinstance(s, slice) else np.array([s])
+            for s, n in zip(spans, self.shape, strict=True)
+        ]
+        self.read += int(np.prod([float(len(p)) for p in places]))
+        assert self.read < 2e8
+        found = self.tile[np.ix_(*(p % n for p, n in zip(places, self.tile.shape, strict=True)))]
+        return found if isinstance(spans[0], slice) else found[0]
+
+
+def test_of_a_huge_stack_little_is_read(shipped: ModelBundle, own: Volume) -> None:
+    mirrored = np.pad(own.numpy(), [(0, n) for n in own.shape], mode="symmetric")
+    stack = Huge(mirrored)
+    found = verdict(Volume(stack, SPACING, name="huge"), shipped)
+    assert found.value == "like"
+    assert stack.read < 1.5e7
+
+
+def test_what_is_no_stack_is_refused_and_a_job_can_be_stopped(
+    shipped: ModelBundle, own: Volume
+) -> None:
+    with pytest.raises(UserError, match="2D image"):
+        verdict(Volume(own.numpy()[0], axes="yx", name="flat"), shipped)
+    *_, last = check_input(own, shipped, should_stop=lambda: True)
+    assert isinstance(last, Finished)
+    assert last.result == {"stopped": True}
+    assert last.value is None
+
+
+def test_the_verdict_goes_with_the_stain_into_its_file(
+    shipped: ModelBundle, own: Volume, tmp_path: Path
+) -> None:
+    noise = own.replace(
+        data=np.random.default_rng(0).standard_normal(own.shape).astype(np.float32), name="noise"
+    )
+    path = tmp_path / "stain.ome.tif"
+    finished, events = run(staining(noise, shipped, out=path))
+    (said,) = [e.text for e in events if isinstance(e, Notice) and "can read" in e.text]
+    assert said.startswith("noise: Nothing that specimen-v6 can read")
+    assert said in finished.result["notices"]
+    kept = Verdict.model_validate(read(path).metadata["input_check"])
+    assert kept.value == "unreadable"
+    assert kept == Verdict.model_validate(finished.result["input_check"])
+    silent = run(staining(noise, shipped, check=False))[0]
+    assert "input_check" not in silent.result
