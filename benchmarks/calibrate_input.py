@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import pickle
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,24 @@ def judge(folder: Path, model: str) -> None:
 
 def fit(folder: Path, model: str, write: bool) -> None:
     """Fit on what was judged, print the figures, and keep the fit in the model."""
-    raise SystemExit("not yet")
+    from napari_llcm.evaluation import familiarity_fit
+    from napari_llcm.models import find_model, read_info
+    from napari_llcm.models.bundle import write_info
+
+    path = find_model(model)
+    info = read_info(path)
+    judged = [pickle.loads(p.read_bytes()) for p in sorted((folder / info.name).glob("*.pickle"))]
+    for sort in ("cells", "modality"):
+        stacks = [replace(known, family=family_of(tags, sort)) for tags, known in judged]
+        familiarity = familiarity_fit.fit(stacks)
+        print(f"{len(stacks)} stacks, each sort of {sort} left out:", familiarity.figures)
+    if write:
+        write_info(path, info.model_copy(update={"familiarity": familiarity}))
+
+
+def family_of(tags: list[str], sort: str) -> str:
+    """Return by what a stack is left out: how it was spoiled, or its tag of one sort."""
+    return next(t for t in [*reversed(tags)] if t.startswith(("spoiled:", f"{sort}:")))
 
 
 def main() -> None:

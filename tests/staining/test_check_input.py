@@ -1,4 +1,4 @@
-"""A verdict on a stack before it is stained: what the shipped model says of its own kind, and not."""
+"""A verdict on a stack before it is stained, by the shipped model: on its own kind, and others."""
 
 from __future__ import annotations
 
