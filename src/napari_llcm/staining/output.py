@@ -163,11 +163,12 @@ class Canvas:
         """
         self.volume = volume
         if fingerprint != self._fingerprint:
+            if self._fingerprint:  # what was told before the first job is of its input
+                self.verdict = None
             self._fingerprint, self.tile = fingerprint, None
             self._done.clear()
             self.changes += self.begun
             self.begun = False
-            self.verdict = None
             self.array[:] = 0
 
     def is_done(self, box: Box) -> bool:

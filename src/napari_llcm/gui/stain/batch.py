@@ -149,3 +149,15 @@ def _folder(parent: QWidget, text: str, tip: str) -> tuple[QLineEdit, QPushButto
 
     button.clicked.connect(ask)
     return line, button
+
+
+def given_spacing() -> list[float] | None:
+    """Return the voxel size that was given last, for files that do not tell theirs."""
+    known = recall("spacing").get("last")
+    return [float(v) for v in known] if known else None
+
+
+def told_of_folder(result: dict[str, Any]) -> str:
+    """Return in words what came of a folder of stacks."""
+    left_out = f"; left out: {len(result['failed'])}" if result["failed"] else ""
+    return f"Stacks written: {len(result['written'])}{left_out}. Folder: {result['out']}"

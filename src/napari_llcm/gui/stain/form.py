@@ -28,11 +28,12 @@ from ..layers.combo import LayerCombo
 from ..layers.spacing_row import SpacingRow
 from ..layers.stack import LayerStack
 from ..session import Session
-from ..settings import preferences, recall
+from ..settings import preferences, recall, remember
 from . import pace
 from .batch import BatchBox
 from .model_picker import ModelPicker
 from .region import RegionChoice
+from .verdict_line import VerdictLine
 from .width_row import WidthRow
 
 
@@ -84,6 +85,7 @@ class StainForm(QWidget):
         self.samples.setValue(int(known.get("samples", 4)))
         self.samples.setSuffix(" samples")
         self.samples.setToolTip("How often to stain: more takes longer and tells more.")
+        self.verdict = VerdictLine()
         self.start = QPushButton("Stain")
         self.start.setDefault(True)
         self.start.setToolTip("Stain, from where you look outwards.")
@@ -123,6 +125,7 @@ class StainForm(QWidget):
         buttons.addWidget(self.live, 1)
         column = QVBoxLayout(self)
         column.addLayout(form)
+        column.addWidget(self.verdict)
         column.addWidget(self.time)
         column.addLayout(buttons)
         column.addWidget(self.bar)
@@ -134,7 +137,8 @@ class StainForm(QWidget):
             self.stack, self.axes_row.combo, self.axes_row.button, self.axes_row.split,
             *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
             self.model.card, self.model.add, self.width_row.box, self.device, self.free,
-            self.region.combo, self.region.shapes, self.spread, self.samples, self.start, self.live,
+            self.region.combo, self.region.shapes, self.spread, self.samples, self.verdict.check,
+            self.start, self.live,
             self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip
 
@@ -156,6 +160,16 @@ class StainForm(QWidget):
         self.spacing.ask_for(stack)
         self.region.fit(stack)
         self._layout.setRowVisible(self.times, stack is not None and stack.times > 1)
+
+    def remember(self) -> None:
+        """Keep what is chosen for the next session."""
+        remember(
+            "stain",
+            device=self.device.currentData(),
+            samples=self.samples.value(),
+            spread=self.spread.isChecked(),
+            model=self.model.combo.currentData() or "",
+        )
 
     def fit_width(self, stack: LayerStack | None) -> None:
         """Let a width of nuclei be set where the chosen model can be scaled."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from ...events import Job, ShouldStop
 from ...models import find_model
 from ...staining import Focus, StainOptions, in_turn, stain, stain_files, stain_times
+from ...staining.check_input import check_input
+from ...volumes import Volume
 from ..jobs.runner import MakeJob
 from ..layers.stack import Box
 from ..layers.viewport import View
@@ -167,6 +169,28 @@ def follow(
             focus=Focus(view.centre, view.region, follow=True),
             should_stop=should_stop,
         )
+
+    return make_job
+
+
+def check(loaded: LoadedModel, model: Path, volume: Volume, options: StainOptions) -> MakeJob:
+    """Return a maker of the job that tells whether a model can read a stack.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        Keeps the model.
+    model : Path
+        The model.
+    volume : Volume
+        The stack.
+    options : StainOptions
+        Device and nucleus width.
+    """
+
+    def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then look."""
+        yield from check_input(volume, loaded.get(model), options, should_stop=should_stop)
 
     return make_job
 

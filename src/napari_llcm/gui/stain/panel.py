@@ -15,11 +15,12 @@ from ..jobs.runner import Runner
 from ..layers.stack import LayerStack, stack_of
 from ..layers.viewport import View
 from ..panel import Panel
-from ..settings import preferences, recall, remember
+from ..settings import preferences
 from . import jobs as stain_jobs
 from . import pace
-from .batch import checked_folders
+from .batch import checked_folders, given_spacing, told_of_folder
 from .form import StainForm
+from .input_check import InputCheck
 from .model_picker import adding
 from .stain_layer import StainLayer, StainLayers
 
@@ -55,6 +56,7 @@ class StainPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
         self.bar = self.form.bar
+        self.input_check = InputCheck(self.form, self.runner, self._loaded)
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK)
         self._timer.timeout.connect(self._look)
@@ -70,6 +72,7 @@ class StainPanel(Panel):
         form.free.clicked.connect(self._free)
         form.start.clicked.connect(self.stain)
         form.check.clicked.connect(self.check)
+        form.verdict.check.clicked.connect(self.check_input)
         form.model.changed.connect(self._estimate)
         form.width_row.changed.connect(self._estimate)
         form.device.currentIndexChanged.connect(self._estimate)
@@ -91,6 +94,16 @@ class StainPanel(Panel):
             _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
             bench.show_panel("Check").check_stain(made.layers[0], made.stack.layer)
 
+    def check_input(self) -> None:
+        """Tell whether the chosen model can read the chosen stack, before it is stained."""
+        stack = self._stack_shown
+        if stack is None or self._waits(self.check_input):
+            return
+        try:
+            self.input_check.start(stack, View(self._viewer, stack).now(), self._options())
+        except UserError as error:
+            self.bar.refuse(str(error))
+
     def stain_layers(self, layers: list[Any]) -> None:
         """Stain layers, one after another."""
         if self._waits(lambda: self.stain_layers(layers)):
@@ -110,7 +123,8 @@ class StainPanel(Panel):
             self.bar.refuse(str(error))
             return
         self._active = [(part.stain_layer, part.view) for part in parts]
-        self._remember()
+        self.input_check.begin([part.stain_layer for part in parts])
+        self.form.remember()
         self.runner.start(
             stain_jobs.stain_parts(self._loaded, model, parts, self._options()),
             f"staining of {', '.join(layer.name for layer in layers)}",
@@ -124,13 +138,11 @@ class StainPanel(Panel):
         try:
             folder, target = checked_folders(source, out)
             model, options = self.form.model.path, self._options()
-            job = stain_jobs.files(
-                self._loaded, model, [folder], target, options, self._given_spacing()
-            )
+            job = stain_jobs.files(self._loaded, model, [folder], target, options, given_spacing())
         except UserError as error:
             self.bar.refuse(str(error))
             return
-        self._remember()
+        self.form.remember()
         self.runner.start(
             job, f"staining of the stacks in {folder.name}", then=self._stained_folder
         )
@@ -152,20 +164,6 @@ class StainPanel(Panel):
         samples = self.form.samples.value() if self.form.spread.isChecked() else 1
         device, width = self.form.device.currentData(), self.form.width_row.width
         return stain_jobs.options_of(preferences(), device, samples, width)
-
-    def _remember(self) -> None:
-        """Keep what is chosen for the next session."""
-        remember(
-            "stain",
-            device=self.form.device.currentData(),
-            samples=self.form.samples.value(),
-            spread=self.form.spread.isChecked(),
-            model=self.form.model.combo.currentData() or "",
-        )
-
-    def _given_spacing(self) -> list[float] | None:
-        known = recall("spacing").get("last")
-        return [float(v) for v in known] if known else None
 
     def _waits(self, then: Callable[[], None]) -> bool:
         """Return whether a job is going on; a live preview makes room for what shall follow."""
@@ -197,8 +195,9 @@ class StainPanel(Panel):
             self.bar.refuse(str(error))
             return
         self._active, self._following = [(stain_layer, view)], True
+        self.input_check.begin([stain_layer])
         self._next = None
-        self._remember()
+        self.form.remember()
         self.runner.start(job, f"live preview of {self.form.stack.layer.name}", then=self._followed)
         self.bar.text.setText("Live: what comes on screen is stained.")
 
@@ -212,6 +211,7 @@ class StainPanel(Panel):
                 self.form.live.setChecked(False)
 
     def _show(self, event: Event) -> None:
+        self.input_check.hear([stain_layer for stain_layer, _ in self._active])
         if isinstance(event, Tile):
             for stain_layer, _ in self._active:
                 self._stain_layers.show(stain_layer)
@@ -254,10 +254,7 @@ class StainPanel(Panel):
     def _stained_folder(self, event: Finished) -> None:
         result = event.result
         if not result.get("stopped"):
-            left_out = f"; left out: {len(result['failed'])}" if result["failed"] else ""
-            self.bar.say(
-                f"Stacks written: {len(result['written'])}{left_out}. Folder: {result['out']}"
-            )
+            self.bar.say(told_of_folder(result))
 
     def _followed(self, event: Finished) -> None:
         self.bar.forget_end()
@@ -290,6 +287,7 @@ class StainPanel(Panel):
         except UserError as error:
             problem = str(error)
         self._stack_shown = stack
+        self.input_check.show()
         self.form.describe(layer, stack, problem)
         self._estimate()
         if self._following and not (stack and self._active[0][0].stack.layer is layer):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...models.bundle import ModelInfo
+from ...models.familiarity import Verdict
 from ...staining import Canvas, StainOptions, picture
 from ..layers.conversion import KEY
 from ..layers.following import Following
@@ -102,6 +103,12 @@ class StainLayer:
     def complete(self) -> bool:
         """Whether nothing is left to do."""
         return all(canvas.complete for canvas in self.canvases.values())
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether the model can read the stack, once that is known of any time point."""
+        verdicts = (canvas.verdict for canvas in self.canvases.values())
+        return next((v for v in verdicts if v is not None), None)
 
     @property
     def outdated(self) -> bool:
