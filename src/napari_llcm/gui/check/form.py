@@ -8,10 +8,12 @@ from qtpy.QtWidgets import QFormLayout, QGroupBox, QWidget
 
 from ...nuclei.options import CheckOptions
 from ...nuclei.segmenting import CELLPOSE, CLASSICAL
+from ...volumes.flat import IN_WORDS
 from ..config_form import add_rows, field_widget, set_values
 from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo
 from ..settings import preferences, recall, remember
+from .sides import is_plane
 
 _FORM = "check"
 KINDS = ("Image", "Labels")  # a stain, or its nuclei
@@ -41,8 +43,9 @@ class CheckForm(QGroupBox):
             avoid="virtual",
         )
         self.truth.setToolTip(
-            "The real DAPI of the same field, or labels of its nuclei. Without one, the nuclei of "
-            "the virtual stain are shown by their confidence."
+            "The real DAPI of the same field, or labels of its nuclei: a stack, or one plane, "
+            "which is compared with a projection. Without one, the nuclei of the virtual stain "
+            "are shown by their confidence."
         )
         self.qpi = LayerCombo(viewer, none="none", prefer="qpi phase label-free")
         self.qpi.setToolTip("The label-free stack, which is shown in the exported figure.")
@@ -55,9 +58,10 @@ class CheckForm(QGroupBox):
             field_widget(CheckOptions, "segmenter", _SEGMENTERS),
             field_widget(CheckOptions, "diameter", annotation=float, min=0, step=0.5, value=0.0),
             field_widget(CheckOptions, "iou", step=0.05),
+            field_widget(CheckOptions, "projection", IN_WORDS),
         ]
         self._fields = {widget.name: widget for widget in made}
-        self.segmenter, self.diameter, self.iou = (widget.native for widget in made)
+        self.segmenter, self.diameter, self.iou, self.projection = (w.native for w in made)
         self.diameter.setSpecialValueText("estimated")
         form = QFormLayout(self)
         form.addRow("Virtual", self.stain)
@@ -65,11 +69,15 @@ class CheckForm(QGroupBox):
         form.addRow("Label-free", self.qpi)
         form.addRow(self.axes_row)
         add_rows(form, *made)
+        self._rows = form
         self._ask_for_axes()
         set_values(recall(_FORM), *made)
 
     def _ask_for_axes(self) -> None:
         self.axes_row.ask_for(self.stain.layer, self.truth.layer, self.qpi.layer)
+        label = self._rows.labelForField(self.projection)
+        for widget in (self.projection, label):  # of use beside a real stain of one plane only
+            widget.setVisible(is_plane(self.truth.layer))
 
     def settings(self) -> dict[str, Any]:
         """Return how nuclei are found, as `find_nuclei` takes it."""
@@ -80,6 +88,10 @@ class CheckForm(QGroupBox):
             "diameter": self.diameter.value() or None,
             "device": said.device,
         }
+
+    def matching(self) -> dict[str, Any]:
+        """Return how the nuclei of two images are compared, as `compare_nuclei` takes it."""
+        return {"iou": self.iou.value(), "projection": self.projection.currentData()}
 
     def remember(self) -> None:
         """Keep what is set for the next session."""

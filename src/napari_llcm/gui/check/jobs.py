@@ -8,18 +8,16 @@ from ...evaluation.assessment import trusting
 from ...events import Job, ShouldStop
 from ...nuclei.comparing import compare_nuclei
 from ...nuclei.finding import find_nuclei
-from ...volumes import Volume
 from ..jobs.runner import MakeJob
 from .outline_colours import with_outlines
+from .sides import Sides
 
 
 def checking(
-    virtual: Volume,
-    real: Volume | None,
-    phase: Volume | None,
+    sides: Sides,
     settings: dict[str, Any],
+    matching: dict[str, Any],
     *,
-    iou: float,
     stain_is_labels: bool,
     truth_is_labels: bool,
 ) -> MakeJob:
@@ -27,14 +25,12 @@ def checking(
 
     Parameters
     ----------
-    virtual, real : Volume
-        The stain, and the real one where there is one.
-    phase : Volume, optional
-        The label-free stack, on the same grid.
+    sides : Sides
+        What is compared.
     settings : dict
         How nuclei are found, as `find_nuclei` takes it.
-    iou : float
-        Overlap that counts as found.
+    matching : dict
+        How those of two images are compared, as `compare_nuclei` takes it.
     stain_is_labels, truth_is_labels : bool
         Whether nuclei are given in place of an image.
     """
@@ -42,17 +38,18 @@ def checking(
     def make_job(should_stop: ShouldStop) -> Job:
         """Find the nuclei, and compare them if there is a real stain."""
         told = {"should_stop": should_stop, **settings}
+        virtual, real = sides.virtual, sides.real
         if real is None:
             job = find_nuclei(virtual, is_labels=stain_is_labels, **told)
         else:
             job = compare_nuclei(
                 real,
                 virtual,
-                iou=iou,
                 truth_is_labels=truth_is_labels,
                 stain_is_labels=stain_is_labels,
+                **matching,
                 **told,
             )
-        yield from with_outlines(trusting(job, phase, virtual, should_stop=should_stop))
+        yield from with_outlines(trusting(job, sides.phase, virtual, should_stop=should_stop))
 
     return make_job

@@ -24,6 +24,7 @@ _COLUMNS = {
     "depth": ("depth\n{u}", "Below the first plane."),
     "id": ("label", "Its number in the labels, and in the exported table."),
 }
+_AREA = ("area\n{u}²", "Size of the nucleus in the projection.")  # where nuclei are flat
 
 # what went wrong comes first
 _ORDER = ("missed", "hallucinated", "merged", "split", "misshapen", "found", "nucleus")
@@ -47,7 +48,7 @@ class NucleiModel(QAbstractTableModel):
         self._all: list[Row] = []
         self._columns: list[str] = []
         self._shown: set[str] = set(WORDS)
-        self._unit, self._least = "µm", 0.0
+        self._unit, self._least, self._flat = "µm", 0.0, False
         self._sorted, self._down = "verdict", False
 
     def fill(self, rows: Sequence[Row], unit: str, least: float = 0.0) -> None:
@@ -64,10 +65,12 @@ class NucleiModel(QAbstractTableModel):
         """
         self.beginResetModel()
         self._all, self._unit, self._least = list(rows), unit, least
+        self._flat = bool(rows) and all(row.get("depth") is None for row in rows)
         self._columns = [
             name
             for name in _COLUMNS
-            if name in ("verdict", "volume", "depth", "id")
+            if name in ("verdict", "volume", "id")
+            or (name == "depth" and not self._flat)
             or any(row.get(name) not in (None, 0.0) for row in self._all)
         ]
         self._arrange()
@@ -112,7 +115,8 @@ class NucleiModel(QAbstractTableModel):
         """Return the name of a column, or what it means."""
         if orientation != Qt.Orientation.Horizontal or section >= len(self._columns):
             return None
-        text, tip = _COLUMNS[self._columns[section]]
+        name = self._columns[section]
+        text, tip = _AREA if self._flat and name == "volume" else _COLUMNS[name]
         said: dict[int, str] = {
             _ROLE.DisplayRole: text.format(u="vx" if self._unit == "voxels" else self._unit),
             _ROLE.ToolTipRole: f"{tip} Click to sort.",

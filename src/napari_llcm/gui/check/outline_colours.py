@@ -34,7 +34,7 @@ class OutlineImage:
     Attributes
     ----------
     voxels : ndarray of uint8
-        Shape (z, y, x); 0 where nothing is shown.
+        Shape (z, y, x), of a flat check (1, y, x); 0 where nothing is shown.
     numbers : dict
         The number of each nucleus, by image and label.
     """
@@ -79,11 +79,12 @@ class OutlineImage:
 
     def colour_at(self, z: int, y: int, x: int) -> str | None:
         """Return the colour of a voxel, None where nothing is shown."""
-        value = int(self.voxels[z, y, x])
+        value = int(self.voxels[min(z, len(self.voxels) - 1), y, x])
         return PALETTE[(value - 1) // _NUMBERS] if value else None
 
     def key_at(self, z: int, y: int, x: int) -> tuple[str, int] | None:
         """Return the nucleus that is shown at a voxel, None where there is none."""
+        z = min(z, len(self.voxels) - 1)
         number = int(self._joined[z, y, x]) if self.voxels[z, y, x] else 0
         return next((key for key, n in self.numbers.items() if n == number), None)
 

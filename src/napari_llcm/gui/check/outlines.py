@@ -107,7 +107,12 @@ class Outlines:
         """
         layer = self._stack.layer
         here = to_data(self._viewer, layer, self._viewer.dims.point).tolist()
-        point = self._stack.point_at(volume.voxel([row[a] for a in "zyx"]).tolist(), here)
+        flat = row["z"] is None
+        place = [volume.origin[0] if flat else row["z"], row["y"], row["x"]]
+        z, y, x = volume.voxel(place).tolist()
+        if flat:  # of a projection nobody knows the plane: the view stays in its own
+            z = self._stack.voxel_at(here)[0]
+        point = self._stack.point_at((z, y, x), here)
         return to_world(self._viewer, layer, point)
 
     def in_view(self, length: float, volume: Volume) -> float:
@@ -153,7 +158,9 @@ class Outlines:
     def _add(self) -> None:
         from napari.layers import Labels
 
-        data, place = self._stack.on_layer(self.outline_image.voxels)
+        # flat outlines are shown in every plane
+        voxels = np.broadcast_to(self.outline_image.voxels, self._stack.shape)
+        data, place = self._stack.on_layer(voxels)
         self.layer = Labels(
             data,
             name=NAME,

@@ -16,11 +16,10 @@ from ...nuclei.provenance import caption
 from ...nuclei.table import Row
 from ...nuclei.thresholding import CONFIDENCE, at_confidence, counts_of
 from ...volumes import Volume
+from ...volumes.flat import is_flat
 from ..form import words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
-from ..layers.combo import volume_of
-from ..layers.stack import LayerStack, stack_of
 from ..panel import Panel
 from .camera import CameraMove
 from .confidence_slider import ConfidenceBar
@@ -30,6 +29,7 @@ from .jobs import checking
 from .nuclei_table import NucleiTable
 from .outlines import Outlines
 from .scores import ScoreBoard
+from .sides import Sides, sides_of
 from .verdicts import FILTERS, in_reading_order, key_of, neighbour
 
 _NEXT, _PREVIOUS, _BLINK = ".", ",", "-"  # on most keyboards side by side
@@ -143,42 +143,26 @@ class CheckPanel(Panel):
         """Compare what is chosen; the check before is no longer shown as if it were this one."""
         form = self.form
         stain, truth, qpi = form.stain.layer, form.truth.layer, form.qpi.layer
-        settings, iou = form.settings(), form.iou.value()
         try:
-            if stain is None:
-                raise UserError("Stain a stack first, or open a virtual DAPI, and choose it here.")
-            if stain is truth:
-                raise UserError("Choose two different layers: a virtual stain and a real one.")
-            stack = stack_of(stain)
-            virtual = volume_of(stain, self._viewer)
-            real = None if truth is None else volume_of(truth, self._viewer)
-            phase = None if qpi is None else volume_of(qpi, self._viewer)
+            sides = sides_of(stain, truth, qpi, self._viewer)
         except UserError as error:
             self._forget()
             self.bar.clear()
             self.bar.fail(str(error))
             return
         form.remember()
-        if phase is not None and phase.shape != virtual.shape:
-            virtual = virtual.noted(
-                f"{phase.name} is of another size than {virtual.name}: it is left out."
-            )
-            phase = None
-        images = {"qpi": phase, "truth": real, "stain": virtual}
         self._outdate()
         self._compared, self._stale = (stain, truth, qpi), ""
         self.runner.start(
             checking(
-                virtual,
-                real,
-                phase,
-                settings,
-                iou=iou,
+                sides,
+                form.settings(),
+                form.matching(),
                 stain_is_labels=is_labels(stain),
                 truth_is_labels=is_labels(truth),
             ),
             f"check of {stain.name}",
-            then=partial(self._checked, stack, images),
+            then=partial(self._checked, sides),
             otherwise=lambda *_: self._forget(),
         )
 
@@ -218,8 +202,8 @@ class CheckPanel(Panel):
         """Fly to a nucleus and make it white."""
         if self.outlines is None or self.result is None:
             return
-        width = max(float(row["volume"]), 1e-6) ** (1 / 3)
         volume = self.result.stain_labels
+        width = max(float(row["volume"]), 1e-6) ** (1 / 2 if is_flat(volume) else 1 / 3)
         self._camera.to(self.outlines.place(row, volume), self.outlines.in_view(width, volume))
         self.outlines.choose(row)
 
@@ -275,16 +259,14 @@ class CheckPanel(Panel):
             lines = [caption(self.result.settings), self._stale]
             self.caption.setText("\n".join(line for line in lines if line))
 
-    def _checked(
-        self, stack: LayerStack, images: dict[str, Volume | None], event: Finished
-    ) -> None:
+    def _checked(self, sides: Sides, event: Finished) -> None:
         if event.value is None:  # it was cancelled
             self._forget()
             return
         result, outline_image = event.value
-        self.result, self._rows, self._images = result, list(result.table), images
+        self.result, self._rows, self._images = result, list(result.table), sides.images
         compared = isinstance(result, Comparison)
-        self.outlines = Outlines(self._viewer, stack, outline_image, self._choose, self._mark)
+        self.outlines = Outlines(self._viewer, sides.stack, outline_image, self._choose, self._mark)
         self._mark()
         self.filter.setVisible(compared)
         self.filter.blockSignals(True)

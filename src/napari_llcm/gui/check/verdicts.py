@@ -89,4 +89,4 @@ def neighbour(rows: Sequence[Row], current: Row | None, by: int) -> Row:
 
 
 def _place(row: Row) -> tuple[float, float, float]:
-    return row["z"], row["y"], row["x"]
+    return row["z"] or 0.0, row["y"], row["x"]  # flat nuclei tell no z
