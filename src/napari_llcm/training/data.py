@@ -27,9 +27,10 @@ from ..models.blocks import DepthToSpace, SpaceToDepth
 from ..models.normalise import Scaling, no_data_of_sample, noise_level, qpi_scaling
 from ..volumes import Pair, Spacing, Volume
 from .augment import AUGMENTATIONS, augmented
+from .flat import PadColumns, columns
 from .held_out import Part
 from .instances import InstanceTargets, target_stride
-from .reading import OnlyPart, ReadPair, Standardised
+from .reading import PLANES, OnlyPart, ReadPair, Standardised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,13 +59,15 @@ def load_pairs(
     nuclei = bool(job.instance_weight)
     keys = ["qpi", "dapi", *(["labels"] if nuclei else [])]
     pad = {"method": "end", "mode": "edge", "allow_missing_keys": True}
+    pads = [
+        SpatialPadd(keys, job.patch, **pad), DivisiblePadd(keys, job.network.multiple, **pad)
+    ]  # fmt: skip
     transform = Compose(
         [
             ReadPair(spacing, labels=nuclei),
             Standardised(["qpi", "dapi"], job.root),
             OnlyPart(keys),
-            SpatialPadd(keys, job.patch, **pad),
-            DivisiblePadd(keys, job.network.multiple, **pad),
+            PadColumns(job, Compose(pads)),
             InstanceTargets(spacing, job.network.factor),
             EnsureTyped(["qpi", "dapi"], dtype=torch.float32, track_meta=False),
         ]
@@ -116,11 +119,14 @@ class Latents:
     def __init__(self, dataset: Any, networks: StainerNetworks, device: Any, amp: Any) -> None:
         self.dataset, self.networks, self.device, self.amp = dataset, networks, device, amp
         self._known: dict[tuple[int, int], Tensor] = {}
-        chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), _FOR_STATISTICS))
+        known = [i for i in range(len(dataset)) if PLANES not in dataset[i]]
+        if not known:  # planes have no latents: those of the start stay as they are scaled
+            return
+        chosen = np.linspace(0, len(known) - 1, min(len(known), _FOR_STATISTICS))
         with torch.no_grad():
             networks.latent_mean.zero_()
             networks.latent_std.fill_(1.0)
-            views = [self._encode(int(i), 0).flatten(1) for i in np.unique(chosen.round())]
+            views = [self._encode(known[int(i)], 0).flatten(1) for i in np.unique(chosen.round())]
             flat = torch.cat(views, 1)
             mean, std = flat.mean(1), flat.std(1).clamp_min(1e-6)
             networks.latent_mean.copy_(mean.view_as(networks.latent_mean))
@@ -173,6 +179,10 @@ class Batches:
         index, view = int(rng.integers(len(self.dataset))), int(rng.integers(VARIANTS))
         rng = np.random.default_rng([self.job.seed, step, kind])
         pair = self.dataset[index]
+        if PLANES in pair:
+            qpi, dapi = variant(pair["qpi"], view), variant(pair["dapi"], view)
+            batch = columns(qpi, dapi, int(pair[PLANES]), self.job, rng)
+            return self._augmented(batch, rng)
         item = {
             key: fold(variant(pair[key], view)[None])[0].contiguous()
             for key, fold in self._fold.items()
@@ -185,6 +195,9 @@ class Batches:
         for key, whole in item.items():
             patches = torch.stack([whole[crop] for crop in crops])
             batch[key] = self._unfold[key](patches) if key in self._unfold else patches
+        return self._augmented(batch, rng)
+
+    def _augmented(self, batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         how = AUGMENTATIONS[self.job.augmentation]
         batch["qpi"] = augmented(batch["qpi"], how, generator)

@@ -60,7 +60,7 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     job = job.model_copy(update={"network": networks.network})
     networks.to(device)
     pairs, spacing, _ = model_grid(pairs, info, job.nucleus_um)
-    shapes = [resampled_shape(pair.read()[0], spacing) for pair in pairs] or [_USUAL]
+    shapes = [resampled_shape(pair.read(flat=True)[0], spacing) for pair in pairs] or [_USUAL]
     voxels = sum(int(np.prod(shape)) for shape in shapes)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     data = [_made_up(job)]

@@ -7,7 +7,6 @@ in depth is known from those, or from the model that the training starts from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,16 +15,17 @@ from monai.transforms import Transform
 from torch import Tensor
 from torch.utils.data import Subset
 
+from ..events import Notice, UserError
 from ..models.consistency import pure_noise
 from ..models.methods import METHODS
 from ..models.pix2pix import adversarial_losses
 from ..models.samplers import regress
 from .losses import LossInputs, Parts, image_loss
+from .reading import PLANES
 
 if TYPE_CHECKING:
     from .config import TrainJob
 
-PLANES = "planes"  # of an item or batch: how many planes of its columns are no padding
 _SOFT = 0.1  # stabilised DAPI by which a voxel is brighter than another e times as heavy
 _L1_WEIGHT = 100.0  # as in Pix2Pix
 
@@ -162,16 +162,54 @@ def columns(
     return {**patches, PLANES: torch.tensor(planes)}
 
 
-def with_volumes(data: Any, flat: Sequence[bool]) -> Any:
-    """Return the pairs of a dataset that have a DAPI volume.
+def with_volumes(data: Any) -> Any:
+    """Return the pairs of a dataset, from `load_pairs`, that have a DAPI volume."""
+    chosen = [i for i in range(len(data)) if PLANES not in data[i]]
+    return data if len(chosen) == len(data) else Subset(data, chosen)
+
+
+def of_planes(job: TrainJob, data: Any) -> tuple[TrainJob, list[Notice]]:
+    """Return a job as its pairs with a DAPI of one plane allow it, and what is to be told of that.
 
     Parameters
     ----------
+    job : TrainJob
+        What is asked for.
     data : sequence
-        Pairs from `load_pairs`.
-    flat : sequence of bool
-        Whether the DAPI of each is flat.
+        Pairs from `load_pairs` to train on.
+
+    Raises
+    ------
+    UserError
+        If the method learns from volumes alone.
     """
-    if not any(flat):
-        return data
-    return Subset(data, [i for i, one in enumerate(flat) if not one])
+    volumes = len(with_volumes(data))
+    count = len(data) - volumes
+    if not count:
+        return job, []
+    own = METHODS[job.method].phase.name
+    if own not in _LEARN_FROM_PLANES:
+        known = ", ".join(m.name for m in METHODS.values() if m.phase.name in _LEARN_FROM_PLANES)
+        raise UserError(
+            f"The DAPI of {count} of {len(data)} pairs is one plane, from which {job.method} "
+            f"cannot learn: choose one of the methods {known}, or leave these pairs out."
+        )
+    text = (
+        f"The DAPI of {count} of {len(data)} pairs is one plane: the maximum projection of the "
+        "stain is trained to be like it."
+    )
+    notices = [Notice(text=text, warning=False)]
+    if volumes:
+        return job, notices
+    if job.init is None:
+        notices.append(
+            Notice(
+                text="No pair has a DAPI volume, and the training starts from nothing: at which "
+                "depth a nucleus lies is not learned, only projections of the stains will tell "
+                "something. Start from a model (--init) if you can."
+            )
+        )
+    return job.model_copy(update={"phase": own}), notices
+
+
+_LEARN_FROM_PLANES = ("consistency", "regression", "pix2pix")

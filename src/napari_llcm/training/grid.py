@@ -42,7 +42,7 @@ def model_grid(
         If the width fits neither the pairs nor the start, or would be in µm for some of the pairs
         and in pixels for others.
     """
-    opened = [pair.read()[0] for pair in pairs]
+    opened = [pair.read(flat=True)[0] for pair in pairs]
     if width is None:
         known = start.spacing if start is not None else None
         return list(pairs), known or common_spacing(opened), None

@@ -48,9 +48,9 @@ class Part:
         """Instance labels of the whole, where there are any."""
         return self.pair.labels
 
-    def read(self) -> tuple[Volume, Volume, Volume | None]:
+    def read(self, *, flat: bool = False) -> tuple[Volume, Volume, Volume | None]:
         """Open the whole stacks: intensities are scaled by those, and the part is cut last."""
-        return self.pair.read()
+        return self.pair.read(flat=flat)
 
 
 def split(

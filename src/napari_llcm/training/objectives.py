@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
-from . import losses, rivals
+from . import flat, losses, rivals
 from .instances import InstanceHead
+from .reading import PLANES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,12 +36,20 @@ class Objective:
         Learning rates as shares of the phase's.
     latents : bool
         Whether batches hold latents.
+    flat : callable, optional
+        The loss of a batch whose DAPI is one plane; without it, pairs that have no volume have no
+        part in the phase.
     """
 
     loss: Loss
     modules: dict[str, nn.Module]
     rates: dict[str, float] = field(default_factory=dict)
     latents: bool = True
+    flat: Loss | None = None
+
+    def of(self, batch: Mapping[str, Any]) -> Loss:
+        """Return the loss of a batch."""
+        return self.flat if self.flat is not None and PLANES in batch else self.loss
 
 
 def make_objective(phase: PhaseName, networks: StainerNetworks, job: TrainJob) -> Objective:
@@ -57,15 +66,27 @@ def _autoencoder(networks: StainerNetworks, job: TrainJob) -> Objective:
     return Objective(losses.vae_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
 
 
-def _latent(networks: StainerNetworks, job: TrainJob, *, loss: Loss) -> Objective:
+def with_decoder(objective: Objective, networks: StainerNetworks) -> Objective:
+    """Return an objective that trains the decoder too, which no volume has taught."""
+    if METHODS[networks.method].latent:
+        decoder = networks.get_submodule("autoencoder.decoder").requires_grad_(True)
+        objective.modules["decoder"] = decoder
+    return objective
+
+
+def _latent(
+    networks: StainerNetworks, job: TrainJob, *, loss: Loss, of_planes: Loss | None = None
+) -> Objective:
     networks.autoencoder.requires_grad_(False)
     names = ["condition", "denoiser", *METHODS[job.method].own_networks]
     names += ["skip"] if networks.network.decoder_skip else []
-    return Objective(loss, {name: networks.get_submodule(name) for name in names})
+    return Objective(loss, {name: networks.get_submodule(name) for name in names}, flat=of_planes)
 
 
 def _consistency(networks: StainerNetworks, job: TrainJob) -> Objective:
-    objective = _latent(networks, job, loss=losses.consistency_loss)
+    objective = _latent(
+        networks, job, loss=losses.consistency_loss, of_planes=flat.consistency_loss
+    )
     if job.instance_weight and networks.network.unet == "local":
         objective.modules["instances"] = InstanceHead(networks.network)
     return objective
@@ -73,7 +94,9 @@ def _consistency(networks: StainerNetworks, job: TrainJob) -> Objective:
 
 def _adversarial(networks: StainerNetworks, _: TrainJob) -> Objective:
     modules = {"generator": networks.generator, "discriminator": make_discriminator()}
-    return Objective(rivals.pix2pix_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
+    return Objective(
+        rivals.pix2pix_loss, modules, _SLOW_DISCRIMINATOR, latents=False, flat=flat.pix2pix_loss
+    )
 
 
 # at equal rates the discriminator wins within epochs, and the generator learns nothing
@@ -81,7 +104,7 @@ _SLOW_DISCRIMINATOR = {"discriminator": 0.1}
 _OBJECTIVES: dict[PhaseName, Callable[[StainerNetworks, TrainJob], Objective]] = {
     "vae": _autoencoder,
     "consistency": _consistency,
-    "regression": partial(_latent, loss=rivals.regression_loss),
+    "regression": partial(_latent, loss=rivals.regression_loss, of_planes=flat.regression_loss),
     "diffusion": partial(_latent, loss=rivals.diffusion_loss),
     "resshift": partial(_latent, loss=rivals.resshift_loss),
     "pix2pix": _adversarial,

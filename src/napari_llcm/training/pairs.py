@@ -54,7 +54,7 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     listed: Found[Pair] = Found()
     if isinstance(source, Path):
         listed = find_pairs(source)
-        pairs = [(p.name, *p.read()[:2]) for p in listed]
+        pairs = [(p.name, *p.read(flat=True)[:2]) for p in listed]
     else:
         pairs = [(name, *_on_one_grid(name, qpi, dapi)) for name, qpi, dapi in source]
     chosen = looked_at(len(pairs))
@@ -178,7 +178,7 @@ def registration_notices(pairs: Sequence[Pair], should_stop: ShouldStop | None) 
     for i in chosen:
         if should_stop is not None and should_stop():
             return
-        qpi, dapi, _ = pairs[i].read()
+        qpi, dapi, _ = pairs[i].read(flat=True)
         found = check_registration(qpi, dapi)
         if found.verdict != "registered":
             yield Notice(text=f"{pairs[i].name}: {found.sentence}")

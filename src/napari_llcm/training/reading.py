@@ -21,7 +21,10 @@ from ..volumes import (
     on_one_grid,
     resample,
 )
+from ..volumes.flat import is_flat
 from .held_out import Part
+
+PLANES = "planes"  # of a pair whose DAPI is one plane: how many planes are no padding
 
 
 class ReadPair(Transform):
@@ -50,7 +53,9 @@ class ReadPair(Transform):
         Voxels without data in one of the two are filled in both alike, by mirroring: what is seen
         there is another view of a true pair.
         """
-        qpi, dapi, nuclei = data.read()
+        qpi, dapi, nuclei = data.read(flat=True)
+        if is_flat(dapi):
+            return {**self._flat(data, qpi, dapi), "of": data}
         labels = [labels_of(nuclei)] if self.labels and nuclei is not None else []
         holes, told = np.zeros(qpi.shape, bool), list[str]()
         for volume in (qpi, dapi):
@@ -72,6 +77,34 @@ class ReadPair(Transform):
         if labels:
             arrays["labels"] = labels[0].numpy()[None]
         return {**arrays, "filled": holes[None], "told": told, "of": data}
+
+    def _flat(self, data: Pair | Part, qpi: Volume, dapi: Volume) -> dict[str, Any]:
+        """Return a pair whose DAPI is one plane: that is of shape (1, 1, y, x).
+
+        "filled" is where the stack is, and "planes" how many planes it has.
+        """
+        told, holes = list[str](), []
+        for volume, least in ((qpi, 2), (dapi, 1)):
+            no_data = check_stack(volume, least=least)
+            holes.append(no_data.mask(volume.data))
+            if no_data:
+                told.append(no_data.sentence(f"{data.name} ({volume.name})"))
+        of_dapi = holes[1] | holes[0].all(0)  # columns of which nothing is known
+        of_qpi = holes[0] | of_dapi
+        qpi = _filled(qpi, of_qpi) if of_qpi.any() else qpi
+        dapi = _filled(dapi, of_dapi) if of_dapi.any() else dapi
+        if self.spacing is not None and needs_resampling(qpi, self.spacing):
+            where = resample(qpi.replace(data=of_qpi), self.spacing, order=0)
+            qpi, of_qpi = resample(qpi, self.spacing), where.numpy()
+            assert dapi.spacing is not None
+            dapi = resample(dapi, (dapi.spacing[0], *self.spacing[1:]))
+        arrays = {"qpi": qpi, "dapi": dapi}
+        return {
+            **{name: np.asarray(v.numpy(), np.float32)[None] for name, v in arrays.items()},
+            "filled": of_qpi[None],
+            "told": told,
+            PLANES: qpi.shape[0],
+        }
 
 
 def _filled(volume: Volume, holes: np.ndarray) -> Volume:
@@ -130,13 +163,18 @@ class Standardised(MapTransform):
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return the pair with scaled intensities and the scalings used."""
         qpi, dapi = (np.asarray(data[key], np.float32) for key in ("qpi", "dapi"))
-        with_data = [np.where(data["filled"], np.float32(np.nan), v)[0] for v in (qpi, dapi)]
+        holes = [data["filled"], data["filled"]]
+        if PLANES in data:  # a plane has none but where all of a column are
+            holes[1] = data["filled"].all(1, keepdims=True)
+        with_data = [
+            np.where(h, np.float32(np.nan), v)[0] for h, v in zip(holes, (qpi, dapi), strict=True)
+        ]
         q, d = qpi_scaling(with_data[0]), dapi_scaling(with_data[1])
         return {
             "qpi": np.clip(q.apply(qpi), -HOT, HOT).astype(np.float32),
             "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
             "told": data["told"],
             "of": data["of"],
-            **({"labels": data["labels"]} if "labels" in data else {}),
+            **{key: data[key] for key in ("labels", PLANES) if key in data},
             "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
         }

@@ -12,8 +12,9 @@ import torch
 from ..events import Checkpoint, Job, Meter, ShouldStop, Step
 from ..models.device import memory_in_use
 from .data import Batches, Latents
+from .flat import with_volumes
 from .losses import LossInputs
-from .objectives import make_objective
+from .objectives import make_objective, with_decoder
 from .state import PhaseState
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Trainer:
         self.job, self.phase, self.networks = job, phase, networks
         self.device, self.amp = device, amp
         self.objective = make_objective(phase, networks, job)
+        volumes = with_volumes(data)
+        if not volumes and job.init is None:
+            self.objective = with_decoder(self.objective, networks)
+        data = volumes if self.objective.flat is None else data
         for module in self.objective.modules.values():
             module.to(device)
         # DAPI is encoded as it is needed, each view once: training runs on cached latents
@@ -119,7 +124,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
         batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
         with self.amp():
-            loss, parts = objective.loss(
+            loss, parts = objective.of(batch)(
                 LossInputs(objective.modules, self.networks, batch, self.job, progress, generator)
             )
         norm = state.update(loss, progress)

@@ -30,6 +30,7 @@ from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
 from .data import load_pairs, median_noise, median_scalings
+from .flat import of_planes
 from .grid import model_grid
 from .held_out import split
 from .instances import with_labels
@@ -112,7 +113,7 @@ def _run(
     pairs = [pair for some in found for pair in some]
     # a mismatched pair ends the job here
     pairs, spacing, nucleus_um = model_grid(pairs, info, job.nucleus_um)
-    opened = [(p.name, *p.read()[:2]) for p in pairs]
+    opened = [(p.name, *p.read(flat=True)[:2]) for p in pairs]
     phase_stacks = [qpi for _, qpi, _ in opened]
     yield from spacing_notices(opened, spacing, info.spacing if info else None)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
@@ -127,6 +128,8 @@ def _run(
     yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
     data = load_pairs(training, job, spacing, voxels, folder.cache)
     held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
+    job, of_flat = of_planes(job, data)
+    yield from of_flat
     qpi, dapi = median_scalings(data)
     told = (text for part in (data, held_out) for item in part for text in item["told"])
     yield from few(Notice(text=text) for text in told)

@@ -19,6 +19,7 @@ from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
 from ..volumes import Volume
 from ..volumes.atomic import save_figure
+from .reading import PLANES
 
 
 class Judge(Protocol):
@@ -114,11 +115,15 @@ class Validator:
         images: dict[str, np.ndarray] = {}
         judged: list[tuple[Volume, Volume]] = []
         prefix = "val_vae_" if phase == "vae" else "val_"
-        for qpi, dapi in self.shown:
+        for qpi, dapi, planes in self.shown:
+            if phase == "vae" and planes:
+                continue  # a plane has no latent
             output = self._output(phase, qpi, dapi)
+            virtual = output[:, :, : planes or None]
+            output = virtual.amax(2, keepdim=True) if planes else output
             measured.append({prefix + k: v for k, v in _compare(dapi, output).items()})
             if self.judge is not None and phase != "vae" and len(judged) < _JUDGED:
-                judged.append((self._volume(dapi, "real"), self._volume(output, "virtual")))
+                judged.append((self._volume(dapi, "real"), self._volume(virtual, "virtual")))
             if not images:
                 images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
         if not images:
@@ -147,8 +152,8 @@ class Validator:
         if self.judge is None:
             return
         pairs = []
-        for qpi, dapi in self.shown[:_JUDGED]:
-            image = Volume(_array(qpi), self.info.spacing, name="validation")
+        for qpi, dapi, planes in self.shown[:_JUDGED]:
+            image = Volume(_array(qpi)[: planes or None], self.info.spacing, name="validation")
             virtual = self.judge.stain(image)
             if virtual is not None:
                 pairs.append((self._volume(dapi, "real"), virtual))
@@ -197,15 +202,23 @@ class Validator:
         """Return stabilised DAPI (1, 1, Z, Y, X) as a volume in counts."""
         return Volume(unstabilise(_array(dapi), self.info.dapi), self.info.spacing, name=name)
 
-    def _centre(self, item: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _centre(self, item: dict[str, Any]) -> tuple[Tensor, Tensor, int]:
+        """Return the centre of a pair, (1, 1, Z, Y, X).
+
+        Of a DAPI of one plane the stack has its whole depth, and the number is that of the planes
+        that are no padding; else it is 0.
+        """
+        planes = int(item.get(PLANES, 0))
         size = item["qpi"].shape[1:]
         index: list[slice] = [slice(None)]
         for n, largest, m in zip(size, _LARGEST, self.info.network.multiple, strict=True):
             width = min(n, largest) // m * m
+            if planes and len(index) == 1:
+                width = n
             start = (n - width) // 2 // m * m
             index.append(slice(start, start + width))
-        both = (item[key][tuple(index)][None].to(self.device) for key in ("qpi", "dapi"))
-        return next(both), next(both)
+        qpi, dapi = item["qpi"][tuple(index)], item["dapi"][tuple(index)]
+        return qpi[None].to(self.device), dapi[None].to(self.device), planes
 
 
 def _compare(truth: Tensor, output: Tensor) -> dict[str, float]:
