@@ -200,7 +200,9 @@ def rim_filled(lamin: np.ndarray) -> np.ndarray:
     """Return what lies within a nuclear envelope, rim and all.
 
     Within a nucleus lamin is brighter than outside, so of three classes (outside, within, rim;
-    Otsu's thresholds for several classes) the darkest is left out.
+    Otsu's thresholds for several classes) the darkest is left out. Of what is left out in a plane
+    the largest part is outside; another, cut off by a rim and the border of the field, is nuclear
+    where it is brighter than that by a fifth.
 
     Parameters
     ----------
@@ -211,8 +213,13 @@ def rim_filled(lamin: np.ndarray) -> np.ndarray:
 
     root = ndimage.gaussian_filter(np.sqrt(np.maximum(lamin, 0)), (0.5, 1, 1))
     inside = root > threshold_multiotsu(root, classes=3)[0]
-    closed = [ndimage.binary_fill_holes(ndimage.binary_opening(p, iterations=2)) for p in inside]
-    return np.asarray(closed, bool)
+    for plane, light in zip(inside, lamin, strict=True):
+        parts, count = ndimage.label(~plane)
+        if count:
+            brightness = ndimage.median(light, parts, np.arange(1, count + 1))
+            outside = brightness[np.argmax(np.bincount(parts.ravel())[1:])]
+            plane |= np.isin(parts, np.flatnonzero(brightness > 1.2 * outside) + 1)
+    return np.stack([ndimage.binary_opening(plane, iterations=2) for plane in inside])
 
 
 def _draw(path: Path, stack: Volume, stained: Volume, truth: Volume, mask: np.ndarray) -> None:
