@@ -84,7 +84,8 @@ def main() -> None:
     device = str(pick_device(options.device))
     models = {name: load_model(name, device) for name in options.model}
     folders = [f for f in options.folders if f.is_dir()]
-    for kind, pair in ((f.name, pair) for f in folders for pair in find_pairs(f)):
+    pairs = [(n, f.name, pair) for f in folders for n, pair in enumerate(find_pairs(f))]
+    for _, kind, pair in sorted(pairs, key=lambda one: one[0]):  # some of every kind, soon
         for name, model in models.items():
             if (name, options.as_declared, kind, pair.name) in done:
                 continue
@@ -114,6 +115,7 @@ def _judge(
     said = result_of(judge_stain(dapi, stained, labels, segmenters=judges, diameter=width))
     return {
         "width_um": width,
+        "input_check": stained.metadata.get("input_check"),
         "auc": nuclear_auc(stained.numpy(), nuclei > 0),
         "said": [asdict(j) | {"f1_50": j.counts.f1_50} for j in said],
     }

@@ -155,6 +155,7 @@ def _judge(
     except UserError as error:
         print(f"{entry.name} cannot be stained by {model.info.name}: {error}")
         return [about | {"seen": "refused", "error": str(error)}]
+    about["input_check"] = stained.metadata.get("input_check")
     if entry.truth_is == "plane":
         flat = as_flat(truth.replace(spacing=None)).replace(spacing=stack.spacing)
         nuclear = plane_mask(np.asarray(flat.data, np.float32)[0])[None]
