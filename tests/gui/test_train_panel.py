@@ -196,10 +196,10 @@ def test_a_run_left_from_yesterday_is_opened(viewer: Any, panel: TrainPanel, qtb
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "events.jsonl").write_text(text + '{"kind":"st')
     panel.list_runs()
-    index = panel.runs.findText("yesterday (interrupted)")
+    index = panel.earlier.runs.findText("yesterday (interrupted)")
     assert index >= 0
-    panel.runs.setCurrentIndex(index)
-    panel.runs.activated.emit(index)
+    panel.earlier.runs.setCurrentIndex(index)
+    panel.earlier.runs.activated.emit(index)
     wait(panel, qtbot)
     assert "press Resume" in panel.view.bar.said
     assert panel.view.curves.history.losses["vae"].values == [0.5, 0.4]

@@ -52,7 +52,7 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     UserError
         If the pairs or the device are not there.
     """
-    phases = job.model_copy(update={"phase": "all"}).phases()
+    phases = job.phases()
     yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
     pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
     device = pick_device(job.device)

@@ -171,6 +171,11 @@ class StainForm(QWidget):
             model=self.model.combo.currentData() or "",
         )
 
+    def choose(self, stack: Any, model: str) -> None:
+        """Choose a layer and a model."""
+        self.stack.choose(stack)
+        self.model.fill(model)
+
     def fit_width(self, stack: LayerStack | None) -> None:
         """Let a width of nuclei be set where the chosen model can be scaled."""
         model = None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QSpinBox, QWidget
 
 from ...events import duration
-from ...models.library import DEFAULT_MODEL
+from ...models.bundle import read_info
+from ...models.library import DEFAULT_MODEL, find_model
 from ...models.methods import METHODS
-from ...training.config import TrainOptions
+from ...training.config import FINE_TUNING, TrainOptions
 from ...training.new_run import PRESETS, free_name, starts
 from ..config_form import DEVICES, add_rows, field_widget, set_values
 from ..form import place, words
@@ -48,13 +50,17 @@ class TrainForm(QGroupBox):
             field_widget(TrainOptions, "preset", PRESETS),
             field_widget(TrainOptions, "device", DEVICES),
             field_widget(TrainOptions, "name", value=free_name()),
+            field_widget(TrainOptions, "nucleus_um", annotation=float, min=0, step=0.5, value=0.0),
         ]
         self._fields = {widget.name: widget for widget in made}
-        self.method, self.preset, self.device, self.name = (widget.native for widget in made)
+        self.method, self.preset, self.device, self.name, self.nucleus = (
+            widget.native for widget in made
+        )
+        self.nucleus.setSpecialValueText("not given")
+        self.nucleus.setSuffix(" µm")
         self.minutes = QSpinBox()  # magicgui's knows no suffix
         self.minutes.setRange(0, 100_000)
         self.minutes.setToolTip(field["max_minutes"].description)
-        self.minutes.setSpecialValueText("no limit")
         self.minutes.setSuffix(" min")
         self.init = QComboBox()  # what it offers depends on the method
         self.init.setToolTip(field["init"].description)
@@ -68,6 +74,7 @@ class TrainForm(QGroupBox):
         self.fill_models()
         self._recall()
         self.method.currentIndexChanged.connect(self.fill_models)
+        self.init.currentIndexChanged.connect(self._tell_limit)
         for box in (self.method, self.init, self.device):
             box.currentIndexChanged.connect(self._forget_estimate)
         self.preset.currentIndexChanged.connect(self._show_estimate)
@@ -83,6 +90,19 @@ class TrainForm(QGroupBox):
         self.init.addItem("nothing", None)
         self.init.setCurrentIndex(max(self.init.findData(before) if before else 0, 0))
         self.init.blockSignals(False)
+        self._tell_limit()
+
+    def go_on_from(self, model: str, minutes: int, width: float | None, name: str) -> None:
+        """Set what fine-tunes a model for some minutes on nuclei of some width."""
+        self.fill_models()
+        if self.init.findData(model) < 0:  # of another method, or in a folder elsewhere
+            self._fields["method"].value = read_info(find_model(model)).method
+            if self.init.findData(model) < 0:
+                self.init.insertItem(0, Path(model).name, model)
+        self.init.setCurrentIndex(self.init.findData(model))
+        self.minutes.setValue(minutes)
+        self.nucleus.setValue(width or 0.0)
+        self.name.setText(name)
 
     def options(self) -> TrainOptions:
         """Return what is set."""
@@ -91,12 +111,13 @@ class TrainForm(QGroupBox):
             "init": self.init.currentData(),
             "max_minutes": self.minutes.value() or None,
             "name": chosen["name"].strip(),
+            "nucleus_um": chosen["nucleus_um"] or None,
         }
         return TrainOptions(**chosen)
 
     def remember(self) -> None:
         """Keep what is set for the next session, and offer a fresh name."""
-        remember(_FORM, **self.options().model_dump(exclude={"name"}))
+        remember(_FORM, **self.options().model_dump(exclude={"name", "nucleus_um"}))
 
     def tell(self, estimate: dict[str, Any]) -> None:
         """Show an estimate: what `training.estimate` finds."""
@@ -108,6 +129,11 @@ class TrainForm(QGroupBox):
         """Seconds of each phase, where they were measured."""
         return self._told["seconds"][self._fields["preset"].value] if self._told else None
 
+    def _tell_limit(self) -> None:
+        """Say what is done without a limit: a fine-tuning has one of its own."""
+        own = FINE_TUNING["max_minutes"] if self.init.currentData() else None
+        self.minutes.setSpecialValueText(f"{own:g} min, as usual" if own else "no limit")
+
     def _forget_estimate(self) -> None:
         self._told = {}
         self.changed.emit()
@@ -116,7 +142,8 @@ class TrainForm(QGroupBox):
         if not self._told:
             return
         seconds = self._told["seconds"][self._fields["preset"].value]["all"]
-        limit = self.minutes.value() * 60
+        own = FINE_TUNING["max_minutes"] if self.init.currentData() else 0
+        limit = (self.minutes.value() or own) * 60
         time = duration(min(seconds, limit) if limit else seconds)
         if limit and limit < seconds:
             time += f" (all of it would take about {duration(seconds)})"

@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 from ...events import UserError
 from ...training.pairs import NamedPair
 from ..layers.axes_row import AxesRow
-from ..layers.combo import LayerCombo, volume_of, when_layers_change
+from ..layers.combo import LayerCombo, layers_of, volume_of, when_layers_change
+from .teaching import partner_of
 
 
 class PairChoice(QGroupBox):
@@ -138,6 +139,18 @@ class PairChoice(QGroupBox):
         self.from_folder.setChecked(True)
         self.path.setText(str(folder))
         self.changed.emit()
+
+    def teach(self, stack: Any) -> bool:
+        """Choose an open stack and its real DAPI; tell whether there is one."""
+        self.from_layers.setChecked(True)
+        self._added.clear()
+        self._show_list()
+        self.qpi.choose(stack)
+        partner = partner_of(stack, self.dapi.layer, layers_of(self._viewer, ("Image",)))
+        if partner is not None:
+            self.dapi.choose(partner)
+        self.changed.emit()
+        return partner is not None
 
     def volumes(self) -> list[NamedPair]:
         """Return the pairs that are chosen among the layers, for time series the one on screen.

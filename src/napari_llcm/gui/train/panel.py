@@ -5,32 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QPushButton, QVBoxLayout
 
 from ...events import Finished, UserError
 from ...training.config import make_job, save_job
 from ...training.new_run import free_name, new_run
 from ...training.pairs import write_pairs
-from ...training.runs import Run, list_runs, run_state
+from ...training.runs import Run
 from ..jobs.child_process import ChildRunner
 from ..jobs.closing import AskBeforeClosing, ask
 from ..jobs.runner import Runner
-from ..layers.combo import narrow
 from ..panel import Panel
 from ..theme import text_colour
+from .earlier import EarlierRuns
 from .form import TrainForm
 from .pairs import PairChoice
 from .preflight import Preflight
 from .run_jobs import discarding, reading, settling
 from .run_view import RunView, translation
 from .run_watcher import RunWatcher
+from .teaching import MINUTES, NO_PARTNER, READY, WORKBENCH, name_for
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -64,6 +58,8 @@ class TrainPanel(Panel):
         super().__init__(napari_viewer, runner)
         self._run: Run | None = None
         self._failure: tuple[str, str] | None = None  # how a training ended, until it is settled
+        self._stack: Any = None  # the open stack that is learned from
+        self._learned: tuple[Any, str] | None = None  # it, and the model that has learned from it
         self._after = self._settle  # what is done with a run that has ended
         self.ask, self.further = ask, dict[str, Any]()
         self.child, self.watcher = ChildRunner(self), RunWatcher(self)
@@ -81,30 +77,20 @@ class TrainPanel(Panel):
         self.train.setToolTip(
             "Start to learn. napari stays usable meanwhile; what is learned is saved every minute."
         )
-        self.runs = QComboBox()
-        self.runs.setToolTip("Trainings on this computer: look at one, or go on with it.")
-        narrow(self.runs)
-        self.open_folder = QPushButton("Open folder…")
-        self.open_folder.setToolTip(
-            "Look at a training whose folder lies elsewhere: started on a terminal, or copied "
-            "from a cluster."
-        )
+        self.earlier = EarlierRuns()
         self.view = RunView()
         self.resume = QPushButton("Resume")
         self.resume.setToolTip("Go on from where this training was stopped or interrupted.")
         self.discard = QPushButton("Discard")
         self.discard.setToolTip("End this training and delete all that it has made.")
-        earlier = QHBoxLayout()
-        earlier.addWidget(QLabel("Earlier"))
-        earlier.addWidget(self.runs, 1)
-        earlier.addWidget(self.open_folder)
+        self.again = QPushButton("Stain again with it")
+        self.again.setToolTip("Stain the stack that it has learned from by the new model.")
+        self.view.buttons.addWidget(self.again)
         self.view.buttons.addWidget(self.resume)
         self.view.buttons.addWidget(self.discard)
         column = QVBoxLayout(self)
-        for part in (self.pairs, self.form, self.train):
+        for part in (self.pairs, self.form, self.train, self.earlier, self.view):
             column.addWidget(part)
-        column.addLayout(earlier)
-        column.addWidget(self.view)
         column.addStretch()
 
     def _connect(self) -> None:
@@ -118,8 +104,8 @@ class TrainPanel(Panel):
         self.train.clicked.connect(self.start)
         self.resume.clicked.connect(self.go_on)
         self.discard.clicked.connect(self.throw_away)
-        self.runs.activated.connect(lambda _: self.open(Path(self.runs.currentData())))
-        self.open_folder.clicked.connect(self._choose_folder)
+        self.again.clicked.connect(self.stain_again)
+        self.earlier.wanted.connect(self.open)
         self._session.model_added.connect(self.form.fill_models)
         self._viewer.events.theme.connect(self._dress)
 
@@ -147,6 +133,7 @@ class TrainPanel(Panel):
         self.form.remember()
         self.preflight.stop()
         self.watcher.stop()
+        self._stack = self.pairs.qpi.layer if volumes else None
         self._show(Run(job.out, job, "new", ()))
         if volumes is None:
             self._launch()
@@ -182,14 +169,38 @@ class TrainPanel(Panel):
             self.watcher.stop()
             self.runner.start(lambda _: reading(path), f"reading {path.name}", then=self._opened)
 
+    def teach(self, stack: Any, model: str, width: float | None = None) -> None:
+        """Fill in what teaches a model the microscope of an open stack; the user starts it.
+
+        Parameters
+        ----------
+        stack : napari.layers.Image
+            The label-free stack.
+        model : str
+            Name or path of the model to start from.
+        width : float, optional
+            Of the stack's nuclei; in µm, or in pixels where the stack has no voxel size.
+        """
+        if self.busy:
+            self.view.bar.say("A training is going on: come back when it has ended.")
+            return
+        found = self.pairs.teach(stack)
+        self.form.go_on_from(model, MINUTES, width, free_name(name_for(stack)))
+        self.view.bar.clear()
+        tell, text = (self.view.bar.say, READY) if found else (self.view.bar.refuse, NO_PARTNER)
+        tell(text.format(model=model, stack=stack.name, minutes=MINUTES))
+
+    def stain_again(self) -> None:
+        """Stain the stack that the new model has learned from by that model."""
+        if self._learned is not None:
+            _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
+            stain = bench.show_panel("Stain")
+            stain.form.choose(*self._learned)
+            stain.stain()
+
     def list_runs(self) -> None:
         """Offer the earlier runs."""
-        self.runs.clear()
-        for path in list_runs()[:30]:
-            self.runs.addItem(f"{path.name} ({run_state(path)})", str(path))
-        shown = -1 if self._run is None else self.runs.findData(str(self._run.path))
-        self.runs.setCurrentIndex(shown)
-        self.runs.setEnabled(self.runs.count() > 0 and not self.busy)
+        self.earlier.fill(None if self._run is None else self._run.path)
 
     def _launch(self) -> None:
         run = self._run
@@ -210,7 +221,7 @@ class TrainPanel(Panel):
         )
 
     def _show(self, run: Run) -> None:
-        self._run = run
+        self._run, self._learned = run, None
         self.view.open(run)
         self._buttons()
 
@@ -219,7 +230,7 @@ class TrainPanel(Panel):
             self._launch()
 
     def _opened(self, event: Finished) -> None:
-        run = event.value
+        run, self._stack = event.value, None
         self._show(run)
         if run.state == "running":
             self._after = self._settle
@@ -246,7 +257,11 @@ class TrainPanel(Panel):
             self.view.bar.fail(*self._failure)
         self._failure = None
         if event.result["model"]:
-            self._session.add_model(event.result["model"], choose=event.result["better"])
+            better = event.result["better"]
+            self._session.add_model(event.result["model"], choose=better)
+            if better and self._stack in self._viewer.layers:
+                self._learned = self._stack, event.result["model"]
+                self.again.show()
             self.form.name.setText(free_name(run.job.name or run.path.name))
 
     def _tell(self, run: Run, sentence: str) -> None:
@@ -267,21 +282,16 @@ class TrainPanel(Panel):
         self.list_runs()
         self._buttons()
 
-    def _choose_folder(self) -> None:
-        found = QFileDialog.getExistingDirectory(self, "Folder of a training")
-        if found:
-            self.open(Path(found))
-
     def _buttons(self, *_: Any) -> None:
         run, busy = self._run, self.busy
         self.preflight.paused = busy
-        self.train.setEnabled(not busy)
-        for part in (self.pairs, self.form, self.runs, self.open_folder):
-            part.setEnabled(not busy)
-        self.view.bar.cancel.setVisible(self.child.running)
         watched = self.watcher.running
-        for part in (self.pairs, self.form, self.train):  # room for the curves
-            part.setVisible(not (self.child.running or watched))
+        for part in (self.pairs, self.form, self.train):
+            part.setEnabled(not busy)
+            part.setVisible(not (self.child.running or watched))  # room for the curves
+        self.earlier.setEnabled(not busy)
+        self.view.bar.cancel.setVisible(self.child.running)
+        self.again.setVisible(self._learned is not None and not busy)
         self.resume.setVisible(run is not None and run.can_resume and not busy and not watched)
         self.discard.setVisible(run is not None and not watched and not self.runner.running)
 
