@@ -12,9 +12,10 @@ from napari.layers import Layer
 
 from napari_llcm.events import result_of
 from napari_llcm.gui.layers.conversion import as_layers
+from napari_llcm.gui.panel import WORKBENCH
 from napari_llcm.gui.session import session_of
 from napari_llcm.gui.train.run_jobs import settling
-from napari_llcm.gui.train.teaching import WORKBENCH
+from napari_llcm.models.familiarity import Verdict
 from napari_llcm.models.library import list_models
 from napari_llcm.specimen import Specimen, write_specimens
 from napari_llcm.training import make_job, train
@@ -73,6 +74,25 @@ def test_without_a_dapi_it_says_what_to_load(viewer: Any, bench: Any, specimen: 
     assert panel.pairs.dapi.layer is dapi
     assert "Press Train" in panel.view.bar.said
     assert panel.form.options().nucleus_um is None
+
+
+def test_a_bad_verdict_leads_there_by_one_click(
+    viewer: Any, bench: Any, specimen: Specimen
+) -> None:
+    qpi, dapi = add(viewer, specimen.qpi), add(viewer, specimen.dapi)
+    stain = bench.show_panel("Stain")
+    stain.form.stack.choose(qpi)
+    shown = []
+    for value in ("like", "unlike", "unknown", "unreadable"):
+        stain.form.verdict.tell(Verdict(value=value, model="small", f1=0.3))
+        shown.append(stain.form.teach.isVisible())
+    assert shown == [False, True, False, True]
+    stain.form.teach.click()
+    assert bench.tabs.tabText(bench.tabs.currentIndex()) == "Train"
+    train = bench.show_panel("Train")
+    assert (train.pairs.qpi.layer, train.pairs.dapi.layer) == (qpi, dapi)
+    options = train.form.options()
+    assert (options.init, options.max_minutes) == ("small", 5)
 
 
 def test_a_stain_is_not_taken_for_the_real_dapi(

@@ -14,6 +14,22 @@ from .session import session_of, unwrapped
 if TYPE_CHECKING:
     import napari
 
+WORKBENCH = ("napari-llcm", "Virtual staining (LLCM)")  # as the manifest names it
+
+
+def show_panel(viewer: Any, name: str) -> Any:
+    """Bring a panel to the front, in the dock that has all of them, and return it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose panel.
+    name : str
+        "Load", "Stain", "Check" or "Train".
+    """
+    _, bench = viewer.window.add_plugin_dock_widget(*WORKBENCH)
+    return bench.show_panel(name)
+
 
 class _OneForEachViewer(type(QWidget)):  # type: ignore[misc]  # a Qt binding's own metaclass
     """Makes a panel once for each viewer, and returns it whenever it is asked for again."""

@@ -33,6 +33,7 @@ from . import pace
 from .batch import BatchBox
 from .model_picker import ModelPicker
 from .region import RegionChoice
+from .teach_button import TeachButton
 from .verdict_line import VerdictLine
 from .width_row import WidthRow
 
@@ -86,6 +87,7 @@ class StainForm(QWidget):
         self.samples.setSuffix(" samples")
         self.samples.setToolTip("How often to stain: more takes longer and tells more.")
         self.verdict = VerdictLine()
+        self.teach = TeachButton(viewer, self)
         self.start = QPushButton("Stain")
         self.start.setDefault(True)
         self.start.setToolTip("Stain, from where you look outwards.")
@@ -138,6 +140,7 @@ class StainForm(QWidget):
             *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
             self.model.card, self.model.add, self.width_row.box, self.device, self.free,
             self.region.combo, self.region.shapes, self.spread, self.samples, self.verdict.check,
+            self.teach,
             self.start, self.live,
             self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from ..form import place
 from ..jobs.runner import Runner
 from ..layers.stack import LayerStack, stack_of
 from ..layers.viewport import View
-from ..panel import Panel
+from ..panel import Panel, show_panel
 from ..settings import preferences
 from . import jobs as stain_jobs
 from . import pace
@@ -27,7 +27,6 @@ from .stain_layer import StainLayer, StainLayers
 if TYPE_CHECKING:
     from ...staining import StainOptions
 
-WORKBENCH = ("napari-llcm", "Virtual staining (LLCM)")  # as the manifest names it
 _LOOK = 60  # ms between two looks at where the user is
 
 
@@ -91,8 +90,7 @@ class StainPanel(Panel):
     def check(self) -> None:
         """Check the stain that was made last, in the Check panel."""
         if (made := self._to_check) is not None:
-            _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
-            bench.show_panel("Check").check_stain(made.layers[0], made.stack.layer)
+            show_panel(self._viewer, "Check").check_stain(made.layers[0], made.stack.layer)
 
     def check_input(self) -> None:
         """Tell whether the chosen model can read the chosen stack, before it is stained."""

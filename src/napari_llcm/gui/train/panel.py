@@ -15,7 +15,7 @@ from ...training.runs import Run
 from ..jobs.child_process import ChildRunner
 from ..jobs.closing import AskBeforeClosing, ask
 from ..jobs.runner import Runner
-from ..panel import Panel
+from ..panel import Panel, show_panel
 from ..theme import text_colour
 from .earlier import EarlierRuns
 from .form import TrainForm
@@ -24,7 +24,7 @@ from .preflight import Preflight
 from .run_jobs import discarding, reading, settling
 from .run_view import RunView, translation
 from .run_watcher import RunWatcher
-from .teaching import MINUTES, NO_PARTNER, READY, WORKBENCH, name_for
+from .teaching import MINUTES, NO_PARTNER, READY, name_for
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -193,8 +193,7 @@ class TrainPanel(Panel):
     def stain_again(self) -> None:
         """Stain the stack that the new model has learned from by that model."""
         if self._learned is not None:
-            _, bench = self._viewer.window.add_plugin_dock_widget(*WORKBENCH)
-            stain = bench.show_panel("Stain")
+            stain = show_panel(self._viewer, "Stain")
             stain.form.choose(*self._learned)
             stain.stain()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ...training.config import FINE_TUNING
 from ..layers.conversion import KEY
 
-MINUTES = 5  # one volume is learned by then
-WORKBENCH = ("napari-llcm", "Virtual staining (LLCM)")  # as the manifest names it
+MINUTES = int(FINE_TUNING["max_minutes"])
 NO_PARTNER = (
     "No open layer can be the real DAPI of {stack}: open it in the Load panel and choose it above "
     "as Real DAPI, or choose a folder of pairs. Then press Train."
