@@ -61,7 +61,9 @@ def test_voxels_and_nuclei_are_of_the_size_that_is_told(drawn):
         ]
         assert np.median(widths) == pytest.approx(width, rel=0.3)
         assert specimen.qpi.shape == specimen.dapi.shape == labels.shape == SMALL
-        assert np.isfinite(specimen.qpi.numpy()).all()
+        stack = specimen.qpi.numpy()
+        assert np.isfinite(stack).all()
+        assert np.percentile(np.abs(stack - np.median(stack)), 60) > 1e-4 * np.ptp(stack) > 0
 
 
 def test_what_is_left_out_is_never_drawn():
