@@ -84,7 +84,8 @@ def test_a_bad_verdict_leads_there_by_one_click(
     stain.form.stack.choose(qpi)
     shown = []
     for value in ("like", "unlike", "unknown", "unreadable"):
-        stain.form.verdict.tell(Verdict(value=value, model="small", f1=0.3))
+        f1 = None if value == "unknown" else 0.3
+        stain.form.verdict.tell(Verdict(value=value, model="small", f1=f1))
         shown.append(stain.form.teach.isVisible())
     assert shown == [False, True, False, True]
     stain.form.teach.click()
