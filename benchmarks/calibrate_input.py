@@ -122,9 +122,11 @@ def judge(folder: Path, model: str) -> None:
 
 def fit(folder: Path, model: str, write: bool) -> None:
     """Fit on what was judged, print the figures, and keep the fit in the model."""
-    from napari_llcm.evaluation import familiarity_fit
+    from napari_llcm.evaluation import confidence_fit, familiarity_fit
     from napari_llcm.models import find_model, read_info
     from napari_llcm.models.bundle import write_info
+    from napari_llcm.models.familiarity import READABLE
+    from napari_llcm.nuclei.features import of_stack
 
     path = find_model(model)
     info = read_info(path)
@@ -133,8 +135,25 @@ def fit(folder: Path, model: str, write: bool) -> None:
         stacks = [replace(known, family=family_of(tags, sort)) for tags, known in judged]
         familiarity = familiarity_fit.fit(stacks)
         print(f"{len(stacks)} stacks, each sort of {sort} left out:", familiarity.figures)
+        expected = familiarity_fit.left_out(stacks)
+        for family in sorted({s.family for s in stacks}):
+            of = np.array([s.family == family for s in stacks])
+            f1 = np.array([s.f1 for s in stacks])
+            print(f"  {family}: {of.sum()}, F1 {f1[of].mean():.2f}, said {expected[of].mean():.2f}")
+        readable = [(s, e) for s, e in zip(stacks, expected, strict=True) if e >= READABLE]
+        for stack, f1 in readable:  # as it is said of a stack of a family that is not known
+            stack.nuclei.features.update(of_stack(f1, len(stack.nuclei.real)))
+        confidence = confidence_fit.fit(
+            [s.nuclei for s, _ in readable],
+            [s.faint for s, _ in readable],
+            [s.family for s, _ in readable],
+        )
+        for name, figures in confidence.compared.items():
+            print(f"  {name}:", {k: round(v, 3) for k, v in figures.items()})
+        print(f"  chosen: {confidence.estimator}, {confidence.fields} stacks")
     if write:
-        write_info(path, info.model_copy(update={"familiarity": familiarity}))
+        update = {"familiarity": familiarity, "confidence": confidence}
+        write_info(path, info.model_copy(update=update))
 
 
 def family_of(tags: list[str], sort: str) -> str:

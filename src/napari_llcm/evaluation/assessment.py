@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
 from ..volumes import Spacing, Volume, notices, on_one_grid
 from ..volumes.flat import is_flat
+from .trust import noted, unsure, verdict_of, withheld
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,13 +68,21 @@ def confident(
             warning=False,
         )
         return found
+    verdict = yield from verdict_of(qpi, virtual, model, device, should_stop=should_stop)
+    if verdict is None:
+        return None
+    if said := withheld(verdict) or unsure(verdict, model):
+        yield Notice(text=said)
+        found = noted(found, said)
+    if withheld(verdict):
+        return found
     spread = yield from spread_of(
         qpi, model, _again(virtual, device), text, should_stop=should_stop
     )
     if spread is None and confidence.views > 1:
         return None
     seen = seen_spacing(virtual, model.info)
-    assessed = assess(confidence, found.stain_labels, virtual, qpi, spread, seen)
+    assessed = assess(confidence, found.stain_labels, virtual, qpi, spread, seen, verdict.f1)
     return with_confidence(found, assessed.confidence)
 
 
@@ -185,7 +194,7 @@ def assess_stain(
     UserError
         If the model is not calibrated, or the volumes do not fit each other.
     """
-    from ..nuclei.confidence import assess, with_confidence
+    from ..nuclei.confidence import Assessed, assess, with_confidence
     from ..nuclei.finding import find_nuclei
 
     if model.info.confidence is None:
@@ -201,6 +210,16 @@ def assess_stain(
     )
     if findings is None:
         return
+    verdict = yield from verdict_of(qpi, virtual, model, device, should_stop=should_stop)
+    if verdict is None:
+        return
+    if said := withheld(verdict) or unsure(verdict, model):
+        yield Notice(text=said)
+        findings = noted(findings, said)
+    if withheld(verdict):
+        result = {"nuclei": len(findings.table), "confidence": "withheld", "notices": [said]}
+        yield Finished(result=result, value=(findings, Assessed({}, [])))
+        return
     spread = yield from spread_of(qpi, model, _again(virtual, device), should_stop=should_stop)
     if should_stop is not None and should_stop():
         return
@@ -211,6 +230,7 @@ def assess_stain(
         qpi,
         spread,
         seen_spacing(virtual, model.info),
+        verdict.f1,
     )
     result = {
         "nuclei": len(assessed.confidence),

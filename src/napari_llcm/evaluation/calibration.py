@@ -7,19 +7,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
 from ..models.bundle import load_bundle, write_info
 from ..models.library import find_model
-from ..nuclei.features import SPREAD, faint_places, measure, width_of
+from ..nuclei.features import of_stack
 from ..volumes import Found, Pair, Volume, notices
 from ..volumes.apart import check_apart
 from ..volumes.sole_writer import sole_writer
-from .confidence_fit import Measured, fit
+from .confidence_fit import Measured, fit, measure_nuclei
 from .reliability import draw_reliability
+from .trust import verdict_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..models import ModelBundle
     from ..nuclei import Segmenter
 
@@ -187,16 +188,10 @@ def _measure_field(
     )
     if comparison is None:
         return None
-    labels, truth = comparison.stain_labels.numpy(), comparison.truth_labels.numpy()
-    ids, features = measure(labels, stained.numpy(), qpi.numpy(), qpi.spacing)
-    for kind, spread in spreads.items():
-        _, more = measure(labels, stained.numpy(), qpi.numpy(), qpi.spacing, spread)
-        features |= {f"{kind} {key}": more[key] for key in SPREAD}
-    matches = comparison.matches
-    real = np.isin(ids, matches.found_ids[matches.found_detected])
-    places = faint_places(labels, stained.numpy(), qpi.spacing, width_of(labels, qpi.spacing))
-    where, there = measure(places, stained.numpy(), qpi.numpy(), qpi.spacing)
-    # a faint place is real if a nucleus that was not found lies there
-    lost = truth * np.isin(truth, matches.truth_ids[~matches.truth_detected])
-    missed = np.array([(lost[places == i] > 0).mean() > 0.5 for i in where], bool)
-    return Measured(features, real), Measured(there, missed)
+    nuclei, faint = measure_nuclei(comparison, stained, qpi, qpi.spacing, spreads)
+    if model.info.familiarity is not None:
+        verdict = yield from verdict_of(qpi, stained, model, device, should_stop=should_stop)
+        if verdict is None:
+            return None
+        nuclei.features.update(of_stack(verdict.f1, len(nuclei.real)))
+    return nuclei, faint

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..events import UserError
-from ..models.confidence_model import Calibrator, ConfidenceModel, ReliabilityBin
-from ..nuclei.features import PHASE, SPREAD, STAIN, Features
+from ..models.confidence_model import STACK, Calibrator, ConfidenceModel, ReliabilityBin
+from ..nuclei import Comparison
+from ..nuclei.features import PHASE, SPREAD, STAIN, Features, faint_places, measure, width_of
+from ..volumes import Spacing, Volume
 from .reliability import reliability, scores
 
 VIEWS = tuple(f"view {name}" for name in SPREAD)  # over flipped views
@@ -18,6 +20,8 @@ SEEDS = tuple(f"seed {name}" for name in SPREAD)  # over noise alone
 ESTIMATORS: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("stain", STAIN, 1),
     ("stain and phase", STAIN + PHASE, 1),
+    ("stain and stack", (*STAIN, STACK), 1),
+    ("stain, phase and stack", (*STAIN, *PHASE, STACK), 1),
     ("seeds alone", SEEDS, 4),
     ("views alone", VIEWS, 4),
     ("stain, phase and seeds", STAIN + PHASE + SEEDS, 4),
@@ -36,13 +40,19 @@ class Measured:
     real: np.ndarray
 
 
-def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceModel:
+def fit(
+    nuclei: Sequence[Measured],
+    faint: Sequence[Measured],
+    families: Sequence[str] | None = None,
+) -> ConfidenceModel:
     """Return the best estimator, judged on fields left out and fitted on all.
 
     Parameters
     ----------
     nuclei, faint : sequence of Measured
         One for each field: nuclei that were found, and faint places where none was.
+    families : sequence of str, optional
+        Of each field: fields of one family are left out together. By default each is its own.
 
     Raises
     ------
@@ -61,7 +71,7 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
     for name, features, views in ESTIMATORS:
         if not all(f in m.features for m in nuclei for f in features):
             continue
-        found = _left_out(nuclei, features)
+        found = _left_out(nuclei, features, families)
         compared[name] = scores(found, real)
         if (
             chosen is None
@@ -73,7 +83,7 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
     missed = None
     if min(where.sum(), (~where).sum()) >= _FEWEST:
         missed = _fit(_joined(faint, STAIN + PHASE), where, STAIN + PHASE)
-        found = _left_out(faint, STAIN + PHASE)
+        found = _left_out(faint, STAIN + PHASE, families)
         compared["faint places"] = scores(found, where)
     return ConfidenceModel(
         nuclei=_fit(_joined(nuclei, chosen[1]), real, chosen[1]),
@@ -87,22 +97,65 @@ def fit(nuclei: Sequence[Measured], faint: Sequence[Measured]) -> ConfidenceMode
     )
 
 
+def measure_nuclei(
+    comparison: Comparison,
+    stained: Volume,
+    qpi: Volume,
+    spacing: Spacing | None,
+    spreads: Mapping[str, np.ndarray] | None = None,
+) -> tuple[Measured, Measured]:
+    """Return what is measured of the nuclei of a stain, and of faint places of it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of the stain with the truth.
+    stained, qpi : Volume
+        The stain, and the stack.
+    spacing : tuple of float or None
+        Voxel size (z, y, x) by which nuclei are as large as those that the model knows.
+    spreads : mapping of str to ndarray, optional
+        By "seed" or "view", the standard deviation over these.
+    """
+    labels, truth = comparison.stain_labels.numpy(), comparison.truth_labels.numpy()
+    image, phase = stained.numpy(), qpi.numpy()
+    ids, features = measure(labels, image, phase, spacing)
+    for kind, spread in (spreads or {}).items():
+        _, more = measure(labels, image, phase, spacing, spread)
+        features |= {f"{kind} {key}": more[key] for key in SPREAD}
+    matches = comparison.matches
+    real = np.isin(ids, matches.found_ids[matches.found_detected])
+    places = faint_places(labels, image, spacing, width_of(labels, spacing))
+    where, there = measure(places, image, phase, spacing)
+    # a faint place is real if a nucleus that was not found lies there
+    lost = truth * np.isin(truth, matches.truth_ids[~matches.truth_detected])
+    missed = np.array([(lost[places == i] > 0).mean() > 0.5 for i in where], bool)
+    return Measured(features, real), Measured(there, missed)
+
+
 def _joined(fields: Sequence[Measured], features: Sequence[str]) -> np.ndarray:
     """Return the features (n, k) of the nuclei of all fields."""
     return np.concatenate([np.stack([m.features[f] for f in features], -1) for m in fields])
 
 
-def _left_out(fields: Sequence[Measured], features: Sequence[str]) -> np.ndarray:
-    """Return the probability of each nucleus by a fit on other fields."""
+def _left_out(
+    fields: Sequence[Measured], features: Sequence[str], families: Sequence[str] | None
+) -> np.ndarray:
+    """Return the probability of each nucleus by a fit on other fields, of other families."""
     from sklearn.model_selection import GroupKFold
 
     x, real = _joined(fields, features), np.concatenate([m.real for m in fields])
-    group = np.repeat(np.arange(len(fields)), [len(m.real) for m in fields])
+    numbers = (
+        np.arange(len(fields)) if families is None else np.unique(families, return_inverse=True)[1]
+    )
+    group = np.repeat(numbers, [len(m.real) for m in fields])
     found = np.empty(len(real))
     several = len(np.unique(group))  # fields that have any
     if several < 2:
         raise UserError("Calibration takes at least two pairs with nuclei in their stains.")
-    for train, test in GroupKFold(min(_FOLDS, several)).split(x, groups=group):
+    for train, test in GroupKFold(min(_FOLDS if families is None else several, several)).split(
+        x, groups=group
+    ):
         if len(np.unique(real[train])) < 2:
             found[test] = real[train].mean()
             continue

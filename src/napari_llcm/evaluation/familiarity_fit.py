@@ -30,14 +30,15 @@ class Known:
         Nuclei F1 of its stain.
     family : str
         Stacks of one family are left out together.
-    nuclei : Measured, optional
-        Of its stain.
+    nuclei, faint : Measured, optional
+        Of its stain: nuclei, and faint places.
     """
 
     measured: StackFeatures
     f1: float
     family: str
     nuclei: Measured | None = None
+    faint: Measured | None = None
 
 
 def fit(stacks: Sequence[Known]) -> Familiarity:

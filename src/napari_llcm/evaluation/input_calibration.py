@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
 from ..models.bundle import load_bundle, write_info
 from ..models.library import find_model
+from ..staining.input_features import PARTS
 from ..volumes import Found, Pair, Volume, notices
 from ..volumes.sole_writer import sole_writer
 from .assessment import seen_spacing
-from .confidence_fit import Measured
+from .confidence_fit import measure_nuclei
 from .familiarity_fit import Known, fit
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
     from ..nuclei import Segmenter
+
+_SMALL = 2**19  # voxels of which one part shows nearly all
 
 
 def calibrate_input(
@@ -174,13 +176,13 @@ def judge(
         Of staining and comparing.
     """
     from ..nuclei import compare_nuclei
-    from ..nuclei.features import measure
     from ..staining import StainOptions, stain
     from ..staining.check_input import LookedAt
 
     options = StainOptions(device=device, nucleus_um=nucleus_um, check=False)
     look = LookedAt.at(qpi, model, options)
-    measured = yield from look.measure(should_stop=should_stop)
+    small = math.prod(qpi.shape) <= _SMALL
+    measured = yield from look.measure(should_stop=should_stop, most=1 if small else PARTS)
     stained = yield from relay(stain(qpi, model, options, should_stop=should_stop), qpi.name)
     if measured is None or stained is None:
         return None
@@ -188,10 +190,7 @@ def judge(
     comparison = yield from relay(job, qpi.name)
     if comparison is None:
         return None
-    labels = comparison.stain_labels.numpy()
     spacing = seen_spacing(stained, model.info) or qpi.spacing
-    ids, features = measure(labels, stained.numpy(), qpi.numpy(), spacing)
-    matches = comparison.matches
-    real = np.isin(ids, matches.found_ids[matches.found_detected])
+    nuclei, faint = measure_nuclei(comparison, stained, qpi, spacing)
     f1 = float(comparison.figures["f1"] or 0.0)
-    return Known(measured, f1, family, Measured(features, real))
+    return Known(measured, f1, family, nuclei, faint)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+STACK = "stack"
+"""The feature of a nucleus that its whole stack has: the logit of the F1 to be expected."""
+
 
 class Calibrator(BaseModel):
     """A logistic regression: p = 1 / (1 + exp(-(bias + w · (x - centre) / scale)))."""
@@ -78,3 +81,8 @@ class ConfidenceModel(BaseModel):
     reliability: tuple[ReliabilityBin, ...] = ()
     fields: int = 0
     count: int = 0
+
+    @property
+    def minds_the_stack(self) -> bool:
+        """Whether it goes by how well the model can read the stack."""
+        return STACK in self.nuclei.features

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..models.confidence_model import ConfidenceModel
 from ..volumes import Spacing, Volume
 from .comparing import Comparison
-from .features import SPREAD, faint_places, measure, width_of
+from .features import SPREAD, faint_places, measure, of_stack, width_of
 from .finding import Findings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def assess(
     qpi: Volume,
     spread: np.ndarray | None = None,
     seen_spacing: Spacing | None = None,
+    expected: float | None = None,
 ) -> Assessed:
     """Return the confidence of each nucleus of a stain.
 
@@ -57,12 +58,15 @@ def assess(
     seen_spacing : tuple of float, optional
         Voxel size (z, y, x) in µm by which nuclei are as large as those that the model knows,
         where the stack was resampled by their width; its own by default.
+    expected : float, optional
+        Nuclei F1 to be expected of the stack, where the model tells.
     """
     data, image, phase = labels.numpy(), stain.numpy(), qpi.numpy()
     spacing = seen_spacing or qpi.spacing
     ids, features = measure(data, image, phase, spacing, spread)
     for kind in ("seed", "view"):
         features |= {f"{kind} {k}": features[k] for k in SPREAD if k in features}
+    features |= of_stack(expected, len(ids))
     probability = model.nuclei.probability(features)
     confidence = {int(i): float(p) for i, p in zip(ids, probability, strict=True)}
     return Assessed(confidence, _faint(model, data, image, phase, qpi, spacing))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..models.confidence_model import STACK
 from ..models.normalise import dapi_scaling, qpi_scaling, stabilise
 from ..volumes import Volume, filled, find_no_data
 
@@ -85,6 +86,22 @@ def measure(
         features["spread"] = inside("mean", relative)
         features["relative spread"] = features["spread"] / np.maximum(mean, 0.05)
     return ids, features
+
+
+def of_stack(expected: float | None, count: int) -> Features:
+    """Return what all nuclei of a stack have in common: how well its model can read it.
+
+    Parameters
+    ----------
+    expected : float or None
+        Nuclei F1 to be expected of the stack; nothing is returned where it is not known.
+    count : int
+        How many nuclei there are.
+    """
+    if expected is None:
+        return {}
+    share = float(np.clip(expected, 0.02, 0.98))
+    return {STACK: np.full(count, np.log(share / (1 - share)))}
 
 
 def faint_places(

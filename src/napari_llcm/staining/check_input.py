@@ -270,10 +270,14 @@ class LookedAt:
         return cls(qpi, model, device, scaling, zoomed, noise)
 
     def measure(
-        self, meter: Meter | None = None, should_stop: ShouldStop | None = None
+        self,
+        meter: Meter | None = None,
+        should_stop: ShouldStop | None = None,
+        most: int = input_features.PARTS,
     ) -> Generator[Event, None, StackFeatures | None]:
-        """Return what is measured of the stack; None where it was stopped."""
+        """Return what is measured of the stack, in `most` parts; None where it was stopped."""
         boxes = self._boxes(self.zoomed(1.0))
+        boxes = [boxes[i * len(boxes) // most] for i in range(min(most, len(boxes)))]
         parts, channels = [], []
         for number, box in enumerate(boxes):
             if meter is not None:
@@ -323,10 +327,9 @@ class LookedAt:
 
     def _with_stack(self, features: dict[str, float]) -> dict[str, float]:
         """Return features of parts with those that the stack has as a whole."""
-        usual = self.model.info.qpi_noise or 0.02
         return {
             **features,
-            "noise": float(np.log(self.noise / usual + 0.01)),
+            "noise": float(np.log(self.noise + 1e-3)),
             "planes": float(np.log(min(self.zoomed(1.0).shape[0], input_features.PART[0]))),
         }
 
