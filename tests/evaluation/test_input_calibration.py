@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_llcm.cli import main
 from napari_llcm.evaluation.confidence_fit import STACK
 from napari_llcm.evaluation.confidence_fit import Measured as Nuclei
 from napari_llcm.evaluation.confidence_fit import fit as fit_confidence
 from napari_llcm.evaluation.familiarity_fit import Known, fit, left_out
 from napari_llcm.evaluation.trust import unsure, withheld
-from napari_llcm.events import UserError
+from napari_llcm.events import UserError, result_of
 from napari_llcm.models import load_bundle, load_model
 from napari_llcm.models.familiarity import LIKE, READABLE, Verdict
 from napari_llcm.nuclei.features import PHASE, STAIN
-from napari_llcm.staining.check_input import StackFeatures
+from napari_llcm.specimen import make_specimen
+from napari_llcm.staining.check_input import StackFeatures, check_input
+from napari_llcm.volumes import read, write
 
 
 def stacks(count: int = 60, seed: int = 0) -> list[Known]:
@@ -102,3 +107,34 @@ def test_old_bundles_load_and_a_fit_survives_the_file(tmp_path: Path) -> None:
     del said["familiarity"]
     (folder / "model.json").write_text(json.dumps(said))
     assert load_bundle(folder).info.familiarity is None
+
+
+def test_the_command_learns_it_from_pairs_and_keeps_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Specimens that the model stains well, and the same truth with noise in place of the stack."""
+    folder = tmp_path / "mine"
+    shutil.copytree(load_model("specimen-v6", "cpu").source, folder)
+    info = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**info, "familiarity": None}))
+    for seed in range(6):
+        specimen = make_specimen(size=(16, 64, 64), seed=seed, difficulty="easy")
+        noise = np.random.default_rng(seed).standard_normal((16, 64, 64)).astype(np.float32)
+        for kind, stack in (("own", specimen.qpi), ("noise", specimen.qpi.replace(data=noise))):
+            write(tmp_path / kind / "qpi" / f"{seed}.ome.tif", stack)
+            write(tmp_path / kind / "dapi" / f"{seed}.ome.tif", specimen.dapi)
+    arguments = ["model", "calibrate-input", folder, "--segmenter", "classical", "--device", "cpu"]
+    arguments += ["--pairs", tmp_path / "own", "--pairs", tmp_path / "noise"]
+    monkeypatch.setattr(sys, "argv", ["napari-llcm", *map(str, arguments)])
+    with contextlib.suppress(SystemExit):
+        main()
+    assert "On kinds left out: area under ROC" in capsys.readouterr().out
+    learned = load_bundle(folder)
+    assert learned.info.familiarity is not None
+    assert learned.info.familiarity.stacks == 12
+    own, noise = (
+        result_of(check_input(read(tmp_path / kind / "qpi" / "3.ome.tif"), learned))
+        for kind in ("own", "noise")
+    )
+    assert own.value == "like"
+    assert noise.value == "unreadable"
