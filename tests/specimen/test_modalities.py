@@ -180,3 +180,29 @@ def test_each_modality_on_the_command_line(modality, tmp_path):
     assert stack.numpy().std() > 0
     shown = CliRunner().invoke(app, ["specimen", "--help"], env={"COLUMNS": "200"})
     assert modality in shown.output
+
+
+def test_a_full_camera_clips_light_and_leaves_phase_alone():
+    full = Artefacts(saturation=0.01)
+    index = ball(2.0, 0.02) + 0.01  # all of it is phase
+    for modality, clipped in (("brightfield", True), ("transmission", False), ("odt", False)):
+        optics = MODALITIES[modality].optics
+        make = [
+            label_free_image(index, 1.335, GRID, modality, optics, a, np.random.default_rng(0))
+            for a in (Artefacts(), full)
+        ]
+        assert np.array_equal(*make) != clipped
+
+
+@pytest.mark.parametrize("voxel", [(0.3, 0.15, 0.15), (1.7, 1.2, 1.2), (3.0, 0.5, 0.5)])
+def test_odt_shows_the_index_at_any_voxel_size(voxel):
+    grid = Grid((24, 64, 64), voxel)
+    texture = grid.texture(np.random.default_rng(0), 2 * voxel[1])
+    index = (1.345 + 0.004 * texture).astype(np.float32)
+    for seed in range(4):
+        optics = draw_optics("odt", np.random.default_rng(seed))
+        rng = np.random.default_rng(0)
+        stack = label_free_image(index, 1.335, grid, "odt", optics, Artefacts(), rng)
+        middle = stack[:, 16:48, 16:48]
+        assert 0.001 < middle.std() < 0.005
+        assert np.corrcoef(middle.ravel(), index[:, 16:48, 16:48].ravel())[0, 1] > 0.4

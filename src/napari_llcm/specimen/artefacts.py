@@ -44,7 +44,7 @@ class Artefacts:
     pedestal : float
         Stray light and the camera's offset.
     saturation : float
-        Signal above the background at which the camera is full; 0 if it never is.
+        Light above the median at which the camera is full; 0 if it never is.
     drift : float
         Standard deviation of the gain from plane to plane.
     lateral : float
@@ -172,10 +172,16 @@ class Camera:
         unit = _contrast(contrast) if drawn.of_contrast else np.float32(1)
         if self._light is not None:
             seen = (1 + seen) * np.exp(unit * self._light) - 1
-        seen = seen + unit * self._noise()
-        if drawn.saturation:
-            seen = np.minimum(seen, unit * np.float32(drawn.saturation))
-        return np.asarray(seen + unit * np.float32(drawn.pedestal))
+        noise = self._noise() + np.float32(drawn.pedestal)
+        return np.asarray(seen + unit * noise)
+
+    def expose_light(self, intensity: Array) -> Array:
+        """Return I/I₀ as the camera records it, which may be full where it is bright (float32)."""
+        seen, full = self.expose(intensity - 1), self._artefacts.saturation
+        if full:
+            unit = _contrast(intensity) if self._artefacts.of_contrast else np.float32(1)
+            seen = np.minimum(seen, np.median(seen) + unit * np.float32(full))
+        return 1 + seen
 
     def flicker(self, image: Array) -> Array:
         """Return the image with a gain that drifts from plane to plane, and dead planes."""

@@ -93,7 +93,7 @@ def _intensity(strong: Callable[[Array, Optics], Array]) -> Image:
 
     def image(spectrum: Array, grid: Grid, optics: Optics, camera: Camera) -> Array:
         contrast = fft.irfftn(spectrum * intensity_transfer(grid, optics), grid.shape)
-        return camera.flicker(1 + camera.expose(strong(contrast, optics) - 1))
+        return camera.flicker(camera.expose_light(strong(contrast, optics)))
 
     return image
 
@@ -130,7 +130,7 @@ def _tomogram(spectrum: Array, grid: Grid, optics: Optics, camera: Camera) -> Ar
     """
     transfer = tomographic_transfer(grid, optics)
     power = transfer**2
-    reference = float(np.median(power[power > 1e-4 * power.max()]))
+    reference = float(np.median(power[power > 1e-9 * power.max()]))  # where light is
     (back,) = deconvolution((transfer,), optics.regularisation, reference)
     seen = camera.expose(fft.irfftn(spectrum * transfer, grid.shape))
     return camera.flicker(fft.irfftn(fft.rfftn(seen) * back, grid.shape))
