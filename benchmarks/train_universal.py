@@ -9,6 +9,11 @@ some, takes each new one as it comes, and holds all of them in the GPU's memory:
 and latents are computed there, since one CPU thread feeds a GPU too slowly. The autoencoder goes
 first, then the whole objective, both by the losses of `napari_llcm.training`. Weights are written
 every minute. `--leave-out` trains without some families, to be judged by them.
+
+    python benchmarks/train_universal.py mix OUT/universal-v1 --with specimen-v6 --out OUT/mixed
+
+`mix` returns some of what a wide training forgot of the model that it began with: the mean of both
+models' weights (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 """
 
 from __future__ import annotations
@@ -334,8 +339,19 @@ def _save(
     save_bundle(options.out / options.name, info, networks)
 
 
+def mix(options: argparse.Namespace) -> None:
+    """Write the weighted mean of a model and of the one that it was trained from."""
+    trained = load_bundle(find_model(options.model))
+    start = widened(load_bundle(find_model(options.other)).networks, trained.info.network)
+    known, share = start.state_dict(), options.share
+    mean = {k: (1 - share) * v + share * known[k] for k, v in trained.networks.state_dict().items()}
+    trained.networks.load_state_dict(mean)
+    made = {**trained.info.provenance, "mixed_with": options.other, "share": share}
+    save_bundle(options.out, trained.info.model_copy(update={"provenance": made}), trained.networks)
+
+
 def main() -> None:
-    """Make specimens, or train on them."""
+    """Make specimens, train on them, or mix two models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(required=True)
     making = verbs.add_parser("make")
@@ -360,6 +376,12 @@ def main() -> None:
     training.add_argument("--learning-rate", type=float, default=1.5e-3)
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--device", default="cuda")
+    mixing = verbs.add_parser("mix")
+    mixing.set_defaults(run=mix)
+    mixing.add_argument("model", type=Path)
+    mixing.add_argument("--with", dest="other", default="specimen-v6")
+    mixing.add_argument("--share", type=float, default=0.25)
+    mixing.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.run(options)
 
