@@ -93,8 +93,8 @@ def test_labels_are_where_the_dye_is(cells):
     assert np.percentile(photons[far], 99) < np.percentile(photons[labels > 0], 30)
 
 
-@pytest.mark.parametrize("cells", ["adherent", "monolayer"])
-def test_flat_cells_are_flat_and_lie_in_one_layer(cells):
+@pytest.mark.parametrize(("cells", "thickest"), [("adherent", 5.0), ("monolayer", 10.0)])
+def test_flat_cells_are_flat_and_lie_in_one_layer(cells, thickest):
     for seed in range(3):
         out = only(f"cells:{cells}", "planes:many")
         specimen = draw_specimen(seed, size=(32, 96, 96), leave_out=out)
@@ -106,8 +106,8 @@ def test_flat_cells_are_flat_and_lie_in_one_layer(cells):
             if nucleus.kind == "interphase"
         ]
         thick = np.array([(planes.stop - planes.start) * step for planes in lying])
-        assert np.median(thick) <= 5.0 + 2 * step
-        assert np.median(thick) < 0.9 * specimen.labels.metadata["nucleus_um"] + step
+        assert np.median(thick) <= thickest + 2 * step
+        assert np.median(thick) < specimen.labels.metadata["nucleus_um"] + step
         middles = np.array([(planes.start + planes.stop) / 2 * step for planes in lying])
         assert np.ptp(middles) < 1.5 * np.median(thick) + 2 * step
 

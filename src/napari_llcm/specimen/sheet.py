@@ -17,7 +17,8 @@ from .cells import Body, Tissue, add_bodies, empty_tissue
 from .grid import Array
 from .shapes import bent, flattened, scaled
 
-THICKNESS = (2.0, 5.0)  # µm of a flat nucleus
+FLAT = (2.0, 5.0)  # µm: thickness of the nuclei of spread cells
+TALL = (3.0, 10.0)  # and of those that stand side by side in an epithelium
 LYING = ("interphase", "vacuole")  # kinds that are flat
 
 
@@ -69,7 +70,7 @@ def adherent(scene: Scene, rng: np.random.Generator) -> tuple[Tissue, list[Body]
         "spread": rng.uniform(1.5, 5.0),
         "arms": rng.uniform(0.2, 2.5),
     }
-    return _lay(scene, rng, shape, cover=rng.uniform(0.08, 0.3), length=rng.uniform(1.0, 1.9))
+    return _lay(scene, rng, shape, FLAT, rng.uniform(0.08, 0.3), rng.uniform(1.0, 1.9))
 
 
 def monolayer(scene: Scene, rng: np.random.Generator) -> tuple[Tissue, list[Body]]:
@@ -81,15 +82,22 @@ def monolayer(scene: Scene, rng: np.random.Generator) -> tuple[Tissue, list[Body
         "spread": rng.uniform(4.0, 14.0),
         "arms": 0.3,
     }
-    return _lay(scene, rng, shape, cover=rng.uniform(0.25, 0.55), length=rng.uniform(1.0, 1.4))
+    height = TALL if rng.random() < 0.4 else FLAT
+    return _lay(scene, rng, shape, height, rng.uniform(0.25, 0.55), rng.uniform(1.0, 1.4))
 
 
 def _lay(
-    scene: Scene, rng: np.random.Generator, shape: dict[str, float], cover: float, length: float
+    scene: Scene,
+    rng: np.random.Generator,
+    shape: dict[str, float],
+    height: tuple[float, float],
+    cover: float,
+    length: float,
 ) -> tuple[Tissue, list[Body]]:
     """Return a layer whose nuclei cover a share `cover` of the coverslip."""
     width = 2 * RADIUS * scene.unit
-    thickness = np.clip(rng.uniform(*THICKNESS), 0.18 * width, rng.uniform(0.35, 0.75) * width)
+    most = rng.uniform(0.35, 0.75 if height is FLAT else 1.0) * width
+    thickness = np.clip(rng.uniform(*height), 0.18 * width, most)
     thickness = float(thickness) / scene.unit
     middle = rng.uniform(0.2, 0.8) if rng.random() < 0.85 else rng.choice([0.0, 1.0])
     up = float(rng.choice([-1.0, 1.0]))
