@@ -5,8 +5,8 @@
 DATA holds SET/phase.ome.tif or SET/SET_….ome.tif beside the nuclear plane, for each SET of `SETS`.
 The left half of a field is trained on, the right half is judged; a tenth of the width of the right
 half lies between them. None of these stacks tells its voxel size, so the width of their nuclei is
-measured in the plane, and all are brought to pixels in which nuclei are as wide as the model's. The
-planes along z stay as they are.
+measured in the plane by a ruler, and all are brought to pixels in which nuclei are as wide as the
+model's. The planes along z stay as they are.
 
 Each method is trained for so many minutes of one processor core: of its own time, not of the
 clock's, so that what else runs on the computer changes nothing. Figures are of the maximum
@@ -23,6 +23,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,29 +33,34 @@ from rich.table import Table
 
 from napari_llcm.evaluation import nuclear_auc
 from napari_llcm.evaluation.statistics import interval
-from napari_llcm.events import Step, result_of
+from napari_llcm.events import result_of
 from napari_llcm.models import load_model
 from napari_llcm.models.bundle import ModelInfo
 from napari_llcm.nuclei import Comparison, compare_nuclei, make_segmenter
 from napari_llcm.nuclei.counts import Counts
-from napari_llcm.nuclei.segmenting import width_in
 from napari_llcm.nuclei.thresholding import counts_of
 from napari_llcm.staining import Stainer
-from napari_llcm.training import make_job, train
+from napari_llcm.training import make_job, train, trainer
 from napari_llcm.volumes import Volume, read, resample, write
 from napari_llcm.volumes.atomic import write_json
 from napari_llcm.volumes.flat import as_flat, project
 
-SETS = {
-    "isl": ("phase", "dapi_max_projection"),
-    "sephace": ("sephace_set1_brightfield", "sephace_set1_dapi_2d"),
-    "deepcellintro": ("deepcellintro_phase", "deepcellintro_nuclear_2d"),
+SETS = {  # stack, plane, and how wide a nucleus is: pixels, by a ruler
+    "isl": ("phase", "dapi_max_projection", 27.0),
+    "sephace": ("sephace_set1_brightfield", "sephace_set1_dapi_2d", 110.0),
+    "deepcellintro": ("deepcellintro_phase", "deepcellintro_nuclear_2d", 25.0),
 }
-RUNS = ("llcm start", "pix2pix nothing", "regression start", "llcm nothing", "regression nothing")
+RUNS = (
+    "none",
+    "llcm start",
+    "pix2pix nothing",
+    "regression start",
+    "llcm nothing",
+    "regression nothing",
+)
 FIGURES = ("f1", "f1_30", "detection_f1")
 _BLOCKS = 4  # of the judged half along y and along x
 _WIDER = 1.2  # diameter of the judge's second opinion
-_CALIBRATED = 20.0  # seconds of processor time in which the time of a step is measured
 
 
 def main() -> None:
@@ -65,41 +71,40 @@ def main() -> None:
     parser.add_argument("--model", default="specimen-v6")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
-    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS))
+    parser.add_argument("--runs", nargs="*", default=list(RUNS), choices=list(RUNS))
     options = parser.parse_args()
+    trainer.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[attr-defined]
     torch.set_num_threads(1)
-    out, info = options.out / options.model, load_model(options.model).info
+    out, info = options.out / Path(options.model).name, load_model(options.model).info
     rows: list[dict[str, Any]] = []
     for name in options.sets:
         test = prepare(options.data / name, SETS[name], out / name, info)
-        rows += judge_itself(name, out / name / "judge.json", test[1])
-        plan = [("none", options.model), *((run, run) for run in options.runs)]
-        for run, shown in plan:
+        rows += judge_itself(name, out / name / "judge.json", info.nucleus_um or 0.0, test[1])
+        for run in options.runs:
             path = out / name / f"{run.replace(' ', '-')}.json"
             if not path.exists():
                 model = options.model if run == "none" else fitted(out / name, run, options)
-                write_json(path, {"rows": judged(name, shown, model, *test)})
+                write_json(path, {"rows": judged(name, run, model, info.nucleus_um or 0.0, *test)})
             rows += json.loads(path.read_text())["rows"]
             write_json(out / "figures.json", {"minutes": options.minutes, "rows": rows})
     show(rows)
 
 
 def prepare(
-    folder: Path, files: Sequence[str], out: Path, info: ModelInfo
+    folder: Path, known: tuple[str, str, float], out: Path, info: ModelInfo
 ) -> tuple[Volume, Volume]:
     """Write the left half as a pair to train on; return the right half, stack and plane."""
+    *files, width = known
     stack, plane = (read(folder / f"{file}.ome.tif") for file in files)
     assert info.spacing is not None
     assert info.nucleus_um is not None
-    width = width_in(as_flat(plane))
-    assert width is not None
     own = info.nucleus_um / width  # µm for each pixel, by which nuclei are as wide as the model's
     z, y, x = info.spacing
     both = [
         resample(v.replace(spacing=(z, own, own), data=v.numpy().astype(np.float32)), (z, y, x))
         for v in (stack, as_flat(plane))
     ]
-    print(f"{folder.name}: nuclei are {width:.1f} pixels wide, {both[0].shape} on the model's grid")
+    print(f"{folder.name}: {both[0].shape} on the model's grid")
     middle, gap = both[0].shape[2] // 2, both[0].shape[2] // 20
     for kind, volume in zip(("qpi", "dapi"), both, strict=True):
         half = volume.replace(data=volume.data[..., :middle], metadata={})
@@ -119,40 +124,19 @@ def fitted(out: Path, run: str, options: argparse.Namespace) -> str:
         "validation_share": 0.0,
         "validations": 0,
         "never_worse": False,
-        "max_minutes": None,
+        "max_minutes": options.minutes,
     }
     folder = out / run.replace(" ", "-")
-    settings = {"warmup_steps": 10 if start == "start" else 50, "learning_rate": 1e-3}
-    trial = make_job(
-        "quick", **fields, out=folder / "trial", method_phase={"steps": 10**6, **settings}
-    ).model_copy(update={"max_minutes": None})
-    seconds = seconds_for_a_step(trial)
-    steps = max(round(60 * options.minutes / seconds), 1)
-    print(f"{run}: {seconds:.2f} s for a step, {steps} steps", flush=True)
-    job = make_job("quick", **fields, out=folder / "run", method_phase={"steps": steps, **settings})
-    result_of(train(job.model_copy(update={"max_minutes": None})))
+    settings = {"steps": 10**6, "warmup_steps": 10 if start == "start" else 50}
+    result_of(train(make_job("quick", **fields, out=folder / "run", method_phase=settings)))
     return str(folder / "run")
 
 
-def seconds_for_a_step(job: Any) -> float:
-    """Return the processor time of a training step."""
-    told: list[tuple[float, int]] = []
-
-    def enough() -> bool:
-        """Whether steps were watched for long enough."""
-        return len(told) > 2 and time.process_time() - told[0][0] > _CALIBRATED
-
-    for event in train(job, should_stop=enough):
-        if isinstance(event, Step) and event.step:
-            told.append((time.process_time(), event.step))
-    (began, first), (ended, last) = told[0], told[-1]
-    return (ended - began) / (last - first)
-
-
-def judged(name: str, run: str, model: str, qpi: Volume, plane: Volume) -> list[dict[str, Any]]:
+def judged(
+    name: str, run: str, model: str, diameter: float, qpi: Volume, plane: Volume
+) -> list[dict[str, Any]]:
     """Stain the right half and compare its maximum projection with the plane."""
     virtual = Stainer(load_model(model), device="cpu").stain(qpi)
-    diameter = _width(plane)
     rows = []
     for segmenter in (make_segmenter(), make_segmenter("classical")):
         found = result_of(compare_nuclei(plane, virtual, segmenter=segmenter, diameter=diameter))
@@ -164,11 +148,10 @@ def judged(name: str, run: str, model: str, qpi: Volume, plane: Volume) -> list[
     return rows
 
 
-def judge_itself(name: str, path: Path, plane: Volume) -> list[dict[str, Any]]:
+def judge_itself(name: str, path: Path, width: float, plane: Volume) -> list[dict[str, Any]]:
     """Compare the plane with itself, segmented otherwise."""
     if path.exists():
         return list(json.loads(path.read_text())["rows"])
-    width = _width(plane)
     segmenters = (make_segmenter(), make_segmenter("classical"))
     labels = {
         (s.name, factor): result_of(
@@ -231,14 +214,6 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
 def _with_interval(row: dict[str, Any], name: str) -> str:
     low, high = row[f"{name}_interval"] or (np.nan, np.nan)
     return f"{row[name]:.2f} ({low:.2f}-{high:.2f})"
-
-
-def _width(plane: Volume) -> float:
-    """Return the width of the nuclei of a plane in µm."""
-    width = width_in(plane)
-    assert width is not None
-    assert plane.spacing is not None
-    return width * plane.spacing[2]
 
 
 def _deep(plane: Volume) -> Volume:

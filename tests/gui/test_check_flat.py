@@ -11,11 +11,16 @@ import pytest
 from napari.layers import Image, Layer
 from napari.utils._proxies import PublicOnlyProxy
 
+from flat_fields import flat_folder
+from napari_llcm.events import result_of
 from napari_llcm.gui.check.outlines import NAME
 from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.layers.conversion import as_layers
+from napari_llcm.gui.load.jobs import opening_pair
+from napari_llcm.gui.train.pairs import PairChoice
 from napari_llcm.nuclei.figures import COLOURS
 from napari_llcm.specimen import Specimen, make_specimen
+from napari_llcm.volumes import find_pairs
 from napari_llcm.volumes.flat import project
 
 ORIGIN = (5.0, 0.0, 10.0)
@@ -139,3 +144,21 @@ def test_a_plane_of_another_size_is_refused_in_words(
     run(panel, qtbot)
     assert panel.result is None
     assert "50 × 60" in panel.bar.sentence.text()
+
+
+def test_a_flat_pair_is_opened_as_a_stack_and_a_plane(field: Specimen, tmp_path: Path) -> None:
+    (pair,) = find_pairs(flat_folder(tmp_path, field))
+    layers = result_of(opening_pair(pair)(lambda: False))
+    by_name = {attributes["name"]: data for data, attributes, _ in layers}
+    assert by_name["field0 QPI"].shape == field.qpi.shape
+    assert by_name["field0 DAPI"].shape == field.qpi.shape[1:]
+
+
+def test_a_plane_is_a_truth_to_train_on(panel: CheckPanel, viewer: Any) -> None:
+    choice = PairChoice(PublicOnlyProxy(viewer))
+    choice.qpi.choose(viewer.layers["virtual dapi"])
+    choice.dapi.choose(viewer.layers["real plane"])
+    ((_, stack, plane),) = choice.volumes()
+    assert stack.axes == "zyx"
+    assert plane.axes == "yx"
+    choice.deleteLater()

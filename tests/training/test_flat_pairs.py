@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tiny
-from flat_fields import flat_folder
+from flat_fields import flat_folder, plane_of
 from napari_llcm.events import Notice, Step, UserError, result_of
 from napari_llcm.models import load_bundle
 from napari_llcm.specimen import Specimen, make_specimen
@@ -18,7 +18,8 @@ from napari_llcm.staining import Stainer
 from napari_llcm.training import train
 from napari_llcm.training.data import Batches, load_pairs
 from napari_llcm.training.flat import soft_max
-from napari_llcm.volumes import find_pairs, read, write
+from napari_llcm.training.pairs import check_pairs, write_pairs
+from napari_llcm.volumes import Volume, find_pairs, read, write
 from napari_llcm.volumes.flat import project
 
 
@@ -150,6 +151,21 @@ def test_validation_counts_nuclei_of_projections(fields: list[Specimen], tmp_pat
     assert real.shape == (1, 64, 64)
     assert virtual.shape == (12, 64, 64)
     assert any("val_f1" in e.values for e in events if isinstance(e, Step))
+
+
+def test_open_planes_are_checked_and_written_as_pairs(tmp_path: Path) -> None:
+    made = make_specimen(size=(16, 192, 192), seed=5, difficulty="easy")
+    pair = ("field", made.qpi, plane_of(made.dapi, by=(6, -4)))
+    checked = result_of(check_pairs([pair]))["checked"]
+    assert checked[0]["verdict"] == "shifted"
+    folder = result_of(write_pairs([pair], tmp_path / "pairs"))
+    (found,) = find_pairs(folder)
+    _, dapi, _ = found.read(flat=True)
+    assert dapi.shape == (1, 192, 192)
+    small = Volume(np.ones((50, 192), np.uint16), axes="yx", name="small")
+    small.data[3] = 2
+    with pytest.raises(UserError, match="50 × 192"):
+        result_of(write_pairs([("field", made.qpi, small)], tmp_path / "refused"))
 
 
 def test_a_method_that_needs_volumes_says_so(fields: list[Specimen], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ..volumes import (
     on_one_grid,
     write,
 )
+from ..volumes.flat import as_flat, beside, holds_one_plane
 from ..volumes.grids import in_words, micron
 
 _CHECKED = 6  # pairs whose registration is looked at
@@ -211,15 +212,17 @@ def _on_one_grid(name: str, qpi: Volume, dapi: Volume) -> tuple[Volume, Volume]:
     UserError
         If they are no stacks with something in them, or of different grids.
     """
+    if flat := holds_one_plane(dapi) and not holds_one_plane(qpi):
+        dapi = as_flat(dapi)
     for volume in (qpi, dapi):
         if volume.axes != "zyx":
             raise UserError(
                 f"{volume.name} is not one stack of planes (its axes are {volume.axes}): "
                 "training needs 3D stacks."
             )
-        check_stack(volume)
+        check_stack(volume, least=1 if flat and volume is dapi else 2)
     try:
-        first, second = on_one_grid(qpi, dapi)
+        first, second = beside(qpi, dapi) if flat else on_one_grid(qpi, dapi)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     return first, second

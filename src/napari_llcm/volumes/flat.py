@@ -53,6 +53,11 @@ def as_flat(volume: Volume) -> Volume:
     return volume.replace(data=data, axes="zyx", metadata={**volume.metadata, _FLAT: True})
 
 
+def as_plane(flat: Volume) -> Volume:
+    """Return a flat volume as an image of two axes, "yx"."""
+    return flat.replace(data=flat.data[0], axes="yx")
+
+
 def flatness(volume: Volume) -> dict[str, Any]:
     """Return the part of the metadata that tells that a volume is flat, and of what."""
     names = (_FLAT, _PLANE, "projection")

@@ -12,8 +12,8 @@ from ...volumes.flat import IN_WORDS
 from ..config_form import add_rows, field_widget, set_values
 from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo
+from ..layers.planes import is_plane
 from ..settings import preferences, recall, remember
-from .sides import is_plane
 
 _FORM = "check"
 KINDS = ("Image", "Labels")  # a stain, or its nuclei

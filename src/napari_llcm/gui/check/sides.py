@@ -7,9 +7,8 @@ from typing import Any
 
 from ...events import UserError
 from ...volumes import Volume
-from ...volumes.flat import holds_one_plane
 from ..layers.combo import volume_of
-from ..layers.conversion import as_volume, attributes_of
+from ..layers.planes import stack_or_plane
 from ..layers.stack import LayerStack, stack_of
 
 
@@ -54,7 +53,7 @@ def sides_of(stain: Any, truth: Any, qpi: Any, viewer: Any) -> Sides:
         raise UserError("Choose two different layers: a virtual stain and a real one.")
     stack = stack_of(stain)
     virtual = volume_of(stain, viewer)
-    real = None if truth is None else _real(truth, viewer)
+    real = None if truth is None else stack_or_plane(truth, viewer)
     phase = None if qpi is None else volume_of(qpi, viewer)
     if phase is not None and phase.shape != virtual.shape:
         virtual = virtual.noted(
@@ -62,20 +61,3 @@ def sides_of(stain: Any, truth: Any, qpi: Any, viewer: Any) -> Sides:
         )
         phase = None
     return Sides(stack, virtual, real, phase)
-
-
-def is_plane(layer: Any) -> bool:
-    """Return whether a layer is one plane: a real stain that is compared in 2D."""
-    if layer is None or getattr(layer, "rgb", False):
-        return False
-    shape = (layer.data[0] if layer.multiscale else layer.data).shape
-    return sum(n > 1 for n in shape) == 2
-
-
-def _real(layer: Any, viewer: Any) -> Volume:
-    if is_plane(layer):
-        data = layer.data[0] if layer.multiscale else layer.data
-        volume = as_volume(data, attributes_of(layer)).select()
-        if holds_one_plane(volume):
-            return volume
-    return volume_of(layer, viewer)

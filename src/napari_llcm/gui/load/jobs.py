@@ -23,6 +23,7 @@ from ...volumes import (
     notices,
     read,
 )
+from ...volumes.flat import as_plane, is_flat
 from ...volumes.reading import stored_images
 from ..jobs.runner import MakeJob
 from ..layers.conversion import LayerKind, as_layers
@@ -112,8 +113,10 @@ def opening_pair(pair: Pair) -> MakeJob:
     def make_job(_: ShouldStop) -> Job:
         """Open the pair."""
         yield Started(job="open")
-        qpi, dapi, labels = pair.read()
+        qpi, dapi, labels = pair.read(flat=True)
         yield from notices(qpi, dapi, labels)
+        if is_flat(dapi):  # as a layer of two axes it is shown beside every plane of its stack
+            dapi, labels = as_plane(dapi), None if labels is None else as_plane(labels)
         layers = dressed(qpi.replace(name=f"{pair.name} QPI"))
         layers += dressed(dapi.replace(name=f"{pair.name} DAPI"), dye=True)
         if labels is not None:

@@ -24,6 +24,7 @@ from ...events import UserError
 from ...training.pairs import NamedPair
 from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo, layers_of, volume_of, when_layers_change
+from ..layers.planes import stack_or_plane
 from .teaching import partner_of
 
 
@@ -67,7 +68,10 @@ class PairChoice(QGroupBox):
         self.qpi = LayerCombo(viewer, prefer="qpi phase label-free transmission")
         self.qpi.setToolTip("The label-free (phase) stack.")
         self.dapi = LayerCombo(viewer, prefer="dapi hoechst nuclei fluorescence", avoid="virtual")
-        self.dapi.setToolTip("The real DAPI stack of the same field, on the same grid.")
+        self.dapi.setToolTip(
+            "The real DAPI of the same field, on the same grid: a stack, or one plane, which the "
+            "projection of the stain is trained to be like."
+        )
         self.add = QPushButton("Add another pair")
         self.add.setToolTip("Keep this pair, and choose one more. More fields teach more.")
         self.add.clicked.connect(self._add)
@@ -169,7 +173,8 @@ class PairChoice(QGroupBox):
                 )
             if qpi is dapi:
                 raise UserError("Choose two different layers: a label-free stack and its DAPI.")
-            result.append((qpi.name, volume_of(qpi, self._viewer), volume_of(dapi, self._viewer)))
+            both = volume_of(qpi, self._viewer), stack_or_plane(dapi, self._viewer)
+            result.append((qpi.name, *both))
         return result
 
     def chosen(self) -> bool:
