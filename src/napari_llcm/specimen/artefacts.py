@@ -164,24 +164,32 @@ class Camera:
         self._moves = _moves(grid, artefacts.lateral, rng) if artefacts.lateral else None
         self._light = _light(grid, artefacts, rng) if artefacts.uneven or artefacts.dust else None
 
-    def expose(self, contrast: Array) -> Array:
-        """Return the contrast I/I₀ − 1 as the camera records it (float32)."""
-        seen, drawn = contrast, self._artefacts
-        if self._moves is not None:
-            seen = np.stack([_shifted(*pair) for pair in zip(seen, self._moves, strict=True)])
-        unit = _contrast(contrast) if drawn.of_contrast else np.float32(1)
+    def expose(self, field: Array) -> Array:
+        """Return a phase or a difference of two images as recorded: light adds to it (float32)."""
+        unit = self._unit(field)
+        seen = self._moved(field)
         if self._light is not None:
-            seen = (1 + seen) * np.exp(unit * self._light) - 1
-        noise = self._noise() + np.float32(drawn.pedestal)
-        return np.asarray(seen + unit * noise)
+            seen = seen + unit * self._light
+        return np.asarray(seen + unit * (self._noise() + np.float32(self._artefacts.pedestal)))
 
     def expose_light(self, intensity: Array) -> Array:
-        """Return I/I₀ as the camera records it, which may be full where it is bright (float32)."""
-        seen, full = self.expose(intensity - 1), self._artefacts.saturation
+        """Return I/I₀ as recorded, in light that varies, until the camera is full (float32)."""
+        unit, full = self._unit(intensity), self._artefacts.saturation
+        seen = self._moved(intensity)
+        if self._light is not None:
+            seen = seen * np.exp(unit * self._light)
+        seen = seen + unit * (self._noise() + np.float32(self._artefacts.pedestal))
         if full:
-            unit = _contrast(intensity) if self._artefacts.of_contrast else np.float32(1)
             seen = np.minimum(seen, np.median(seen) + unit * np.float32(full))
-        return 1 + seen
+        return np.asarray(seen)
+
+    def _unit(self, image: Array) -> np.float32:
+        return _contrast(image) if self._artefacts.of_contrast else np.float32(1)
+
+    def _moved(self, stack: Array) -> Array:
+        if self._moves is None:
+            return stack
+        return np.stack([_shifted(*pair) for pair in zip(stack, self._moves, strict=True)])
 
     def flicker(self, image: Array) -> Array:
         """Return the image with a gain that drifts from plane to plane, and dead planes."""
