@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("ablations"))
     options = parser.parse_args()
     if options.shared:
-        loop = import_module("napari_llcm.training.training")
+        loop = import_module("napari_llcm.training.trainer")
         loop.time = SimpleNamespace(monotonic=time.process_time)
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / "ablations.json"

@@ -196,6 +196,10 @@ def test_job_files_and_their_mistakes(pairs: Path, tmp_path: Path) -> None:
     assert load_job(path).network == PRESETS["plan"]
     path.write_text(text + "consistency_phase: {steps: 7}\n")  # of an earlier version
     assert load_job(path).method_phase.steps == 7
+    assert load_job(path).instance_weight > 0
+    every = job(pairs, tmp_path / "r").model_dump(mode="json", exclude={"instance_weight"})
+    path.write_text(json.dumps(every))  # a run of an earlier version goes on as it began
+    assert load_job(path).instance_weight == 0
     for wrong, word in [
         ("preset: huge\n", "huge"),
         ("crops: -1\n", "crops"),

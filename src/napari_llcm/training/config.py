@@ -183,6 +183,7 @@ class TrainJob(TrainOptions):
 
 
 _OLD_NAMES = {"consistency_phase": "method_phase"}  # in job files of earlier versions
+_BEFORE = {"instance_weight": 0.0}  # what runs did before there was such a setting
 _STEPS: dict[Preset, tuple[int, int]] = {
     "quick": (300, 500),
     "standard": (1500, 4000),
@@ -239,6 +240,8 @@ def load_job(path: Path) -> TrainJob:
         raise UserError(f"The job {path} is no list of settings such as 'pairs: folder'.")
     if isinstance(fields.get("pairs"), str):
         fields["pairs"] = [fields["pairs"]]
+    if "checkpoint_seconds" in fields:  # written by a run, with every setting that there was
+        fields = _BEFORE | fields
     preset = fields.pop("preset", "standard")
     if preset not in _STEPS:
         raise UserError(f"Unknown preset {preset!r} in {path}: choose one of {', '.join(_STEPS)}.")
