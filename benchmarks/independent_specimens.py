@@ -74,7 +74,8 @@ def specimen(
     shape = (size[0], size[1] + 2 * MARGIN, size[2] + 2 * MARGIN)
     labels, depth, index = cells(kind, shape, rng)
     stack = look(index, MEDIUM, kind.spacing, kind.scope, rng, MARGIN)
-    dapi = _dapi(kind, labels, depth, rng, **kind.dapi)
+    light = np.random.default_rng([20_261_127, seed, 1])
+    dapi = _dapi(kind, labels, depth, light, **kind.dapi)
     cut = (slice(None), slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     if kind.scope.mode != "oblique":
         stack = np.clip(stack + 100, 0, 65535).astype(np.uint16)
@@ -100,8 +101,10 @@ def _dapi(
     bright[0] = 0
     chromatin = np.clip(1 + 0.35 * fractal(labels.shape, 1.4 / spacing, rng), 0.2, None)
     dye = (bright[labels] * chromatin * np.clip(depth / 0.3, 0, 1)).astype(np.float32)
+    beyond = int(np.ceil(9 / spacing[0]))  # empty planes, lest light wraps around along z
+    dye = np.pad(dye, ((beyond, beyond), (0, 0), (0, 0)))
     # widefield light keeps its sum in each plane while it spreads; the detection takes it off
-    z, y, x = (np.fft.fftfreq(n, 1 / (n * s)) for n, s in zip(labels.shape, spacing, strict=True))
+    z, y, x = (np.fft.fftfreq(n, 1 / (n * s)) for n, s in zip(dye.shape, spacing, strict=True))
     radius = np.hypot(y[:, None], x[None])[None]
     waist = 0.22 * np.sqrt(1 + (z / 0.9) ** 2)[:, None, None]
     gauss = np.exp(-(radius**2) / (2 * waist**2))
@@ -110,8 +113,9 @@ def _dapi(
     spot += 0.25 * lorentz / lorentz.sum((1, 2), keepdims=True)
     spot *= (1 / (1 + (z / 1.1) ** 2))[:, None, None]
     spot /= spot.sum()
-    sharp = fft.irfftn(fft.rfftn(dye) * fft.rfftn(spot.astype(np.float32)), labels.shape)
+    sharp = fft.irfftn(fft.rfftn(dye) * fft.rfftn(spot.astype(np.float32)), dye.shape)
     light = (1 - haze) * sharp + haze * ndimage.gaussian_filter(dye, 3.5 / spacing)
+    light = light[beyond:-beyond]
     light *= np.exp(-0.6 * np.arange(len(light)) / len(light))[:, None, None]
     y, x = (np.linspace(-1, 1, n) for n in light.shape[1:])
     light *= 1 - 0.12 * (y[:, None] ** 2 + x[None] ** 2)
