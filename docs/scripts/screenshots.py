@@ -50,7 +50,7 @@ class Window:
         ends = time.monotonic() + seconds
         self.until(lambda: time.monotonic() > ends)
 
-    def until(self, done: Callable[[], Any], limit: float = 600.0) -> None:
+    def until(self, done: Callable[[], Any], limit: float = 1800.0) -> None:
         """Let the window live until something has happened."""
         from qtpy.QtWidgets import QApplication
 
