@@ -77,9 +77,10 @@ def test_without_a_dapi_it_says_what_to_load(viewer: Any, bench: Any, specimen: 
 
 
 def test_a_bad_verdict_leads_there_by_one_click(
-    viewer: Any, bench: Any, specimen: Specimen
+    viewer: Any, bench: Any, specimen: Specimen, qtbot: Any
 ) -> None:
     qpi, dapi = add(viewer, specimen.qpi), add(viewer, specimen.dapi)
+    viewer.window.resize(1280, 800)
     stain = bench.show_panel("Stain")
     stain.form.stack.choose(qpi)
     shown = []
@@ -88,6 +89,8 @@ def test_a_bad_verdict_leads_there_by_one_click(
         stain.form.verdict.tell(Verdict(value=value, model="small", f1=f1))
         shown.append(stain.form.teach.isVisible())
     assert shown == [False, True, False, True]
+    qtbot.wait(50)
+    assert bench.tabs.currentWidget().horizontalScrollBar().maximum() == 0  # nothing is cut
     stain.form.teach.click()
     assert bench.tabs.tabText(bench.tabs.currentIndex()) == "Train"
     train = bench.show_panel("Train")

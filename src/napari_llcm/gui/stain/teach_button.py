@@ -28,7 +28,7 @@ class TeachButton(QPushButton):
 
     def __init__(self, viewer: Any, form: StainForm) -> None:
         minutes = f"{FINE_TUNING['max_minutes']:g}"
-        super().__init__(f"Teach it this microscope: one stained volume, about {minutes} minutes")
+        super().__init__(f"Teach it this microscope:\none stained volume, about {minutes} minutes")
         self._viewer, self._form = viewer, form
         self.setToolTip(
             "The model goes on learning from this stack and its real DAPI, if that is open: the "
