@@ -1,8 +1,10 @@
-"""Train the small Cellpose network that ships, on simulated specimens only.
+"""Train the small Cellpose network that ships.
 
 ``python benchmarks/train_segmenter.py OUT`` makes ``OUT/nuclei.safetensors`` and
 ``OUT/nuclei.json``; copied to ``nuclei/weights`` they are what the package loads. The specimens'
-seeds start at 10000 and are used nowhere else; no real image takes part.
+seeds start at 10000 and are used nowhere else. ``--families`` adds specimens of all families, and
+``--real IMAGE LABELS`` a real volume with its nuclei, as often as wanted; without them no real
+image takes part, and all nuclei are those of one kind of tissue.
 """
 
 from __future__ import annotations
@@ -30,9 +32,12 @@ from napari_llcm.volumes import Spacing
 from napari_llcm.volumes.atomic import replacing, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 FIRST_SEED = 10_000
+FIRST_FAMILY = 60_000_000
 CHANNELS = (32, 64, 128)
 DIAMETER = 14.0  # pixels: specimens of 0.5 µm are hardly rescaled
 CROP = 96  # pixels
@@ -75,11 +80,15 @@ def planes_of(
     spacing: Spacing,
     rng: np.random.Generator,
     count: int = 14,
+    nucleus: float = NUCLEUS,
 ) -> Planes:
-    """Return `count` planes of each orientation, cubic pixels, nuclei about `DIAMETER` wide."""
+    """Return `count` planes of each orientation, cubic pixels, nuclei about `DIAMETER` wide.
+
+    `nucleus` is their width in µm.
+    """
     from skimage.transform import resize
 
-    factor = DIAMETER / NUCLEUS * np.exp(rng.uniform(np.log(0.75), np.log(1.3)))
+    factor = DIAMETER / nucleus * np.exp(rng.uniform(np.log(0.75), np.log(1.3)))
     stretch = np.exp(0.25 * rng.standard_normal(3))  # simulated nuclei are rounder than real ones
     factors = factor * np.array(spacing) * stretch / np.prod(stretch) ** (1 / 3)
     shape = tuple(np.rint(image.shape * factors).astype(int).tolist())
@@ -133,6 +142,40 @@ def training_planes(specimens: int, seed: int = FIRST_SEED) -> Planes:
     return planes
 
 
+def family_planes(specimens: int, seed: int = FIRST_FAMILY) -> Planes:
+    """Return planes of specimens of all families, each imaged twice in different ways."""
+    from napari_llcm.specimen.families import draw_specimen
+
+    planes: Planes = []
+    for number in range(seed, seed + specimens):
+        specimen, rng = draw_specimen(number, size=(32, 128, 128)), np.random.default_rng(number)
+        assert specimen.photons is not None
+        assert specimen.dapi.spacing is not None
+        spacing, nucleus = specimen.dapi.spacing, float(specimen.qpi.metadata["nucleus_um"])
+        labels = specimen.labels.numpy().astype(np.int32)
+        for _ in range(2):
+            image = degraded(specimen.photons.numpy(), spacing, rng)
+            planes += planes_of(image, labels, spacing, rng, 8, nucleus)
+    return planes
+
+
+def real_planes(image_path: Path, labels_path: Path, views: int = 6) -> Planes:
+    """Return planes of a real volume with labelled nuclei, as it is and degraded further."""
+    from napari_llcm.nuclei.features import width_of
+    from napari_llcm.volumes import labels_of, on_one_grid, read
+
+    image, marked = on_one_grid(read(image_path), labels_of(read(labels_path)))
+    assert image.spacing is not None
+    labels, rng = marked.numpy().astype(np.int32), np.random.default_rng(0)
+    nucleus = width_of(labels, image.spacing)
+    planes: Planes = []
+    for view in range(views):
+        seen = image.numpy().astype(np.float32)
+        seen = degraded(seen, image.spacing, rng) if view % 2 else seen
+        planes += planes_of(seen, labels, image.spacing, rng, 14, nucleus)
+    return planes
+
+
 def nothing(photons: np.ndarray, spacing: Spacing, rng: np.random.Generator) -> np.ndarray:
     """Return an image without nuclei: noise, or haze too smooth to hold any.
 
@@ -162,7 +205,14 @@ class MixedPrecision(SmallCellpose):
         """Do nothing: `cellpose.train` asks for a pickle, the weights ship as safetensors."""
 
 
-def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_SEED) -> None:
+def train(
+    out: Path,
+    specimens: int = 24,
+    epochs: int = 160,
+    seed: int = FIRST_SEED,
+    families: int = 0,
+    real: Sequence[tuple[Path, Path]] = (),
+) -> None:
     """Train with Cellpose's own loop and loss, and write the weights as float16."""
     import cellpose.train
     import torch
@@ -170,7 +220,9 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
 
     start = time.monotonic()
     torch.manual_seed(seed)
-    planes = training_planes(specimens, seed)
+    planes = training_planes(specimens, seed) + family_planes(families)
+    for image, labels in real:
+        planes += real_planes(image, labels)
     print(f"{len(planes)} planes in {time.monotonic() - start:.0f} s", flush=True)
     net = MixedPrecision(CHANNELS, DIAMETER)
     with tempfile.TemporaryDirectory() as scratch:
@@ -194,8 +246,10 @@ def train(out: Path, specimens: int = 24, epochs: int = 160, seed: int = FIRST_S
         "channels": CHANNELS,
         "diameter": DIAMETER,
         "made_by": f"python benchmarks/train_segmenter.py OUT --specimens {specimens} "
-        f"--epochs {epochs} --seed {seed}",
-        "trained_on": f"simulated specimens, seeds {seed} to {seed + specimens - 1}; no real image",
+        f"--epochs {epochs} --seed {seed} --families {families}",
+        "trained_on": f"simulated specimens, seeds {seed} to {seed + specimens - 1}; {families} of "
+        f"all families, from seed {FIRST_FAMILY}; real: "
+        + (", ".join(image.name for image, _ in real) or "none"),
         "planes": len(planes),
         "final_loss": float(losses[-1]),
         "seconds": round(time.monotonic() - start),
@@ -216,5 +270,14 @@ if __name__ == "__main__":
     parser.add_argument("--specimens", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=160)
     parser.add_argument("--seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--families", type=int, default=0)
+    parser.add_argument("--real", type=Path, nargs=2, action="append", default=[])
     options = parser.parse_args()
-    train(options.out, options.specimens, options.epochs, options.seed)
+    train(
+        options.out,
+        options.specimens,
+        options.epochs,
+        options.seed,
+        options.families,
+        [(image, labels) for image, labels in options.real],
+    )
