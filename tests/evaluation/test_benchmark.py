@@ -12,7 +12,7 @@ import pytest
 
 from napari_llcm.evaluation.quality import QualityBenchmark, benchmark_quality
 from napari_llcm.evaluation.quality_report import MEANING, _write_page
-from napari_llcm.evaluation.sharpness import spectral_distance
+from napari_llcm.evaluation.sharpness import spectral_correlation, spectral_distance
 from napari_llcm.evaluation.statistics import interval, pooled, precision_recall
 from napari_llcm.events import Finished, Notice, UserError
 from napari_llcm.nuclei import make_segmenter
@@ -138,6 +138,19 @@ def test_a_blurred_image_is_far_from_the_spectrum_of_the_sharp_one() -> None:
     noise = rng.normal(size=sharp.shape) * sharp.std() / 4
     assert spectral_distance(sharp + noise, sharp) < 0.1
     assert spectral_distance(sharp, blurred + noise) > 0.5
+
+
+def test_detail_counts_where_it_is_that_of_the_truth() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    sharp, other = (gaussian_filter(rng.normal(size=(8, 64, 64)), 1.0) for _ in range(2))
+    assert spectral_correlation(sharp, 3 * sharp + 1) == pytest.approx(1)
+    assert abs(spectral_correlation(sharp, other)) < 0.15  # as sharp, but made up
+    # half of the detail is in place: more than none, less than all
+    assert 0.5 < spectral_correlation(sharp, sharp + other) < 0.9
+    # where nothing is made up nothing is lost: a filter takes no phase
+    assert spectral_correlation(sharp, gaussian_filter(sharp, (0, 1, 1), mode="wrap")) > 0.95
 
 
 def test_names_are_text_on_the_page(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from napari_llcm.cli.app import app
 from napari_llcm.evaluation.assessment import trusting
 from napari_llcm.evaluation.confidence_fit import Measured, fit
 from napari_llcm.evaluation.evaluating import evaluate_pair
-from napari_llcm.evaluation.reliability import calibration_error
+from napari_llcm.evaluation.reliability import abstention, calibration_error, scores
 from napari_llcm.events import Notice, UserError, result_of
 from napari_llcm.models import find_model, load_bundle, load_model, save_bundle
 from napari_llcm.nuclei import make_segmenter, segment
@@ -48,6 +48,20 @@ def test_a_fit_says_what_is_true_on_fields_that_it_has_not_seen() -> None:
     assert said[real].mean() > said[~real].mean() + 0.2
     # an overconfident one is told from it
     assert calibration_error(np.where(said > 0.5, 1.0, 0.0), real) > 0.1
+
+
+def test_confidence_that_tells_nothing_gains_nothing() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.uniform(0.2, 1, 4000)
+    real = rng.random(4000) < said
+    useful, constant = scores(said, real), scores(np.full(4000, real.mean()), real)
+    assert constant["information_gain"] == pytest.approx(0, abs=1e-3)
+    assert 0.05 < useful["information_gain"] < 1  # bits for each nucleus
+    assert scores(1 - said, real)["information_gain"] < 0  # misleading is worse than nothing
+    # leaving out what is trusted least raises the share of real ones, to that of all at the end
+    kept = abstention(said, real)
+    assert kept[400] > kept[2000] > kept[-1] == pytest.approx(real.mean())
+    assert useful["trusted_half"] == pytest.approx(kept[1999])
 
 
 def test_fields_without_nuclei_do_not_end_a_fit() -> None:

@@ -116,10 +116,11 @@ def calibrate(
         ),
         as_json(events),
     )
-    names = ["estimator", "ECE", "log loss", "Brier score"]
+    names = ["estimator", "ECE", "log loss", "Brier score", "bits gained", "trusted half real"]
+    shown = ("ece", "log_loss", "brier", "information_gain", "trusted_half")
     rows = [
         [f"{name} (chosen)" if name == finished.result["estimator"] else name]
-        + [f"{figures[k]:.3f}" for k in ("ece", "log_loss", "brier")]
+        + [f"{figures[k]:.3f}" for k in shown]
         for name, figures in finished.result["compared"].items()
     ]
     print_table(names, rows)

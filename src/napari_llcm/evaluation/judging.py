@@ -20,7 +20,7 @@ from ..volumes import Pair, Volume, labels_of, notices, write
 from ..volumes.atomic import write_json
 from .assessment import confident
 from .image_metrics import image_metrics
-from .sharpness import spectral_distance
+from .sharpness import spectral_correlation, spectral_distance
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
@@ -242,10 +242,10 @@ def _judge(
         )
         if comparison is None:
             return None
+    both = [np.asarray(v.numpy(), np.float32) for v in (dapi, stained)]
     figures = image_metrics(dapi, stained) | {
-        "spectral_distance": spectral_distance(
-            dapi.numpy().astype(np.float32), stained.numpy().astype(np.float32)
-        ),
+        "spectral_distance": spectral_distance(*both),
+        "spectral_correlation": spectral_correlation(*both),
         "seconds": seconds,
         "megavoxels": float(np.prod(dapi.shape)) / 1e6,
     }

@@ -37,12 +37,14 @@ MEANING = {
     "lpips": "perceptual distance by a network trained on photographs; empty where it is not there",
     "spectral_distance": "wrong share of fine detail: 0 is as sharp as the real image, "
     "0.3 is wrong by a factor of 2",
+    "spectral_correlation": "how much of the detail is that of the real image, at most 1 "
+    "(Fourier ring correlation); no loss asks for it",
     "seconds_per_megavoxel": "time to stain a million voxels on this machine",
     "parameters": "size of the networks that stain",
     "train_voxels": "voxels seen in training",
     "train_seconds": "time trained, the autoencoder's included",
 }
-_IMAGE = ("psnr", "ssim", "pearson", "lpips", "spectral_distance")
+_IMAGE = ("psnr", "ssim", "pearson", "lpips", "spectral_distance", "spectral_correlation")
 _WITH_INTERVAL = ("recall", "precision", "f1")
 
 

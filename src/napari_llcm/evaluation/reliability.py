@@ -24,7 +24,11 @@ def calibration_error(probability: np.ndarray, real: np.ndarray) -> float:
 
 
 def scores(probability: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    """Return the calibration error, and the proper scores: log loss and Brier score.
+    """Return the calibration error, the proper scores, and what they are good for.
+
+    "information_gain" is how many bits the confidence tells of a nucleus, beside what the share of
+    real ones tells of any: 0 for a constant. "trusted_half" is the share of real ones in the half
+    that is trusted most: `abstention` at a half.
 
     Parameters
     ----------
@@ -36,14 +40,25 @@ def scores(probability: np.ndarray, real: np.ndarray) -> dict[str, float]:
     from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
     both = len(np.unique(real)) == 2
+    loss = float(log_loss(real, probability, labels=[False, True]))
+    share = float(np.clip(np.mean(real), 1e-9, 1 - 1e-9))
+    chance = -share * np.log(share) - (1 - share) * np.log(1 - share)
     return {
         "ece": calibration_error(probability, real),
-        "log_loss": float(log_loss(real, probability, labels=[False, True])),
+        "log_loss": loss,
         "brier": float(brier_score_loss(real, probability)),
         **({"auc": float(roc_auc_score(real, probability))} if both else {}),
+        "information_gain": float((chance - loss) / np.log(2)),
+        "trusted_half": float(abstention(probability, real)[(len(real) - 1) // 2]),
         "nuclei": float(len(real)),
         "real": float(np.mean(real)),
     }
+
+
+def abstention(probability: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Return the share of real nuclei among the 1, 2, 3 … n most trusted ones (n,)."""
+    order = np.argsort(-probability, kind="stable")
+    return np.asarray(np.cumsum(real[order]) / np.arange(1, len(real) + 1))
 
 
 def reliability(probability: np.ndarray, real: np.ndarray) -> tuple[ReliabilityBin, ...]:
