@@ -18,6 +18,7 @@ from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.load.jobs import opening_pair
 from napari_llcm.gui.train.pairs import PairChoice
+from napari_llcm.gui.train.teaching import partner_of
 from napari_llcm.nuclei.figures import COLOURS
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.volumes import find_pairs
@@ -162,3 +163,11 @@ def test_a_plane_is_a_truth_to_train_on(panel: CheckPanel, viewer: Any) -> None:
     assert stack.axes == "zyx"
     assert plane.axes == "yx"
     choice.deleteLater()
+
+
+def test_a_plane_is_the_partner_of_a_stack_that_is_taught() -> None:
+    stack = Image(np.zeros((4, 20, 30), np.float32), name="phase")
+    plane = Image(np.zeros((20, 30), np.float32), name="nuclei")
+    other = Image(np.zeros((20, 31), np.float32), name="elsewhere")
+    assert partner_of(stack, None, [stack, other, plane]) is plane
+    assert partner_of(stack, other, [stack, other]) is None

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...training.config import FINE_TUNING
 from ..layers.conversion import KEY
+from ..layers.planes import is_plane
 
 MINUTES = int(FINE_TUNING["max_minutes"])
 NO_PARTNER = (
@@ -44,6 +45,9 @@ def name_for(stack: Any) -> str:
 
 
 def _alike(one: Any, other: Any) -> bool:
+    """Tell whether a layer is a stack of the other's shape, or one plane as large as its planes."""
+    if is_plane(one):
+        return bool(one.data.shape[-2:] == other.data.shape[-2:])
     return bool(one.data.shape[-3:] == other.data.shape[-3:])
 
 
