@@ -13,6 +13,7 @@ from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.stain_layer import NAME
 from napari_llcm.models import read_info
 from napari_llcm.models.bundle import write_info
+from napari_llcm.models.width_model import WidthModel
 
 pytestmark = pytest.mark.usefixtures("screen", "small_tiles")
 SPACING = (0.5, 0.25, 0.25)
@@ -71,6 +72,28 @@ def test_a_width_is_in_the_unit_of_its_stack(panel: StainPanel, qtbot: Any) -> N
     stain(panel, qtbot)
     record = viewer.layers[NAME].metadata[KEY]
     assert (record["nucleus_um"], tuple(record["resampled_by"])) == (24.0, (0.75, 0.75, 0.75))
+
+
+def test_the_width_is_estimated_by_a_click(
+    panel: StainPanel, small_model: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = panel.form.width_row
+    assert not row.button.isVisible()  # the model cannot tell
+    info, many = read_info(small_model), (0.0,) * 8
+    known = WidthModel(centre=many, scale=(1.0,) * 8, weights=many, bias=0, sure=1, error=0.4)
+    write_info(small_model, info.model_copy(update={"width_model": known}))
+    panel.form.model.fill()
+    assert row.button.isVisible()
+    monkeypatch.setattr("napari_llcm.staining.estimate_width.agreed", lambda *_: (3.5, 0.1))
+    row.button.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    assert "look about 2.83 µm wide" in panel.bar.said
+    assert row.box.value() == pytest.approx(2**3.5 * 0.25, abs=0.01)
+    monkeypatch.setattr("napari_llcm.staining.estimate_width.agreed", lambda *_: (3.5, 1.1))
+    row.button.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    assert row.box.value() == pytest.approx(2**3.5 * 0.25, abs=0.01)
+    assert "cannot be told" in panel.bar.said
 
 
 def test_a_model_that_tells_no_width_takes_none(

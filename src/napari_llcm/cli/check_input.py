@@ -32,3 +32,5 @@ def check_input(
         as_json(events),
     ).result
     stdout.print("Stopped." if result.get("stopped") else f"{source.name}: {result['sentence']}")
+    if told := result.get("width"):
+        stdout.print(told)

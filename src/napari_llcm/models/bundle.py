@@ -35,6 +35,7 @@ from .config import (
 from .familiarity import Familiarity
 from .methods import METHODS
 from .normalise import Scaling
+from .width_model import WidthModel
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +73,7 @@ class ModelInfo(BaseModel):
     spacing: tuple[_Size, _Size, _Size] | None = None  # µm (z, y, x) of the training volumes
     # width of their nuclei in µm: of the disk as large as the largest cut through a usual one
     nucleus_um: _Size | None = None
+    width_model: WidthModel | None = None  # tells the width of a stack's nuclei, where fitted
     dapi: _Scaling  # median over the training volumes: gives the output its unit
     qpi: _Scaling | None = None  # median over the training volumes: for warnings only
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated

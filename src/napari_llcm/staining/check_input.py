@@ -19,6 +19,7 @@ from ..volumes import FilledStack, NoData, ReadOptions, Volume, check_stack
 from ..volumes.reading import read_role
 from . import input_features
 from .bounded import sample_of
+from .estimate_width import telling_width
 from .grid import NetworkGrid, spacing_ratio
 from .options import StainOptions
 from .output import Canvas, Output
@@ -200,7 +201,8 @@ def check_input_file(
     yield Meter(1).at(0, f"reading {source.name}")
     volume = read_role(source, reading or ReadOptions(), None, "qpi")
     bundle = load_model(model, str(pick_device(options.device)))
-    yield from check_input(volume, bundle, options, should_stop=should_stop)
+    job = check_input(volume, bundle, options, should_stop=should_stop)
+    yield from telling_width(job, volume, bundle, options, should_stop)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,9 @@ class StainForm(QWidget):
         self.times.addItems(["The time point on screen", "All time points"])
         self.times.setToolTip("A series takes a stain for each time point.")
         self.model = ModelPicker(session)
-        self.width_row = WidthRow()
+        self.bar = JobBar()
+        self.bar.attach(runner)
+        self.width_row = WidthRow(runner, self.bar)
         compute_on = field_widget(StainOptions, "device", DEVICES)
         set_values({"device": preferences().device} | known, compute_on)
         self.device = compute_on.native
@@ -95,8 +97,6 @@ class StainForm(QWidget):
         self.live.setCheckable(True)
         self.live.setToolTip("While it is on, whatever comes on screen is stained.")
         self.time = words(tip="From how fast the last stain by this model went on this device.")
-        self.bar = JobBar()
-        self.bar.attach(runner)
         self.check = QPushButton("Check against the real DAPI")
         self.check.setToolTip(
             "Compare the nuclei of this stain with those of the real DAPI, or, where there is "
@@ -138,10 +138,9 @@ class StainForm(QWidget):
         tab_order(
             self.stack, self.axes_row.combo, self.axes_row.button, self.axes_row.split,
             *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
-            self.model.card, self.model.add, self.width_row.box, self.device, self.free,
-            self.region.combo, self.region.shapes, self.spread, self.samples, self.verdict.check,
-            self.teach,
-            self.start, self.live,
+            self.model.card, self.model.add, self.width_row.box, self.width_row.button,
+            self.device, self.free, self.region.combo, self.region.shapes, self.spread,
+            self.samples, self.verdict.check, self.teach, self.start, self.live,
             self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip
 

@@ -14,9 +14,10 @@ from ...events import Job, ShouldStop
 from ...models import find_model
 from ...staining import Focus, StainOptions, in_turn, stain, stain_files, stain_times
 from ...staining.check_input import check_input
+from ...staining.estimate_width import estimate_width
 from ...volumes import Volume
 from ..jobs.runner import MakeJob
-from ..layers.stack import Box
+from ..layers.stack import Box, LayerStack
 from ..layers.viewport import View
 from ..settings import Preferences
 from .stain_layer import StainLayer
@@ -191,6 +192,29 @@ def check(loaded: LoadedModel, model: Path, volume: Volume, options: StainOption
     def make_job(should_stop: ShouldStop) -> Job:
         """Load the model, then look."""
         yield from check_input(volume, loaded.get(model), options, should_stop=should_stop)
+
+    return make_job
+
+
+def width_of(loaded: LoadedModel, model: Path, stack: LayerStack, device: str) -> MakeJob:
+    """Return a maker of the job that estimates how wide the nuclei of a stack are.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        Keeps the model.
+    model : Path
+        The model.
+    stack : LayerStack
+        The stack; of a series, its first time point.
+    device : str
+        Where to compute.
+    """
+
+    def make_job(should_stop: ShouldStop) -> Job:
+        """Load the model, then look at the stack."""
+        volume = stack.volume.select(time=0) if stack.times > 1 else stack.volume
+        yield from estimate_width(volume, loaded.get(model), device, should_stop=should_stop)
 
     return make_job
 

@@ -63,20 +63,19 @@ class StainPanel(Panel):
         self.runner.running_changed.connect(self._running)
         self._viewer.layers.events.removed.connect(self._removed)
         form = self.form
-        form.stack.chosen.connect(self._describe)
-        form.stack.altered.connect(self._describe)
-        form.spacing.given.connect(self._describe)
-        form.axes_row.given.connect(self._describe)
+        stack = form.stack
+        for signal in (stack.chosen, stack.altered, form.spacing.given, form.axes_row.given):
+            signal.connect(self._describe)
+        form.width_row.use(self._loaded, form.model, form.device)
         form.model.wanted.connect(self._add_model)
         form.free.clicked.connect(self._free)
         form.start.clicked.connect(self.stain)
         form.check.clicked.connect(self.check)
         form.verdict.check.clicked.connect(self.check_input)
-        form.model.changed.connect(self._estimate)
-        form.width_row.changed.connect(self._estimate)
+        for signal in (form.model.changed, form.width_row.changed, form.spread.toggled):
+            signal.connect(self._estimate)
         form.device.currentIndexChanged.connect(self._estimate)
         form.region.combo.currentIndexChanged.connect(self._estimate)
-        form.spread.toggled.connect(self._estimate)
         form.samples.valueChanged.connect(self._estimate)
         form.live.toggled.connect(self._toggle_live)
         form.batch.layers_wanted.connect(self.stain_layers)
