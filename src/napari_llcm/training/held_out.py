@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..models.config import Factor
 from ..models.methods import METHODS
 from ..volumes import Pair, Volume
 
@@ -77,19 +78,19 @@ def split(
         return [*training], [*validation], "in held-out volumes"
     reach = getattr(networks.condition, "halo", None) if METHODS[job.method].latent else None
     halo = max(reach[1:]) if reach else max(job.patch[1:]) // 2
-    kept, part = without_a_part(pairs, shapes, halo)
+    kept, part = without_a_part(pairs, shapes, halo, networks.network.multiple)
     return kept, [*part], f"in a held-out part of {part[0].name}" if part else ""
 
 
 def without_a_part(
-    pairs: Sequence[Pair], shapes: Sequence[tuple[int, ...]], halo: int
+    pairs: Sequence[Pair], shapes: Sequence[tuple[int, ...]], halo: int, multiple: Factor
 ) -> tuple[list[Pair | Part], list[Part]]:
     """Cut a part off the largest of a few pairs, as none of them can be spared whole.
 
-    The part is a quarter of its longer side. A gap lies between it and the rest, so that no
-    nucleus and no blur is common to both: as wide as what one latent site sees, but an eighth of
-    the side at most, which on a small field is still the width of a nucleus. Nothing beyond its own
-    edge is seen when the part is stained.
+    The part is a quarter of its longer side, or what of that needs no padding. A gap lies between
+    it and the rest, so that no nucleus and no blur is common to both: as wide as what one latent
+    site sees, but an eighth of the side at most, which on a small field is still the width of a
+    nucleus. Nothing beyond its own edge is seen when the part is stained.
 
     Parameters
     ----------
@@ -99,6 +100,8 @@ def without_a_part(
         Their shapes (z, y, x) on the grid that is trained on.
     halo : int
         Reach of the phase encoder, in voxels.
+    multiple : tuple of int
+        Sides (z, y, x) of what the networks take are multiples of it.
 
     Returns
     -------
@@ -109,9 +112,44 @@ def without_a_part(
     chosen = max(range(len(pairs)), key=lambda i: prod(shapes[i]))
     axis = 1 if shapes[chosen][1] > shapes[chosen][2] else 2
     side = shapes[chosen][axis]
-    width = min(round(_SHARE * side), _WIDEST)
+    m = multiple[axis]
+    width = max(min(round(_SHARE * side), _WIDEST) // m * m, m)
     last = side - width - min(halo, side // 8)
     if min(width, last) < _LEAST:
         return kept, []
     kept[chosen] = Part(pairs[chosen], axis, 0, last)
     return kept, [Part(pairs[chosen], axis, side - width, side)]
+
+
+def fitting_patch(
+    job: TrainJob,
+    training: Sequence[Pair | Part],
+    pairs: Sequence[Pair],
+    shapes: Sequence[tuple[int, ...]],
+) -> Factor:
+    """Return the patch of a job, no larger than the largest of its volumes.
+
+    Of a stack of few planes a patch of many would be padding, which costs as much as data and shows
+    the network what it will never see when it stains.
+
+    Parameters
+    ----------
+    job : TrainJob
+        Its patch and network.
+    training : sequence of Pair or Part
+        What is trained on.
+    pairs : sequence of Pair
+        All there are.
+    shapes : sequence of tuple of int
+        Their shapes (z, y, x).
+    """
+    sizes = []
+    for one in training:
+        size = list(shapes[pairs.index(one.pair if isinstance(one, Part) else one)])
+        if isinstance(one, Part):
+            size[one.axis] = one.last - one.first
+        sizes.append(size)
+    least = METHODS[job.method].least_patch
+    sides = zip(job.patch, map(max, zip(*sizes, strict=True)), job.network.multiple, strict=True)
+    z, y, x = (min(p, max(-(-side // m) * m, least)) for p, side, m in sides)
+    return (z, y, x)

@@ -32,7 +32,7 @@ from .config import TrainJob
 from .data import load_pairs, median_noise, median_scalings
 from .flat import of_planes
 from .grid import model_grid
-from .held_out import split
+from .held_out import fitting_patch, split
 from .instances import with_labels
 from .pairs import few, registration_notices, spacing_notices
 from .run_folder import RunFolder, check_run_folder
@@ -126,8 +126,11 @@ def _run(
     yield from of_labels
     seen = f"Reading {len(training)} pairs to train on, {len(validation)} to validate {where}."
     yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
+    job = job.model_copy(update={"patch": fitting_patch(job, training, pairs, shapes)})
     data = load_pairs(training, job, spacing, voxels, folder.cache)
-    held_out = load_pairs(validation, job, spacing, voxels, folder.cache) if validation else []
+    # stained as they are: what is padded would be judged
+    as_is = job.model_copy(update={"patch": job.network.multiple})
+    held_out = load_pairs(validation, as_is, spacing, voxels, folder.cache) if validation else []
     job, of_flat = of_planes(job, data)
     yield from of_flat
     qpi, dapi = median_scalings(data)
