@@ -112,7 +112,7 @@ def test_one_volume_holds_out_a_part_that_no_patch_touches(
     told = [e.text for e in events if isinstance(e, Notice)]
     assert any("1 to validate in a held-out part of a" in text for text in told)
     trained = torch.cat([b.flatten() for b in seen["batches"]])
-    ((validated, _),) = seen["validators"][0].pairs
+    validated = seen["validators"][0].pairs[0][0]
     # 96 voxels: 16 are held out (a quarter is 24, but 16 need no padding), a gap of 12 is neither
     scale = (float(validated.max()) - float(trained.min())) / 95  # from the first voxel to the last
     gap = (float(validated.min()) - float(trained.max())) / scale

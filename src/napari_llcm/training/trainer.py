@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .validation import Validator
 
 _LOG_SECONDS = 5.0
+_DEAR = 0.1  # share of the time limit
 
 
 class Trainer:
@@ -95,7 +96,8 @@ class Trainer:
                 yield Step(phase=self.phase, step=state.step, values=means)
                 yield meter.at(done, f"{self.phase} step {state.step}")
                 since, logged = {}, now
-            if int(done * self.job.validations) > validated:
+            due = int(done * self.job.validations) > validated
+            if due and (done >= 1 or not self._too_dear(validator)):
                 yield from self.validate(folder, validator)
                 state.seconds += time.monotonic() - now  # "at most so many minutes", all told
                 done = max(done, state.progress(self.allowed))
@@ -116,6 +118,10 @@ class Trainer:
             self.state.validated = self.state.step
             if self.job.never_worse:
                 self.state.propose(validator.figures)
+
+    def _too_dear(self, validator: Validator) -> bool:
+        """Return whether a validation takes more of the minutes than it is worth before the end."""
+        return self.allowed is not None and validator.seconds > _DEAR * self.allowed
 
     def _step(self, progress: float) -> dict[str, float]:
         """Do a step, `progress` (0 to 1) into the phase, and return what was measured."""

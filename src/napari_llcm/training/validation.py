@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,8 @@ class Validator:
     ----------
     figures : Figures
         Those of the weights that were validated last.
+    seconds : float
+        How long that took.
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class Validator:
         judge: Judge | None = None,
     ) -> None:
         self.judge, self._where = judge, where
-        self.figures = Figures()
+        self.figures, self.seconds = Figures(), 0.0
         self._reference: dict[str, float] = {}
         self._by_nuclei: bool | None = None  # what the score is, the same one to the end
         self.networks, self.info, self.amp, self.device = networks, info, amp, device
@@ -111,6 +114,7 @@ class Validator:
 
     def run(self, phase: PhaseName, step: int, folder: Path) -> Job:
         """Yield the figures as a `Step` and the first volume as a `Preview`."""
+        began = time.monotonic()
         measured: list[dict[str, float]] = []
         images: dict[str, np.ndarray] = {}
         judged: list[tuple[Volume, Volume]] = []
@@ -136,6 +140,7 @@ class Validator:
             means |= {f"val_{k}": v for k, v in nuclei.items() if k in _RATES}
             yield Step(phase=phase, step=step, values=means)
         self.figures = Figures(score if self.pairs else None, means, nuclei)
+        self.seconds = time.monotonic() - began
         path = folder / "preview.png"
         _save_preview(images, path)
         yield Preview(phase=phase, step=step, path=str(path), images=images)
