@@ -108,6 +108,7 @@ def draw_artefacts(rng: np.random.Generator, strength: Strength | None = None) -
     noise = _between(rng, low, high) if high else 0.0
 
     def sometimes(probability: float, low: float, high: float) -> float:
+        """Return a number in a range, or 0 where the artefact is not there."""
         value, here = _between(rng, low, high), rng.random() < probability
         return value if here else 0.0
 
