@@ -22,7 +22,8 @@ from napari_llcm.models import load_bundle, load_model
 from napari_llcm.models.familiarity import LIKE, READABLE, Verdict
 from napari_llcm.nuclei.features import PHASE, STAIN
 from napari_llcm.specimen import make_specimen
-from napari_llcm.staining.check_input import StackFeatures, check_input
+from napari_llcm.staining.check_input import check_input
+from napari_llcm.staining.looking import StackFeatures
 from napari_llcm.volumes import read, write
 
 

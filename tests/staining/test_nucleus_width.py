@@ -119,7 +119,7 @@ def test_the_shipped_model_sees_nuclei_of_half_the_width_by_their_width() -> Non
 
 
 def test_other_views_of_a_stain_are_of_its_width(sized: ModelBundle) -> None:
-    from napari_llcm.evaluation.assessment import seen_spacing
+    from napari_llcm.models.nucleus_width import seen_spacing
 
     stain = result_of(staining(make_volume((6, 40, 40), SPACING), sized, nucleus_um=4.0))
     assert seen_spacing(stain, sized.info) == (1.0, 0.5, 0.5)

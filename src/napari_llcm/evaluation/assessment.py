@@ -6,14 +6,15 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError, relay
-from ..volumes import Spacing, Volume, notices, on_one_grid
+from ..models.nucleus_width import seen_spacing
+from ..volumes import Volume, notices, on_one_grid
 from ..volumes.flat import is_flat
 from .trust import noted, unsure, verdict_of, withheld
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..models import ModelBundle, ModelInfo
+    from ..models import ModelBundle
     from ..nuclei import Segmenter
     from ..nuclei.confidence import Table
     from ..staining import StainOptions
@@ -125,28 +126,6 @@ def spread_of(
         qpi, model, options, flips=flips, text=text, should_stop=should_stop
     )
     return None if done is None else done[1]
-
-
-def seen_spacing(virtual: Volume, info: ModelInfo) -> Spacing | None:
-    """Return the voxel size by which a stain's nuclei are as large as those the model knows.
-
-    Parameters
-    ----------
-    virtual : Volume
-        A stain; its metadata tells how its stack was resampled.
-    info : ModelInfo
-        The model that made it.
-
-    Returns
-    -------
-    tuple of float or None
-        (z, y, x) in µm; None where the nuclei's width was not given: the stack's own holds.
-    """
-    if virtual.metadata.get("nucleus_um") is None or info.spacing is None:
-        return None
-    pairs = zip(info.spacing, virtual.metadata["resampled_by"], strict=True)
-    z, y, x = (own / ratio for own, ratio in pairs)
-    return (z, y, x)
 
 
 def _again(virtual: Volume, device: str) -> StainOptions:

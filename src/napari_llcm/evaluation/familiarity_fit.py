@@ -9,7 +9,7 @@ import numpy as np
 
 from ..events import UserError
 from ..models.familiarity import LIKE, Encoded, Familiarity
-from ..staining.check_input import StackFeatures
+from ..staining.looking import StackFeatures
 from .confidence_fit import Measured
 
 _FEWEST = 12  # stacks, of at least two families

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
 from ..models.bundle import load_bundle, write_info
 from ..models.library import find_model
+from ..models.nucleus_width import seen_spacing
 from ..staining.input_features import PARTS
 from ..volumes import Found, Pair, Volume, notices
 from ..volumes.sole_writer import sole_writer
-from .assessment import seen_spacing
 from .confidence_fit import measure_nuclei
 from .familiarity_fit import Known, fit
 
@@ -177,7 +177,7 @@ def judge(
     """
     from ..nuclei import compare_nuclei
     from ..staining import StainOptions, stain
-    from ..staining.check_input import LookedAt
+    from ..staining.looking import LookedAt
 
     options = StainOptions(device=device, nucleus_um=nucleus_um, check=False)
     look = LookedAt.at(qpi, model, options)

@@ -90,6 +90,28 @@ def matched_spacing(
     return volume.spacing, _times(info.spacing, width / info.nucleus_um)
 
 
+def seen_spacing(virtual: Volume, info: ModelInfo) -> Spacing | None:
+    """Return the voxel size by which a stain's nuclei are as large as those the model knows.
+
+    Parameters
+    ----------
+    virtual : Volume
+        A stain; its metadata tells how its stack was resampled.
+    info : ModelInfo
+        The model that made it.
+
+    Returns
+    -------
+    tuple of float or None
+        (z, y, x) in µm; None where the nuclei's width was not given: the stack's own holds.
+    """
+    if virtual.metadata.get("nucleus_um") is None or info.spacing is None:
+        return None
+    pairs = zip(info.spacing, virtual.metadata["resampled_by"], strict=True)
+    z, y, x = (own / ratio for own, ratio in pairs)
+    return (z, y, x)
+
+
 def in_plane(spacing: Spacing) -> float:
     """Return the voxel size in the plane: the side of a square as large as a pixel."""
     return math.sqrt(spacing[1] * spacing[2])
