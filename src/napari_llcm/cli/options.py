@@ -37,7 +37,9 @@ def finite(value: float | None) -> float | None:
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="Name, folder, run folder or .zip; the shipped one if none."
+        "--model",
+        "-m",
+        help="Name, folder, run folder or .zip; universal-v1, which is shipped, if none.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]

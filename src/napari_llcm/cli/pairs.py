@@ -34,7 +34,7 @@ def pairs(
             "--model",
             "-m",
             help="Stain phase with this model first and compare its nuclei: slower, but surer. "
-            "Name, folder, run folder or .zip; specimen-v6 is shipped.",
+            "Name, folder, run folder or .zip; universal-v1 and specimen-v6 are shipped.",
         ),
     ] = None,
     device: Device = "auto",

@@ -158,12 +158,16 @@ def judge(
     ----------
     qpi, truth : Volume
         The stack, and its DAPI or the labels of its nuclei.
-    model, segmenter, device, should_stop
+    model, segmenter : ModelBundle and Segmenter
         As for `calibrate_input`.
     family : str
         What kind of stack it is.
+    device : str
+        As for `calibrate_input`.
     nucleus_um : float, optional
         Width of its nuclei, as `StainOptions` takes it.
+    should_stop : callable, optional
+        As for `calibrate_input`.
 
     Returns
     -------

@@ -58,18 +58,10 @@ def spectral_correlation(truth: np.ndarray, stain: np.ndarray) -> float:
     """
     real, virtual = _spectra(truth), _spectra(stain)
     which, inside = _rings(truth.shape[1], truth.shape[2])
-
-    def over_rings(values: np.ndarray) -> np.ndarray:
-        return np.bincount(which[inside], values.sum(0)[inside], _BINS)
-
-    common = over_rings((real * virtual.conj()).real)
-    both = over_rings(np.abs(real) ** 2) * over_rings(np.abs(virtual) ** 2)
-    return float((common / np.sqrt(np.maximum(both, 1e-30)))[_present(which, inside)].mean())
-
-
-def _present(which: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return which rings hold a frequency: in a small plane the coarsest may hold none."""
-    return np.bincount(which[inside], minlength=_BINS) > 0
+    products = ((real * virtual.conj()).real, np.abs(real) ** 2, np.abs(virtual) ** 2)
+    common, t, s = (np.bincount(which[inside], p.sum(0)[inside], _BINS) for p in products)
+    held = np.bincount(which[inside], minlength=_BINS) > 0  # a small plane may miss a coarse ring
+    return float((common / np.sqrt(np.maximum(t * s, 1e-30)))[held].mean())
 
 
 def _radial_power(image: np.ndarray) -> tuple[np.ndarray, float]:

@@ -26,7 +26,7 @@ from .bundle import (
 if TYPE_CHECKING:
     from .stainer import StainerNetworks
 
-DEFAULT_MODEL = "specimen-v6"
+DEFAULT_MODEL = "universal-v1"
 _SHIPPED = Path(__file__).parent / "shipped"
 _VAE, _EMA = "vae.pth", "llcm_ema.pth"
 

@@ -191,6 +191,7 @@ class Blocks(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Return the features of x (B, C, z, y, x), modulated by embedding (B, E)."""
         for block in self.blocks:
             x = block(x, embedding)
         return x
@@ -204,6 +205,7 @@ class Down(nn.Module):
         self.conv = nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x on the coarser grid."""
         return self.conv(x)
 
 
@@ -216,6 +218,7 @@ class Up(nn.Module):
         self.conv = nn.Conv3d(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x on the finer grid."""
         return self.conv(F.interpolate(x, scale_factor=self.stride, mode="nearest"))
 
 
