@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[np.ndarray, float, float, bool]] = {
 
 @pytest.fixture(scope="module")
 def shipped() -> ModelBundle:
-    return Stainer(device="cpu").model
+    return Stainer("specimen-v6", device="cpu").model  # knows what is stained here
 
 
 @pytest.fixture(scope="module")

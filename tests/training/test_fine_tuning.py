@@ -11,7 +11,6 @@ import torch
 
 from napari_llcm.events import Finished, Notice, Step, result_of
 from napari_llcm.models import find_model, load_bundle
-from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import TrainJob, make_job, train
 from napari_llcm.training.config import load_job, save_job
@@ -142,17 +141,17 @@ def test_a_hurtful_rate_keeps_the_start_and_says_so(one: Path, tmp_path: Path, j
     hurtful = {"steps": 4, "warmup_steps": 1, "learning_rate": 3.0}
     tiny = {"patch": (8, 32, 32), "crops": 1, "method_phase": hurtful, "tensorboard": False}
     run = make_job(
-        pairs=[one], out=tmp_path / "run", init=DEFAULT_MODEL, name="mine", device="cpu", **tiny
+        pairs=[one], out=tmp_path / "run", init="specimen-v6", name="mine", device="cpu", **tiny
     )
     events = list(train(run, judge=judge))
     last = events[-1]
     assert isinstance(last, Finished)
     assert last.result["kept_start"] is True
     assert any("it is kept" in e.text for e in events if isinstance(e, Notice) and e.warning)
-    a, b = weights(find_model()), weights(tmp_path / "run" / "model")
+    a, b = weights(find_model("specimen-v6")), weights(tmp_path / "run" / "model")
     assert all(torch.equal(a[key], b[key]) for key in a)
     info = load_bundle(tmp_path / "run" / "model").info
-    assert (info.name, info.provenance["kept"]) == ("mine", DEFAULT_MODEL)
+    assert (info.name, info.provenance["kept"]) == ("mine", "specimen-v6")
     if judge is not None:  # the figures are those of what is kept
         assert last.result["nuclei"]["f1"] == last.result["nuclei"]["reference"]["f1"]
 
