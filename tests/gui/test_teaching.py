@@ -113,6 +113,7 @@ def test_a_stain_is_not_taken_for_the_real_dapi(
     assert panel.pairs.dapi.layer is real
 
 
+@pytest.mark.slow
 def test_taught_it_stains_again_by_one_click(
     viewer: Any, bench: Any, specimen: Specimen, qtbot: Any
 ) -> None:

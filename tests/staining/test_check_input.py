@@ -50,6 +50,7 @@ def test_a_stack_of_the_models_own_kind_is_like_what_it_knows(
     assert again.f1 == pytest.approx(found.f1, abs=0.03)
 
 
+@pytest.mark.slow
 def test_noise_and_a_gradient_are_nothing_that_it_can_read(
     shipped: ModelBundle, own: Volume
 ) -> None:
@@ -63,6 +64,7 @@ def test_noise_and_a_gradient_are_nothing_that_it_can_read(
         assert "Nothing that specimen-v6 can read" in found.sentence
 
 
+@pytest.mark.slow
 def test_the_reason_is_told_in_words(shipped: ModelBundle, own: Volume) -> None:
     inverted = verdict(own.replace(data=-own.numpy()), shipped)
     assert inverted.value in ("unlike", "unreadable")

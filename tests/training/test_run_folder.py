@@ -59,6 +59,7 @@ def child(job: TrainJob, path: Path, stdin: int = subprocess.PIPE) -> subprocess
     return subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["line", "close", "unread"])
 def test_a_child_stops_and_keeps_when_told_and_when_nobody_listens(
     pairs: Path, tmp_path: Path, how: str
