@@ -33,6 +33,7 @@ def test_every_verb_has_an_example() -> None:
     assert [path.stem for path in EXAMPLES] == ["check", "load", "stain", "train"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -225,6 +225,7 @@ def test_no_space_left_leaves_nothing_behind(phase: Path, tmp_path: Path) -> Non
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_killed_training_resumes(tmp_path: Path, cli: Run) -> None:
     assert cli("specimen", tmp_path / "p", "--size", "16,48,48", "--difficulty", "easy")[0] == 0
     job = tmp_path / "job.yaml"

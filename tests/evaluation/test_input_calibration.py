@@ -110,6 +110,7 @@ def test_old_bundles_load_and_a_fit_survives_the_file(tmp_path: Path) -> None:
     assert load_bundle(folder).info.familiarity is None
 
 
+@pytest.mark.slow
 def test_the_command_learns_it_from_pairs_and_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def test_what_is_no_stack_is_refused_and_a_job_can_be_stopped(
     assert last.value is None
 
 
+@pytest.mark.slow
 def test_the_verdict_goes_with_the_stain_into_its_file(
     shipped: ModelBundle, own: Volume, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_the_result_does_not_depend_on_the_tiling(model: ModelBundle, tiling: Ti
     assert difference(stained(volume, model, tiling=tiling), direct(volume, model)) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [(2, 4, 4), (1, 4, 4)])
 def test_a_decoder_that_sees_the_phase_makes_no_seam_either(factor: Any) -> None:
     skipping = make_model(SMALL.model_copy(update={"decoder_skip": True, "factor": factor}))
@@ -319,6 +320,7 @@ def test_stopping_takes_effect_at_once_and_keeps_what_is_done(
     assert finished.result["tiles"] == 16 - done
 
 
+@pytest.mark.slow
 def test_out_of_memory_makes_tiles_smaller(
     model: ModelBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

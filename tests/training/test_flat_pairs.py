@@ -78,6 +78,7 @@ def test_columns_have_the_whole_depth_padded_as_a_stack_is_stained(
     assert len(batch["qpi"]) == max(1, round(job.crops * job.patch[0] / depth))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["llcm", "regression", "pix2pix"])
 def test_training_on_planes_lowers_the_error_of_the_projection(
     fields: list[Specimen], tmp_path: Path, method: Any
