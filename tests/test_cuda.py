@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,12 @@ pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def kernel_cache(own_home: Path) -> None:
+    """Make the folder of torch's kernel cache, which it makes the last level of alone."""
+    Path(os.environ["XDG_CACHE_HOME"], "torch").mkdir(parents=True)
 
 
 @pytest.fixture(scope="module")

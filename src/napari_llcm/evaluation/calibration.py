@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.bundle import load_bundle, write_info
-from ..models.library import find_model
 from ..nuclei.features import of_stack
 from ..volumes import Found, Pair, Volume, notices
 from ..volumes.apart import check_apart
 from ..volumes.sole_writer import sole_writer
 from .confidence_fit import Measured, fit, measure_nuclei
+from .kept import kept_in_model
 from .reliability import draw_reliability
 from .trust import verdict_of
 
@@ -135,24 +134,20 @@ def calibrate_model(
     UserError
         If the model is packed or cannot be written, or the job was stopped.
     """
-    folder = find_model(model)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is a .zip: import it first, then calibrate it by its name.")
-    with sole_writer(folder, folder=True), ExitStack() as stack:
+    with ExitStack() as stack:
         if diagram is not None:
             check_apart(diagram, [p for pair in pairs for p in (pair.qpi, pair.dapi)])
             stack.enter_context(sole_writer(diagram))
-        bundle = load_bundle(folder)
-        job = calibrate(bundle, pairs, segmenter=segmenter, device=device, should_stop=should_stop)
+        job = kept_in_model(
+            model,
+            "confidence",
+            lambda bundle: calibrate(
+                bundle, pairs, segmenter=segmenter, device=device, should_stop=should_stop
+            ),
+        )
         for event in job:
-            if isinstance(event, Finished):
-                if event.value is None:
-                    raise UserError(
-                        "Stopped before all pairs were measured: the model is as it was."
-                    )
-                write_info(folder, bundle.info.model_copy(update={"confidence": event.value}))
-                if diagram is not None:
-                    draw_reliability(diagram, event.value.reliability)
+            if isinstance(event, Finished) and diagram is not None:
+                draw_reliability(diagram, event.value.reliability)
             yield event
 
 

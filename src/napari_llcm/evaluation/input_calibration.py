@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..events import Event, Finished, Job, Meter, Notice, ShouldStop, Started, UserError, relay
-from ..models.bundle import load_bundle, write_info
-from ..models.library import find_model
 from ..models.nucleus_width import seen_spacing
 from ..staining.input_features import PARTS
 from ..volumes import Found, Pair, Volume, notices
-from ..volumes.sole_writer import sole_writer
 from .confidence_fit import measure_nuclei
 from .familiarity_fit import Known, fit
+from .kept import kept_in_model
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
@@ -123,22 +121,13 @@ def calibrate_input_of(
     UserError
         If the model is packed or cannot be written, or the job was stopped.
     """
-    folder = find_model(model)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is a .zip: import it first, then calibrate it by its name.")
-    with sole_writer(folder, folder=True):
-        bundle = load_bundle(folder)
-        job = calibrate_input(
+    yield from kept_in_model(
+        model,
+        "familiarity",
+        lambda bundle: calibrate_input(
             bundle, families, segmenter=segmenter, device=device, should_stop=should_stop
-        )
-        for event in job:
-            if isinstance(event, Finished):
-                if event.value is None:
-                    raise UserError(
-                        "Stopped before all pairs were measured: the model is as it was."
-                    )
-                write_info(folder, bundle.info.model_copy(update={"familiarity": event.value}))
-            yield event
+        ),
+    )
 
 
 def judge(
