@@ -30,8 +30,10 @@ from napari_llcm.evaluation.statistics import interval
 from napari_llcm.events import Notice, UserError, result_of
 from napari_llcm.models import ModelBundle, load_model
 from napari_llcm.models.device import pick_device
+from napari_llcm.models.nucleus_width import in_plane
 from napari_llcm.nuclei import make_segmenter, segment
 from napari_llcm.nuclei.counts import Counts
+from napari_llcm.specimen.truth import nucleus_width
 from napari_llcm.staining import StainOptions, stain
 from napari_llcm.volumes import Pair, Volume, find_pairs, labels_of
 from napari_llcm.volumes.atomic import write_json
@@ -40,24 +42,8 @@ _SHOWN = ("detection_f1", "f1_30", "f1_50", "recall", "precision")
 
 
 def width_in_plane(labels: np.ndarray, spacing: tuple[float, float, float] | None) -> float:
-    """Return how wide nuclei are as seen from above: of discs as large as their largest planes.
-
-    Parameters
-    ----------
-    labels : ndarray of int
-        (z, y, x).
-    spacing : tuple of float, optional
-        µm.
-    """
-    areas = [np.bincount(plane.ravel(), minlength=int(labels.max()) + 1) for plane in labels]
-    largest = np.max(areas, axis=0)
-    whole = np.ones(len(largest), bool)
-    edges = [labels[0], labels[-1], labels[:, 0], labels[:, -1], labels[..., 0], labels[..., -1]]
-    whole[np.unique(np.concatenate([e.ravel() for e in edges]))] = whole[0] = False
-    kept = largest[whole & (largest > 0)]
-    kept = kept if kept.size else largest[1:][largest[1:] > 0]
-    pixel = 1.0 if spacing is None else float(np.sqrt(spacing[1] * spacing[2]))
-    return 2 * float(np.sqrt(np.median(kept) / np.pi)) * pixel
+    """Return how wide nuclei are as seen from above, in µm; in pixels without a `spacing`."""
+    return nucleus_width(labels) * (1.0 if spacing is None else in_plane(spacing))
 
 
 def main() -> None:
