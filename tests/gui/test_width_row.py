@@ -70,8 +70,9 @@ def test_a_width_is_in_the_unit_of_its_stack(panel: StainPanel, qtbot: Any) -> N
     box.setValue(24.0)
     assert box.text() == "24.00 pixels"
     stain(panel, qtbot)
+    assert "planes are taken as they are" in panel.bar.said
     record = viewer.layers[NAME].metadata[KEY]
-    assert (record["nucleus_um"], tuple(record["resampled_by"])) == (24.0, (0.75, 0.75, 0.75))
+    assert (record["nucleus_um"], tuple(record["resampled_by"])) == (24.0, (1.0, 0.75, 0.75))
 
 
 def test_the_width_is_estimated_by_a_click(

@@ -32,8 +32,9 @@ class NucleusWidth(BaseModel):
         le=1000,
         title="Nucleus width",
         description="How wide a typical nucleus of the label-free stack is, in µm (in pixels where "
-        "the voxel size is unknown): the stack is resampled so that nuclei are as wide as those "
-        "that the model knows. If not given, voxel sizes alone are matched.",
+        "the voxel size is unknown; planes are then taken as they are along z): the stack is "
+        "resampled so that nuclei are as wide as those that the model knows. If not given, voxel "
+        "sizes alone are matched.",
     )
 
 
@@ -55,7 +56,8 @@ def matched_spacing(
     -------
     own : tuple of float or None
         Voxel size (z, y, x) in µm of the stack. Where its file tells none, but the width is known
-        in pixels: the one by which its nuclei were as wide as the model's, in voxels as flat.
+        in pixels: in the plane the one by which its nuclei were as wide as the model's. A width
+        says nothing of z: planes are taken to lie as far apart as the model's.
     target : tuple of float or None
         Voxel size of the grid that the networks shall see: the model's, times the width over the
         width of the model's nuclei.
@@ -86,8 +88,11 @@ def matched_spacing(
             "nucleus width or the voxel size."
         )
     if volume.spacing is None:
-        return _times(info.spacing, info.nucleus_um / in_plane(info.spacing) / width), info.spacing
-    return volume.spacing, _times(info.spacing, width / info.nucleus_um)
+        z, y, x = info.spacing
+        pixel = info.nucleus_um / in_plane(info.spacing) / width  # over the model's
+        return (z, y * pixel, x * pixel), info.spacing
+    z, y, x = (s * width / info.nucleus_um for s in info.spacing)
+    return volume.spacing, (z, y, x)
 
 
 def seen_spacing(virtual: Volume, info: ModelInfo) -> Spacing | None:
@@ -115,8 +120,3 @@ def seen_spacing(virtual: Volume, info: ModelInfo) -> Spacing | None:
 def in_plane(spacing: Spacing) -> float:
     """Return the voxel size in the plane: the side of a square as large as a pixel."""
     return math.sqrt(spacing[1] * spacing[2])
-
-
-def _times(spacing: Spacing, factor: float) -> Spacing:
-    z, y, x = spacing
-    return (z * factor, y * factor, x * factor)

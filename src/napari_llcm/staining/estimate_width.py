@@ -210,8 +210,12 @@ class FirstLook:
         """Return the features (2 × channels,) of the stack, with nuclei of so many pixels."""
         import torch
 
-        width = pixels if self.qpi.spacing is None else pixels * in_plane(self.qpi.spacing)
-        own, target = matched_spacing(self.qpi, self.model.info, width)
+        # the stacks of the fit were zoomed along z as in the plane; so is one without a voxel size
+        spacing = self.qpi.spacing or self.model.info.spacing
+        assert spacing is not None
+        width = pixels * in_plane(spacing)
+        qpi = self.qpi.replace(spacing=spacing)
+        own, target = matched_spacing(qpi, self.model.info, width)
         assert own is not None
         assert target is not None
         ratio = [t / o for t, o in zip(target, own, strict=True)]

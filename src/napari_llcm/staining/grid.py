@@ -223,10 +223,12 @@ def _width_ratio(
     if used == (1.0, 1.0, 1.0):
         text += "as wide as those that the model knows."
     elif volume.spacing is None:
-        text += f"its planes are resampled {used[2]:.2g} to 1, and so along z, as its file tells "
-        text += "no voxel size."
+        text += f"each plane is resampled {used[2]:.2g} to 1, and the result is brought back."
     else:
         text += f"it is resampled to voxels of {_text(target)}, and the result is brought back."
+    if volume.spacing is None:
+        text += " Its planes are taken as they are, as its file does not tell how far apart they "
+        text += f"lie: {info.name} knows steps of {target[0]:g} µm."
     notices = [Notice(text=text, warning=False)]
     if finest < 1 / _STRANGE:
         coarse = f"The voxels of {volume.name} are {1 / finest:.1f} times as coarse, for its "

@@ -111,8 +111,10 @@ class LookedAt:
         ready(model, device)
 
         def zoomed(factor: float) -> NetworkGrid:
-            """Return the grid of voxels so many times larger."""
-            return NetworkGrid(data, [r * factor for r in ratio], multiple)
+            """Return the grid of voxels so many times larger, as with a width as much larger."""
+            along_z = factor if qpi.spacing is not None else 1.0  # see `matched_spacing`
+            zoom = (along_z, factor, factor)
+            return NetworkGrid(data, [r * f for r, f in zip(ratio, zoom, strict=True)], multiple)
 
         noise = noise_level(sample, scaling)
         return cls(qpi, model, device, scaling, zoomed, noise)
