@@ -13,6 +13,9 @@ from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import remember
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.stain_layer import NAME
+from napari_llcm.models import read_info
+from napari_llcm.models.bundle import write_info
+from napari_llcm.models.taught import Taught
 from napari_llcm.specimen import make_specimen
 from napari_llcm.volumes import read
 
@@ -89,3 +92,26 @@ def test_a_model_that_was_not_calibrated_says_that_it_cannot_tell(
     finish(panel, qtbot)
     assert panel.form.verdict.value == "unknown"
     assert "cannot tell" in panel.form.verdict.sentence.text()
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_a_taught_model_says_at_once_what_it_was_taught_on(
+    panel: StainPanel, small_model: Path, qtbot: Any
+) -> None:
+    taught = Taught(pairs=("cells",), where="in a held-out part of cells", f1=0.93, nuclei=41)
+    write_info(small_model, read_info(small_model).model_copy(update={"taught": taught}))
+    panel.form.stack.choose(panel._viewer.layers["QPI"])
+    line = panel.form.verdict
+    assert line.check.isVisibleTo(panel)
+    panel.form.model.fill("small")
+    assert line.value == "taught"
+    assert "small was taught on cells: nuclei F1 0.93 in a held-out part" in line.sentence.text()
+    assert "another microscope there is no verdict" in line.sentence.text()
+    assert not line.check.isVisibleTo(panel)
+    assert not panel.form.teach.isVisibleTo(panel)
+    panel.form.start.click()
+    finish(panel, qtbot)
+    assert panel._viewer.layers[NAME].metadata[KEY]["input_check"]["knows"] == taught.words
+    panel.form.model.fill("specimen-v6")
+    assert line.value == ""
+    assert line.check.isVisibleTo(panel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from napari_llcm.events import Notice, result_of
+from napari_llcm.models.familiarity import Verdict
 from napari_llcm.nuclei import Comparison, compare_nuclei
 from napari_llcm.nuclei.figures import COLOURS, draw_comparison
 from napari_llcm.nuclei.finding import Findings, find_nuclei
@@ -94,6 +96,12 @@ def test_page_figure_and_table_name_what_was_checked(
     assert any(named in text for text in _texts(draw_page(comparison)))
     assert any(named in text for text in _texts(draw_comparison(comparison)))
     assert any("Warning: Look twice." in text for text in _texts(draw_page(comparison)))
+    verdict = {"value": "taught", "model": "m-1", "knows": "taught on cells; and so on"}
+    judged = replace(comparison, settings={**comparison.settings, "input_check": verdict})
+    assert any("The stack: m-1 was taught on cells" in text for text in _texts(draw_page(judged)))
+    told = [*comparison.settings["notices"], f"s: {Verdict(**verdict).sentence}"]
+    warned = replace(judged, settings={**judged.settings, "notices": told})  # not said twice
+    assert not any("The stack:" in text for text in _texts(draw_page(warned)))
     write_rows(tmp_path / "n.csv", comparison.table, comparison.settings)
     rows = (tmp_path / "n.csv").read_text().splitlines()
     assert rows[0].endswith(",check")

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from napari_llcm.events import Finished, Notice, UserError, result_of
-from napari_llcm.models import ModelBundle, load_model
+from napari_llcm.models import ModelBundle, load_bundle, load_model, save_bundle
 from napari_llcm.models.familiarity import Verdict
+from napari_llcm.models.taught import Taught
+from napari_llcm.nuclei.finding import find_nuclei
 from napari_llcm.specimen import make_specimen
 from napari_llcm.staining.check_input import check_input
 from napari_llcm.volumes import Volume, read
@@ -80,6 +82,45 @@ def test_a_model_that_was_not_calibrated_for_it_says_so(model: ModelBundle, own:
     assert found.value == "unknown"
     assert found.f1 is None
     assert "cannot tell" in found.sentence
+
+
+def test_a_taught_model_says_what_it_was_taught_on_in_place_of_a_verdict(
+    model: ModelBundle, own: Volume, tmp_path: Path
+) -> None:
+    where = "in a held-out part of cells"
+    taught = Taught.on(["cells"], where, {"f1": 0.93, "real": 41.0})
+    info = model.info.model_copy(update={"name": "mine", "taught": taught})
+    mine = load_bundle(save_bundle(tmp_path / "mine", info, model.networks))
+    found = verdict(own, mine)
+    assert (found.value, found.f1) == ("taught", None)
+    assert found.sentence.startswith(
+        "mine was taught on cells: nuclei F1 0.93 in a held-out part of cells (41 nuclei). "
+    )
+    assert "For stacks of another microscope there is no verdict" in found.sentence
+    path = tmp_path / "stain.ome.tif"
+    _, events = run(staining(own, mine, out=path))
+    assert found.sentence in [e.text for e in events if isinstance(e, Notice) and not e.warning]
+    assert Verdict.kept(read(path).metadata) == found
+    assert Verdict.kept({"input_check": {"value": "of a later version"}}) is None
+    again = result_of(find_nuclei(read(path), segmenter="classical"))
+    assert Verdict.kept(again.settings) == found
+
+
+@pytest.mark.parametrize(
+    ("pairs", "where", "counted", "said"),
+    [
+        (["a"], "", {"f1": 0.9, "real": 9.0}, "taught on a; nothing was held out"),
+        (["a", "b"], "in held-out volumes", {}, "taught on a, b; nuclei were not counted"),
+        (["a"], "in held-out volumes", {"f1": 0.9, "real": 4.0}, "too few nuclei"),
+        (list("abcde"), "in held-out volumes", {}, "taught on 5 pairs such as a, b, c;"),
+    ],
+)
+def test_no_figure_is_told_that_tells_nothing(
+    pairs: list[str], where: str, counted: dict[str, float], said: str
+) -> None:
+    words = Taught.on(pairs, where, counted).words
+    assert said in words
+    assert "F1" not in words
 
 
 class Huge:

@@ -11,6 +11,8 @@ import torch
 
 from napari_llcm.events import Finished, Notice, Step, result_of
 from napari_llcm.models import find_model, load_bundle
+from napari_llcm.models.nucleus_width import in_plane
+from napari_llcm.models.taught import Taught
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import TrainJob, make_job, train
 from napari_llcm.training.config import load_job, save_job
@@ -163,7 +165,7 @@ def test_what_was_better_is_kept_though_it_was_not_the_last(
         scores = iter([0.2, 0.5, 0.8, 0.4])  # the start, and after 4, 8 and 12 steps
 
         def __call__(self, pairs: Any) -> dict[str, float]:
-            return {"f1": next(self.scores), "real": 10.0, "found": 5.0}
+            return {"f1": next(self.scores), "real": 10.0, "found": 5.0, "width": 12.0}
 
     steps = {"steps": 12, "warmup_steps": 1}
     run = tuned(one, tmp_path / "run", start, method_phase=steps, validations=3)
@@ -174,6 +176,11 @@ def test_what_was_better_is_kept_though_it_was_not_the_last(
     assert last.result["metrics"]["val_f1"] == 0.8
     assert last.result["nuclei"]["reference"]["f1"] == 0.2
     assert "a held-out part" in last.result["nuclei"]["where"]
+    info = load_bundle(tmp_path / "run" / "model").info
+    (name,) = [pair.name for pair in find_pairs(one)]
+    where = f"in a held-out part of {name}"
+    assert info.taught == Taught(pairs=(name,), where=where, f1=0.8, nuclei=10)
+    assert info.nucleus_um == pytest.approx(12 * in_plane(info.spacing))  # of the real DAPI there
     shorter = tuned(one, tmp_path / "short", start, method_phase=steps, validations=3)
     asked = iter([False] * 9 + [True] * 9)  # once for the registration
     Scripted.scores = iter([0.2, 0.5, 0.8, 0.8])

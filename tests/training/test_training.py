@@ -23,7 +23,9 @@ from napari_llcm.events import (
 )
 from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
 from napari_llcm.models.samplers import virtual_dapi
-from napari_llcm.specimen import write_specimens
+from napari_llcm.models.taught import ENOUGH
+from napari_llcm.specimen import make_specimen, write_specimens
+from napari_llcm.specimen.truth import nucleus_width
 from napari_llcm.training import load_job, train
 from napari_llcm.training.estimate import estimate
 from napari_llcm.volumes import Volume, find_pairs, write
@@ -272,6 +274,10 @@ def test_nuclei_are_counted_while_it_trains_beside_those_of_the_shipped_model(
     same = judge([(real, real)])
     assert same["recall"] == same["f1"] == 1
     assert same["found"] == same["real"] > 0
+    assert ("width" in same) is (same["real"] >= ENOUGH)
+    field = make_specimen(size=(24, 112, 112), seed=502)
+    many = judge([(field.dapi, field.dapi)])
+    assert many["width"] == pytest.approx(nucleus_width(field.labels.numpy()), rel=0.1)
     noise = real.replace(data=np.random.default_rng(0).normal(size=real.shape).astype(np.float32))
     assert judge([(real, noise)]).get("f1", 0.0) < 0.2
     virtual = judge.stain(qpi)

@@ -47,6 +47,7 @@ def info(model: Annotated[str | None, typer.Argument(help="Name, folder or .zip.
             "method": description.method,
             "spacing (z, y, x) in µm": description.spacing,
             "width of nuclei in µm": description.nucleus_um,
+            **({"it was": description.taught.words} if description.taught else {}),
             "voxels for each latent site": description.network.factor,
             "latent channels": description.network.latent_channels,
             **description.metrics,

@@ -130,7 +130,6 @@ def evaluate_pair(
         "segmenter": segmenter.name,
         "seed": seed,
         "nucleus_um": nucleus_um,
-        "input_check": virtual.metadata.get("input_check"),
     }
     return Evaluation(name, qpi, dapi, virtual, comparison, report)
 

@@ -44,11 +44,13 @@ def verdict_of(
     from ..staining import StainOptions
     from ..staining.check_input import check_input
 
-    kept = virtual.metadata.get("input_check")
-    if isinstance(kept, dict) and kept.get("model") == model.info.name:
-        verdict = Verdict.model_validate(kept)
-        if verdict.value != "unknown" or model.info.familiarity is None:
-            return verdict
+    kept = Verdict.kept(virtual.metadata)
+    if (
+        kept is not None
+        and kept.model == model.info.name
+        and (kept.f1 is not None or model.info.familiarity is None)
+    ):
+        return kept
     options = StainOptions(device=device, nucleus_um=virtual.metadata.get("nucleus_um"))
     job = check_input(qpi, model, options, should_stop=should_stop)
     found: Verdict | None = yield from relay(job, "can the model read it?")

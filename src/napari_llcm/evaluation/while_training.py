@@ -7,7 +7,11 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from ..events import UserError, result_of
+from ..models.taught import ENOUGH
+from ..specimen.truth import nucleus_width
 from ..volumes import Volume
 from .judging import Remembering
 
@@ -52,8 +56,8 @@ class NucleiJudge:
     def __call__(self, pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
         """Return recall, precision, F1 and counts of all pairs of real and virtual DAPI together.
 
-        "found", "real" and "hallucinated" are numbers of nuclei. Empty where they cannot be
-        counted.
+        "found", "real" and "hallucinated" are numbers of nuclei; "width" is that of the real ones
+        in voxels in the plane, where there are enough. Empty where they cannot be counted.
         """
         from ..nuclei import compare_nuclei, pool
 
@@ -74,8 +78,11 @@ class NucleiJudge:
             return {}
         figures = {**pool(compared)}
         figures["real"] = figures["truth_nuclei"]
-        names = ("recall", "precision", "f1", "found", "real", "hallucinated")
-        return {name: float(figures[name]) for name in names if figures[name] is not None}
+        if figures["real"] >= ENOUGH:
+            widths = [nucleus_width(c.truth_labels.numpy()) for c in compared]
+            figures["width"] = float(np.nanmedian(widths))
+        names = ("recall", "precision", "f1", "found", "real", "hallucinated", "width")
+        return {n: float(figures[n]) for n in names if figures.get(n) is not None}
 
     def stain(self, qpi: Volume) -> Volume | None:
         """Return the virtual DAPI by the model to be compared with; None where it cannot be."""

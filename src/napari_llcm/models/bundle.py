@@ -35,6 +35,7 @@ from .config import (
 from .familiarity import Familiarity
 from .methods import METHODS
 from .normalise import Scaling
+from .taught import Taught
 from .width_model import WidthModel
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class ModelInfo(BaseModel):
     qpi: _Scaling | None = None  # median over the training volumes: for warnings only
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
     familiarity: Familiarity | None = None  # which stacks it can read, where calibrated
+    taught: Taught | None = None  # on what, and how well it did there
     qpi_noise: float | None = None  # median `noise_level` of the training volumes: for warnings
     metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
     provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions

@@ -7,12 +7,12 @@ stacks with known truth. Its numbers are plain JSON within the bundle.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Value = Literal["like", "unlike", "unreadable", "unknown"]
+Value = Literal["like", "unlike", "unreadable", "taught", "unknown"]
 LIKE, READABLE = 0.7, 0.3
 """Nuclei F1 to be expected from which on a stack is like what is known; below which, unreadable."""
 _EDGE = 4.0  # standard deviations beyond which a feature says no more than its edge
@@ -28,13 +28,15 @@ class Verdict(BaseModel):
     ----------
     value : str
         "like" what the model knows; "unlike" it: expect errors; "unreadable": nothing that it can
-        read; "unknown": the model does not tell.
+        read; "taught": it tells only what it was taught on; "unknown": not even that.
     model : str
         Its name.
     f1 : float, optional
         The nuclei F1 to be expected, 0 to 1.
     reasons : tuple of str
         What is unlike, in words, the weightiest first.
+    knows : str
+        What the model was taught on, and how well it did there, in words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,10 +45,24 @@ class Verdict(BaseModel):
     model: str
     f1: float | None = None
     reasons: tuple[str, ...] = ()
+    knows: str = ""
+
+    @classmethod
+    def kept(cls, metadata: Mapping[str, Any]) -> Verdict | None:
+        """Return the verdict that the metadata of a stain keep; None where they keep none."""
+        try:
+            return cls.model_validate(metadata["input_check"])
+        except (KeyError, ValidationError):
+            return None
 
     @property
     def sentence(self) -> str:
         """The verdict in one or two sentences."""
+        if self.value == "taught":
+            return (
+                f"{self.model} was {self.knows}. For stacks of another microscope there is no "
+                "verdict: look at the stain before you trust it."
+            )
         if self.f1 is None:
             return (
                 f"{self.model} cannot tell whether it can read this stack: it was not calibrated "

@@ -46,7 +46,8 @@ class Comparison:
     settings : dict
         Segmenter, diameter in pixels (None where nothing was segmented), IoU threshold, unit,
         "projection" (of the stain, where the truth is flat; else None); "stain", "truth" and
-        "model" name what was compared, "notices" what was said about it.
+        "model" name what was compared, "input_check" is the model's verdict on the stack, and
+        "notices" what was said about it.
     """
 
     truth: Volume | None

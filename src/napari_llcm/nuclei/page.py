@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..models.familiarity import Verdict
 from ..volumes import Volume
 from ..volumes.atomic import save_figure
 from .comparing import Comparison
@@ -162,7 +163,11 @@ def _settings(page: Figure, comparison: Comparison) -> None:
         f"AP {comparison.counts.ap:.3f}, AP at IoU 0.5 {comparison.counts.ap_50:.3f}, "
         f"detection recall {comparison.counts.detection_recall:.3f}",
     ]
-    for warning in said.get("notices", ()):
+    warned = said.get("notices", ())
+    verdict = Verdict.kept(said)
+    if verdict is not None and not any(verdict.sentence in warning for warning in warned):
+        made += textwrap.wrap(f"The stack: {verdict.sentence}", 120)
+    for warning in warned:
         made += textwrap.wrap(f"Warning: {warning}", 120)
     made.append(f"napari-llcm {version('napari-llcm')}")
     page.text(0.07, 0.05, "\n".join(made), fontsize=8, va="bottom", linespacing=1.5)

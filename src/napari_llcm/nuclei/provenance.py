@@ -14,19 +14,24 @@ _P = ParamSpec("_P")
 
 
 def origins(stain: Volume, truth: Volume | None = None) -> dict[str, Any]:
-    """Return the settings that name what is checked: "stain", "truth" and "model".
+    """Return the settings that name what is checked: "stain", "truth", "model", "input_check".
 
     Parameters
     ----------
     stain : Volume
-        The virtual stain; its metadata may name its model.
+        The virtual stain; its metadata may name its model, and keep its verdict on the stack.
     truth : Volume, optional
         The real one.
     """
     model = stain.metadata.get("model")
     if isinstance(model, dict):  # results of older versions
         model = model.get("name")
-    return {"stain": stain.name, "truth": None if truth is None else truth.name, "model": model}
+    return {
+        "stain": stain.name,
+        "truth": None if truth is None else truth.name,
+        "model": model,
+        "input_check": stain.metadata.get("input_check"),
+    }
 
 
 def caption(settings: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ..events import Event, Finished, Job, Meter, Progress, ShouldStop, Started
-from ..models.bundle import ModelBundle
+from ..models.bundle import ModelBundle, ModelInfo
 from ..models.device import pick_device
 from ..models.familiarity import LIKE, Verdict, value_of
 from ..models.library import load_model
@@ -60,7 +60,7 @@ def check_input(
     yield Started(job="check_input")
     familiarity = model.info.familiarity
     if familiarity is None:
-        yield _finished(Verdict(value="unknown", model=model.info.name))
+        yield _finished(without_looking(model.info))
         return
     stack = LookedAt.at(qpi, model, options, scaling, no_data)
     meter = Meter(float(input_features.PARTS + _PROBES))
@@ -82,6 +82,19 @@ def check_input(
             reasons=tuple(dict.fromkeys(said))[:4],
         )
     )
+
+
+def without_looking(info: ModelInfo) -> Verdict:
+    """Return what a model that is not calibrated says of any stack: what it was taught on.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        The model.
+    """
+    if info.taught is None:
+        return Verdict(value="unknown", model=info.name)
+    return Verdict(value="taught", model=info.name, knows=info.taught.words)
 
 
 def verdict_on(

@@ -145,6 +145,8 @@ def _stain(
         record["input_check"] = verdict.model_dump()
         if verdict.value in ("unlike", "unreadable"):
             yield from noting([Notice(text=f"{qpi.name}: {verdict.sentence}")], notices)
+        elif verdict.value == "taught":
+            yield Notice(text=verdict.sentence, warning=False)
 
     stopped = False
     path = out if isinstance(out, Path) else None

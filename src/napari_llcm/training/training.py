@@ -23,7 +23,9 @@ from ..events import (
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, save_bundle
 from ..models.device import autocast, pick_device, precision_notices
+from ..models.nucleus_width import in_plane
 from ..models.stainer import StainerNetworks
+from ..models.taught import Taught
 from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
 from ..volumes.apart import check_apart
 from ..volumes.pairs import inputs_of
@@ -179,6 +181,12 @@ def _run(
         else:
             with trainer.state.chosen():
                 _describe(info, job, pairs, trainer)
+                of_these = best is not None or trainer.state.validated == trainer.state.step
+                counted = validator.nuclei() if of_these else {}
+                names = [pair.name for pair in training]
+                info.taught = Taught.on(names, where if validation else "", counted)
+                if nucleus_um is None and spacing is not None and "width" in counted:
+                    info.nucleus_um = round(counted["width"] * in_plane(spacing), 2)
                 save_bundle(folder.model, info, networks)
         if stopped:
             break

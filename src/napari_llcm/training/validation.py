@@ -18,6 +18,7 @@ from ..models.methods import PhaseName
 from ..models.normalise import unstabilise
 from ..models.samplers import virtual_dapi
 from ..models.stainer import StainerNetworks
+from ..models.taught import ENOUGH
 from ..volumes import Volume
 from ..volumes.atomic import save_figure
 from .reading import PLANES
@@ -36,7 +37,6 @@ class Judge(Protocol):
 
 
 _RATES = ("recall", "precision", "f1")
-_ENOUGH = 5  # nuclei, for an F1 to tell anything
 _JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
 _TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
@@ -172,7 +172,7 @@ class Validator:
 
     def _score(self, psnr: float, nuclei: dict[str, float]) -> float | None:
         if self._by_nuclei is None:
-            self._by_nuclei = nuclei.get("real", 0) >= _ENOUGH
+            self._by_nuclei = nuclei.get("real", 0) >= ENOUGH
         if not self._by_nuclei:
             return psnr
         return nuclei.get("f1", 0.0) if nuclei else None
@@ -184,8 +184,9 @@ class Validator:
         -------
         dict
             "found", "hallucinated" and "real" (numbers of nuclei), "f1", "held_out" (whether the
-            volumes were held out of the training), "where" (that in words), and "reference", with
-            its name and the same figures; empty where no nuclei were counted.
+            volumes were held out of the training), "where" (that in words), "width" (of the real
+            nuclei, in voxels, where there are enough), and "reference", with its name and the same
+            figures; empty where no nuclei were counted.
         """
         if self.judge is None or not self.figures.nuclei:
             return {}

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from ...events import Finished, UserError
 from ...models.familiarity import Verdict
+from ...staining.check_input import without_looking
 from ..jobs.runner import Runner
 from .form import StainForm
 from .jobs import LoadedModel, check
@@ -43,7 +44,8 @@ class InputCheck:
     def show(self, *_: Any) -> None:
         """Show what is known of the chosen stack and model."""
         layer = self._form.stack.layer
-        self._form.verdict.tell(self._known.get(layer, {}).get(self._key()) if layer else None)
+        known = self._known.get(layer, {}).get(self._key()) if layer else None
+        self._form.verdict.tell(known or (self._taught() if layer else None))
         self._form.verdict.setEnabled(layer is not None)
 
     def start(self, stack: Any, time: int, options: StainOptions) -> None:
@@ -101,6 +103,14 @@ class InputCheck:
     def _forget(self, event: Any) -> None:
         self._known.pop(event.source, None)
         self.show()
+
+    def _taught(self) -> Verdict | None:
+        """Return what a model says that was taught: of any stack the same, so it is not asked."""
+        try:
+            verdict = without_looking(self._form.model.info)
+        except UserError:
+            return None
+        return verdict if verdict.value == "taught" else None
 
     def _key(self) -> tuple[Path, float, float | None] | None:
         try:

@@ -37,6 +37,8 @@ def summary_of(info: ModelInfo) -> str:
         told = f"Finds {_share(found)} of the nuclei"
         told += "" if real is None else f"; {_share(real)} of what it shows is real"
         told += " (on stacks like those it learned from)."
+    if info.taught:
+        told += f" Was {info.taught.words}."
     if info.nucleus_um:
         told += f" Knows nuclei {info.nucleus_um:g} µm wide."
     if info.spacing:

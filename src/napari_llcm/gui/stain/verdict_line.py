@@ -15,6 +15,7 @@ _LOOKS = {
     "like": ("✓", "#009E73"),
     "unlike": ("⚠", "#E69F00"),
     "unreadable": ("✗", "#D55E00"),
+    "taught": ("ℹ", "#56B4E9"),
     "unknown": ("?", "#BBBBBB"),
 }
 
@@ -57,7 +58,7 @@ class VerdictLine(QWidget):
 
     @property
     def value(self) -> str:
-        """The verdict: "like", "unlike", "unreadable", "unknown", or "" before it is asked for."""
+        """The verdict's value, as of `Verdict`; "" before it is asked for."""
         return "" if self.verdict is None else self.verdict.value
 
     def place(self, button: QPushButton) -> None:
