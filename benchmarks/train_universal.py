@@ -3,12 +3,13 @@
     python benchmarks/train_universal.py make POOL --processes 14 --first-seed 50000000 &
     python benchmarks/train_universal.py train POOL --init specimen-v6 --seconds 480 --out OUT
 
-`make` draws specimens of all families (`napari_llcm.specimen.draw_specimen`) until it is stopped,
-and writes each, standardised as for training, as one file. `train` starts as soon as there are
-some, takes each new one as it comes, and holds all of them in the GPU's memory: crops, augmentation
-and latents are computed there, since one CPU thread feeds a GPU too slowly. The autoencoder goes
-first, then the whole objective, both by the losses of `napari_llcm.training`. Weights are written
-every minute. `--leave-out` trains without some families, to be judged by them.
+`make` draws specimens of all families (`napari_llcm.specimen.draw_views`) until it is stopped, each
+under several microscopes, and writes each, standardised as for training, as one file. `train`
+starts as soon as there are some, takes each new one as it comes, and holds all of them in the GPU's
+memory: crops, augmentation and latents are computed there, since one CPU thread feeds a GPU too
+slowly. The autoencoder goes first, then the whole objective, both by the losses of
+`napari_llcm.training`. Weights are written every minute. `--leave-out` trains without some
+families, to be judged by them.
 
     python benchmarks/train_universal.py mix OUT/universal-v1 --with specimen-v6 --out OUT/mixed
 
@@ -32,6 +33,7 @@ import torch
 from torch import Tensor
 
 from napari_llcm.models import load_bundle
+from napari_llcm.models.blocks import ResBlock
 from napari_llcm.models.bundle import ModelInfo, save_bundle
 from napari_llcm.models.device import autocast
 from napari_llcm.models.library import find_model
@@ -44,17 +46,19 @@ from napari_llcm.training import make_job
 from napari_llcm.training.augment import AUGMENTATIONS, augmented
 from napari_llcm.training.config import TrainJob
 from napari_llcm.training.data import variant
-from napari_llcm.training.losses import LossInputs
-from napari_llcm.training.objectives import make_objective
+from napari_llcm.training.losses import LossInputs, image_loss
+from napari_llcm.training.objectives import make_objective, with_decoder
 from napari_llcm.training.state import PhaseState
 
 SIZE = (40, 160, 160)  # voxels of a specimen
 PATCH = (32, 64, 64)
 WIDER = {"condition_widths": (48, 96), "unet_widths": (80, 112, 144)}
 FIRST_SEED = 50_000_000
-USUAL = 5  # each fifth is of the kind that the first models knew, so that it is not forgotten
+VIEWS = 3  # microscopes for each specimen
+USUAL = 4  # each fourth is of the kind that the first models knew, so that it is not forgotten
 USUAL_TAGS = ["cells:tissue", "size:medium", "sign:mixed", "planes:many", "texture:fine"]
-GENTLE = 0.3  # share of patches that are augmented gently
+CLEAN = 8  # patches of a step from whose true latent the decoder gives the DAPI back, too
+GENTLE = 0.5  # share of patches that are augmented gently
 KEYS = ("qpi", "dapi", "instances", "latent")
 
 
@@ -71,7 +75,7 @@ def make(options: argparse.Namespace) -> None:
 
 
 def _make_some(pool: Path, first_seed: int, processes: int, count: int, which: int) -> None:
-    from napari_llcm.specimen.families import draw_specimen
+    from napari_llcm.specimen import draw_views
     from napari_llcm.training.instances import instance_targets
 
     os.nice(5)
@@ -80,15 +84,19 @@ def _make_some(pool: Path, first_seed: int, processes: int, count: int, which: i
         if path.exists():
             continue
         usual = seed % USUAL == 0
-        specimen = _usual(seed) if usual else draw_specimen(seed, size=SIZE)
-        qpi, dapi = specimen.qpi.numpy(), specimen.dapi.numpy()
-        targets = instance_targets(specimen.labels.numpy(), specimen.labels.spacing)
+        views = [_usual(seed)] if usual else draw_views(seed, VIEWS, size=SIZE)
+        stacks, dapi, labels = (
+            [v.qpi.numpy() for v in views],
+            views[0].dapi.numpy(),
+            views[0].labels,
+        )
         arrays = {
-            "qpi": np.clip(qpi_scaling(qpi).apply(qpi), -HOT, HOT).astype(np.float16),
-            "dapi": stabilise(dapi, dapi_scaling(dapi)).astype(np.float16),
-            "instances": np.asarray(targets),
-            "tags": np.array(json.dumps(specimen.qpi.metadata["tags"])),
+            "qpi": np.stack([np.clip(qpi_scaling(q).apply(q), -HOT, HOT) for q in stacks]),
+            "dapi": stabilise(dapi, dapi_scaling(dapi)),
         }
+        arrays = {name: array.astype(np.float16) for name, array in arrays.items()}
+        arrays["instances"] = np.asarray(instance_targets(labels.numpy(), labels.spacing))
+        arrays["tags"] = np.array(json.dumps([v.qpi.metadata["tags"] for v in views]))
         partial_path = path.with_suffix(".partial.npz")
         np.savez(partial_path, **arrays)
         partial_path.replace(path)
@@ -117,7 +125,7 @@ class Pool:
     leave_out : list of str
         Tags of specimens that are left out.
     held : int
-        Specimens that are watched, never trained on: the first ones.
+        Specimens that are watched, never trained on: those of the first seeds.
     """
 
     def __init__(
@@ -142,9 +150,12 @@ class Pool:
         for name in [n for n in names if n not in self._seen][:most]:
             self._seen.add(name)
             with np.load(self.folder / name, allow_pickle=False) as arrays:
-                if self.leave_out.intersection(json.loads(str(arrays["tags"]))):
+                tags = json.loads(str(arrays["tags"]))
+                kept = [n for n, own in enumerate(tags) if not self.leave_out.intersection(own)]
+                if not kept:
                     continue
                 item = {k: torch.from_numpy(arrays[k]) for k in KEYS if k in arrays}
+                item["qpi"] = item["qpi"][kept]
             # one view of the eight for each: specimens are many, and latents are kept
             view = int(self._rng.integers(8))
             item = {
@@ -153,7 +164,8 @@ class Pool:
             }
             if self.encode is not None:
                 item["latent"] = self.encode(item["dapi"])
-            (self.held if len(self.held) < self.most_held else self.items).append(item)
+            held = int(name.split(".")[0]) < FIRST_SEED + self.most_held
+            (self.held if held else self.items).append(item)
 
     def start_latents(self, encode: Any) -> None:
         """Encode every specimen, and from now on each new one."""
@@ -164,18 +176,22 @@ class Pool:
     def batch(self, count: int, held: bool = False) -> dict[str, Tensor]:
         """Return random crops (count, channels, z, y, x), float32."""
         items = self.held if held else self.items
+        rng = np.random.default_rng(0) if held else self._rng  # always the same of those watched
         parts: dict[str, list[Tensor]] = {k: [] for k in KEYS}
         sites = [p // f for p, f in zip(PATCH, self.factor, strict=True)]
-        for index in self._rng.integers(len(items), size=count):
+        for index in rng.integers(len(items), size=count):
             item = items[index]
             shape = [n // f for n, f in zip(SIZE, self.factor, strict=True)]
             # as in `training.data.Batches`: the border is met as often as the rest
             starts = [
-                int(np.clip(int(self._rng.integers(n)) - s // 2, 0, n - s))
+                int(np.clip(int(rng.integers(n)) - s // 2, 0, n - s))
                 for n, s in zip(shape, sites, strict=True)
             ]
             for key in KEYS:
                 if (whole := item.get(key)) is not None:
+                    if key == "qpi":  # by one of the microscopes
+                        which = int(rng.integers(len(whole)))
+                        whole = whole[which : which + 1]
                     scale = [n / m for n, m in zip(whole.shape[1:], shape, strict=True)]
                     parts[key].append(whole[_box(starts, sites, scale)])
         whole = {k: torch.stack(v) for k, v in parts.items() if v}
@@ -195,23 +211,29 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
     bundle = load_bundle(find_model(options.init))
+    sizes: dict[str, Any] = WIDER if options.wider else {}
+    sizes = sizes | ({"decoder_skip": True} if options.skip else {})
     job = make_job(
         pairs=[options.pool],
         out=options.out,
         name=options.name,
-        init=options.init,
-        network=bundle.info.network.model_copy(update=WIDER if options.wider else {}),
+        network=bundle.info.network.model_copy(update=sizes),
         patch=PATCH,
         crops=options.batch,
         seed=options.seed,
-        consistency={"consistency_start": 0.5},
+        consistency={"consistency_start": 0.7, "image_share": options.image_share},
         vae_phase={"steps": 10**7, "learning_rate": 5e-4},
         method_phase={"steps": 10**7, "learning_rate": options.learning_rate, "warmup_steps": 100},
     )
     networks = StainerNetworks(bundle.info.network, job.consistency, "llcm")
     networks.load_state_dict(bundle.networks.state_dict())
-    networks = widened(networks, job.network) if options.wider else networks
+    networks = widened(networks, job.network) if sizes else networks
     networks.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    if options.compile:  # one block at a time: quick, and nothing else changes
+        torch._dynamo.config.recompile_limit = 64
+        for module in networks.modules():
+            if isinstance(module, ResBlock):
+                module.compile(dynamic=False)
     pool = Pool(options.pool, device, job.network.factor, options.leave_out, options.held)
     while len(pool.items) < options.least:
         pool.grow()
@@ -258,11 +280,14 @@ def _phase(
 ) -> int:
     """Train one phase for so many seconds; its averaged weights stay in the networks."""
     objective = make_objective(phase, networks, job)
+    if phase != "vae" and options.decoder:
+        objective = with_decoder(objective, networks)
     for module in objective.modules.values():
         module.to(pool.device)
     state = PhaseState(objective.modules, job, job.settings(phase), objective.rates)
     state.ema.to(pool.device)
     began = shown = saved = time.monotonic()
+    before = 0
     on_device = torch.Generator(pool.device).manual_seed(options.seed)
     while (progress := (time.monotonic() - began) / seconds) < 1:
         batch = pool.batch(options.batch)
@@ -273,15 +298,20 @@ def _phase(
             loss, parts = objective.loss(
                 _inputs(objective, networks, batch, job, progress, generator)
             )
+            if "decoder" in objective.modules:  # still an autoencoder
+                few = {k: v[:CLEAN] for k, v in batch.items()}
+                clean = networks.decode(few["latent"], few["qpi"])
+                loss = loss + image_loss(clean, few["dapi"])
         norm = state.update(loss, progress)
         now = time.monotonic()
         if state.step % 8 == 0:
             pool.grow(16)
         if now - shown > 10:
-            shown = now
+            rate = round((state.step - before) * options.batch / (now - shown))
+            shown, before = now, state.step
             watched = _watch(objective, networks, job, pool, amp, state, progress, options)
             figures = {k: round(float(v.detach()), 4) for k, v in parts.items()} | watched
-            figures["rate"] = round(state.step * options.batch / (now - began))
+            figures["rate"] = rate
             print(phase, state.step, round(now - began), len(pool.items), norm, figures, flush=True)
         if now - saved > 60 and phase != "vae":
             saved = now
@@ -367,6 +397,10 @@ def main() -> None:
     training.add_argument("--name", default="universal-v1")
     training.add_argument("--init", default="specimen-v6")
     training.add_argument("--wider", action="store_true")
+    training.add_argument("--skip", action="store_true", help="label-free detail to the decoder")
+    training.add_argument("--decoder", action="store_true", help="train the decoder to the end")
+    training.add_argument("--image-share", type=float, default=0.25)
+    training.add_argument("--compile", action="store_true")
     training.add_argument("--leave-out", nargs="*", default=[])
     training.add_argument("--seconds", type=float, default=400)
     training.add_argument("--vae-seconds", type=float, default=45)

@@ -1,6 +1,6 @@
 """Specimens with known truth: cells to refractive index to phase stack; cells to dye to DAPI."""
 
-from .families import TAGS, draw_specimen
+from .families import TAGS, draw_specimen, draw_views
 from .files import write_specimen, write_specimens
 from .make import make_specimen, second_exposure
 from .semisynthetic import specimen_from_dapi
@@ -11,6 +11,7 @@ __all__ = [
     "Nucleus",
     "Specimen",
     "draw_specimen",
+    "draw_views",
     "make_specimen",
     "second_exposure",
     "specimen_from_dapi",

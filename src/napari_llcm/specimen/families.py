@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from scipy.ndimage import find_objects
@@ -19,7 +19,7 @@ from .artefacts import Artefacts, draw_artefacts
 from .cells import Body, Tissue
 from .extras import between_cells
 from .fluorescence import BACKGROUND, expected_photons, exposure
-from .grid import Array, Grid, Triple
+from .grid import Array, Box, Grid, Triple
 from .index import draw_nucleoli, refractive_index
 from .make import TISSUE_AROUND, Size, check_request, label_nuclei, specimen_volume
 from .modalities import MODALITIES, draw_optics, intensity_contrast, label_free_image
@@ -100,6 +100,29 @@ def draw_specimen(
     UserError
         If size or seed cannot be, a tag is unknown, or nothing is left to draw.
     """
+    return draw_views(seed, 1, size=size, leave_out=leave_out)[0]
+
+
+def draw_views(
+    seed: int, count: int, *, size: Size = (32, 160, 160), leave_out: Collection[str] = ()
+) -> list[Specimen]:
+    """Return the same cells by several microscopes: `draw_specimen`'s and `count` - 1 others.
+
+    Another microscope costs a quarter of another specimen, and what a model has to tell apart is
+    the microscope.
+
+    Parameters
+    ----------
+    seed, size, leave_out
+        As of `draw_specimen`.
+    count : int
+        Views; DAPI and labels are alike in all.
+
+    Raises
+    ------
+    UserError
+        As of `draw_specimen`.
+    """
     check_request(size, (1.0, 1.0, 1.0), seed)
     check_leave_out(leave_out)
     leave_out = frozenset(leave_out)
@@ -108,9 +131,9 @@ def draw_specimen(
         traits = _draw(rng)
         if leave_out & set(traits.tags):
             continue
-        specimen = _specimen(traits, size, seed, rng)
-        if specimen is not None and not leave_out & set(specimen.qpi.metadata["tags"]):
-            return specimen
+        views = _specimens(traits, size, seed, rng, count, leave_out)
+        if views and not leave_out & set(views[0].qpi.metadata["tags"]):
+            return views
     raise UserError("Nothing is left to draw: leave out fewer tags.")
 
 
@@ -128,14 +151,29 @@ def _draw(rng: np.random.Generator) -> Traits:
     shares = np.array([family.share for family in FAMILIES.values()])
     cells = str(rng.choice(list(FAMILIES), p=shares / shares.sum()))
     family = FAMILIES[cells]
-    odds = np.array([4.0 if name in family.often else 1.0 for name in get_args(Modality)])
-    modality = cast("Modality", str(rng.choice(get_args(Modality), p=odds / odds.sum())))
+    modality = _draw_modality(family, rng)
     traits = draw_traits(cells, modality, family.flat, rng)
     return plain_traits(traits, rng) if family.plain else traits
 
 
-def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -> Specimen | None:
-    """Return the specimen, or None where its nuclei came out too few, too narrow or too wide."""
+def _draw_modality(
+    family: Family, rng: np.random.Generator, leave_out: Collection[str] = ()
+) -> Modality:
+    odds = {name: 4.0 if name in family.often else 1.0 for name in get_args(Modality)}
+    odds = {name: odd for name, odd in odds.items() if f"modality:{name}" not in leave_out}
+    shares = np.array(list(odds.values()))
+    return cast("Modality", str(rng.choice(list(odds), p=shares / shares.sum())))
+
+
+def _specimens(
+    traits: Traits,
+    size: Size,
+    seed: int,
+    rng: np.random.Generator,
+    count: int,
+    leave_out: Collection[str],
+) -> list[Specimen]:
+    """Return the views; none where the nuclei came out too few, too narrow or too wide."""
     family, spacing = FAMILIES[traits.cells], traits.spacing
     units = Grid.around(size, _scaled(spacing, 1 / traits.unit), TISSUE_AROUND)
     field = units.field(size)
@@ -145,7 +183,7 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
     labels, present = label_nuclei(cells, bodies, field)
     width = nucleus_width(labels)
     if not WIDE[0] <= width <= WIDE[1]:  # also where there are none
-        return None
+        return []
     if not family.plain:  # the voxel is as large as makes the nuclei as wide as asked for
         voxel = float(np.clip(traits.nucleus_um / width, *VOXEL))
         step = float(np.clip(spacing[0] * voxel / spacing[1], *STEP))
@@ -158,39 +196,59 @@ def _specimen(traits: Traits, size: Size, seed: int, rng: np.random.Generator) -
     if not family.plain:
         plane = float(np.median([b.centre[0] for b in bodies])) if family.flat else None
         index += between_cells(cells, units, traits.unit, plane, rng)
+    nucleus_um = width * spacing[1]
+    traits = replace(traits, nucleus_um=nucleus_um)
+    seen = [_through_microscope(traits, index, grid, labels, field, rng)]
+    photons = expected_photons(cells, bodies, nucleoli, chromatin, grid, preset, traits.dye)[field]
+    dapi = exposure(photons, rng)
+    for other in range(1, count):
+        rng = np.random.default_rng([seed, other, 0xFA42])
+        changed = replace(traits, modality=_draw_modality(family, rng, leave_out))
+        seen.append(_through_microscope(changed, index, grid, labels, field, rng))
+    views = []
+    for image, weaker, about in seen:
+        made = {"simulated": True, "seed": seed, "nucleus_um": nucleus_um, **about}
+        made["voxel_um"] = list(spacing)
+        medium = np.float32(matter.medium)
+        there = [replace(body, contrast=body.contrast * weaker) for body in present]
+        unit = MODALITIES[about["modality"]].unit
+        shown = medium + np.float32(weaker) * (index[field] - medium)
+        views.append(
+            Specimen(
+                qpi=specimen_volume("QPI", image, spacing, made, unit),
+                dapi=specimen_volume("DAPI", dapi, spacing, made, "counts"),
+                labels=specimen_volume("nuclei", labels, spacing, made, "label"),
+                refractive_index=specimen_volume(
+                    "refractive index", shown, spacing, made, "refractive index"
+                ),
+                photons=specimen_volume("DAPI photons", photons, spacing, made, "photons"),
+                nuclei=table_of_nuclei(labels, there, photons, BACKGROUND, spacing),
+            )
+        )
+    return views
+
+
+def _through_microscope(
+    traits: Traits, index: Array, grid: Grid, labels: Array, field: Box, rng: np.random.Generator
+) -> tuple[Array, float, dict[str, Any]]:
+    """Return a label-free stack, by how much its index was weakened, and what it is."""
     optics, artefacts = _microscope(traits, rng)
     medium = traits.matter.medium
     # what is thick is beyond the theory of weak objects: its index is brought to where it holds
     strong = intensity_contrast(index, grid, traits.modality, optics) / traits.contrast
     weaker = min(1.0, 1 / strong) if strong else 1.0
-    index = np.float32(medium) + np.float32(weaker) * (index - np.float32(medium))
-    present = [replace(body, contrast=body.contrast * weaker) for body in present]
-    seen = label_free_image(index, medium, grid, traits.modality, optics, artefacts, rng)[field]
-    native = size[0]
+    weak = np.float32(medium) + np.float32(weaker) * (index - np.float32(medium))
+    seen = label_free_image(weak, medium, grid, traits.modality, optics, artefacts, rng)[field]
+    native = seen.shape[0]
     if traits.every > 1:
         seen, native = few_planes(seen, _every(traits, labels), rng)
-    photons = expected_photons(cells, bodies, nucleoli, chromatin, grid, preset, traits.dye)[field]
-    nucleus_um = width * spacing[1]
-    made = {
-        "simulated": True,
-        "seed": seed,
-        "tags": list(replace(traits, nucleus_um=nucleus_um).tags),
-        "nucleus_um": nucleus_um,
-        "voxel_um": list(spacing),
-        "planes": native,
+    about = {
+        "tags": list(traits.tags),
         "modality": traits.modality,
         "optics": vars(optics),
+        "planes": native,
     }
-    return Specimen(
-        qpi=specimen_volume("QPI", seen, spacing, made, MODALITIES[traits.modality].unit),
-        dapi=specimen_volume("DAPI", exposure(photons, rng), spacing, made, "counts"),
-        labels=specimen_volume("nuclei", labels, spacing, made, "label"),
-        refractive_index=specimen_volume(
-            "refractive index", index[field], spacing, made, "refractive index"
-        ),
-        photons=specimen_volume("DAPI photons", photons, spacing, made, "photons"),
-        nuclei=table_of_nuclei(labels, present, photons, BACKGROUND, spacing),
-    )
+    return seen, weaker, about
 
 
 def _scaled(spacing: Triple, factor: float) -> Triple:
