@@ -146,6 +146,16 @@ class Huge:
         return found if isinstance(spans[0], slice) else found[0]
 
 
+def test_each_trial_stain_encodes_its_view_once(shipped: ModelBundle, own: Volume) -> None:
+    seen: list[bool] = []
+    hook = shipped.networks.condition.register_forward_hook(lambda *_: seen.append(True))
+    try:
+        assert verdict(own, shipped).value == "like"
+    finally:
+        hook.remove()
+    assert len(seen) == 2  # of one part, and of that flipped
+
+
 def test_of_a_huge_stack_little_is_read(shipped: ModelBundle, own: Volume) -> None:
     mirrored = np.pad(own.numpy(), [(0, n) for n in own.shape], mode="symmetric")
     stack = Huge(mirrored)

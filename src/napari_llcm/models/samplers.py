@@ -104,6 +104,7 @@ def virtual_dapi(
     seed: int = 0,
     steps: int | None = None,
     start: tuple[int, ...] = (0, 0, 0),
+    condition: Tensor | None = None,
 ) -> Tensor:
     """Return stabilised DAPI (1, 1, Z, Y, X), float32, of one standardised QPI window.
 
@@ -121,6 +122,8 @@ def virtual_dapi(
         The method's own number by default.
     start : tuple of int
         Latent site of the volume at which the window begins.
+    condition : Tensor, optional
+        What the phase encoder makes of `qpi`, where that is known; other methods have none.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def virtual_dapi(
     if not METHODS[info.method].latent:
         return networks.generator(qpi).float()
     sampler = make_sampler(info, networks, steps)
-    condition = networks.condition(qpi)
+    condition = networks.condition(qpi) if condition is None else condition
     stop = tuple(a + n for a, n in zip(start, condition.shape[2:], strict=True))
     channels = info.network.latent_channels
     x = torch.zeros((1, channels, *condition.shape[2:]), device=qpi.device)

@@ -173,12 +173,14 @@ def _trial(
 
     with torch.inference_mode(), autocast(device):
         phase = torch.from_numpy(np.ascontiguousarray(part, np.float32))[None, None].to(device)
-        one = virtual_dapi(model.info, model.networks, phase)
+        latent = METHODS[model.info.method].latent
+        condition = model.networks.condition(phase) if latent else None
+        one = virtual_dapi(model.info, model.networks, phase, condition=condition)
         two = virtual_dapi(model.info, model.networks, phase.flip(-1), seed=1).flip(-1)
         encoded = np.zeros(0)
         further: Features = {}
-        if METHODS[model.info.method].latent:
-            sites = model.networks.condition(phase).float().flatten(2)[0]
+        if condition is not None:
+            sites = condition.float().flatten(2)[0]
             encoded = torch.cat([sites.mean(1), sites.std(1)]).cpu().numpy().astype(np.float64)
     return one[0, 0].float().cpu().numpy(), two[0, 0].float().cpu().numpy(), encoded, further
 
