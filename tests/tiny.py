@@ -15,6 +15,26 @@ NETWORK = NetworkConfig(
     unet_widths=(8, 16),
     generator_widths=(8, 16),
 )
+# a small one of each kind that has sizes of its own
+AUTOENCODERS: dict[str, dict[str, Any]] = {
+    "mri": {"kind": "mri", "channels": (8, 8, 16, 16), "norm_groups": 4},
+    "maisi": {"kind": "maisi", "channels": (8, 8, 16), "norm_groups": 4},
+    "medvae": {
+        "kind": "medvae",
+        "channels": (8, 8, 16),
+        "norm_groups": 4,
+        "strides": ((1, 2, 2), (2, 2, 2)),
+        "attention_levels": (False, False, True),
+        "heads": 2,
+    },
+    "planes": {"kind": "planes", "channels": (8, 8, 16), "norm_groups": 4, "res_blocks": 1},
+    "cogvideox": {
+        "kind": "cogvideox",
+        "channels": (8, 8, 8, 16),
+        "norm_groups": 4,
+        "res_blocks": 1,
+    },
+}
 
 
 def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from napari_llcm.events import Step, UserError, result_of
-from napari_llcm.models import ConsistencyConfig, ResShiftConfig, load_bundle
+from napari_llcm.models import ConsistencyConfig, NetworkConfig, ResShiftConfig, load_bundle
 from napari_llcm.models.diffusion import (
     DiffusionSampler,
     diffusion_loss,
@@ -24,7 +24,7 @@ from napari_llcm.staining import Stainer, Tiling
 from napari_llcm.training import TrainJob, train
 from napari_llcm.volumes import find_pairs
 from stains import staining
-from tiny import NETWORK
+from tiny import AUTOENCODERS, NETWORK
 from tiny import job as tiny_job
 
 LATENT = ("llcm", "regression", "diffusion", "resshift")
@@ -49,6 +49,21 @@ def test_every_method_trains_is_saved_and_stains(pairs: Path, tmp_path: Path, me
     assert all(np.isfinite(losses))
     bundle = load_bundle(tmp_path / "run" / "model")
     assert bundle.info.method == method
+    qpi = find_pairs(pairs)[0].read()[0]
+    stained = Stainer(bundle, "cpu").stain(qpi)
+    assert stained.shape == qpi.shape
+    assert np.isfinite(stained.numpy()).all()
+
+
+@pytest.mark.parametrize("kind", AUTOENCODERS)
+def test_a_consistency_model_on_every_kind_of_autoencoder_stains(
+    pairs: Path, tmp_path: Path, kind: str
+) -> None:
+    network = NetworkConfig(autoencoder=AUTOENCODERS[kind], unet_widths=(8, 16))
+    few = {"vae_phase": {"steps": 2}, "method_phase": {"steps": 2}, "validations": 0}
+    result_of(train(job(pairs, tmp_path / "run", network=network, **few)))
+    bundle = load_bundle(tmp_path / "run" / "model")
+    assert bundle.info.network == network
     qpi = find_pairs(pairs)[0].read()[0]
     stained = Stainer(bundle, "cpu").stain(qpi)
     assert stained.shape == qpi.shape

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Factor = tuple[int, int, int]
+from .autoencoders.config import KIND, AutoencoderKind, LocalKind, MonaiKind
+from .autoencoders.config import Factor as Factor
+
 # bounds far beyond what is of use: a stranger's model.json must not take all memory
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -23,7 +25,7 @@ class NetworkConfig(BaseModel):
 
     model_config = _STRICT
 
-    autoencoder: Literal["local", "monai"] = "local"  # monai: AutoencoderKL
+    autoencoder: AutoencoderKind = LocalKind()  # or the name of a kind, or its settings
     unet: Literal["local", "monai"] = "local"  # monai: DiffusionModelUNet
     condition: Literal["spatial", "vector"] = "spatial"  # vector: the design's ablation
     factor: Factor = (2, 4, 4)  # voxels (z, y, x) for each latent site
@@ -36,31 +38,59 @@ class NetworkConfig(BaseModel):
     decoder_skip: bool = False  # QPI features at half the resolution into the decoder
     generator_widths: Widths = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_of_the_autoencoder(cls, data: Any) -> Any:
+        """Fill in what follows from the autoencoder, where it is not said."""
+        if not isinstance(data, dict) or "autoencoder" not in data:
+            return data
+        kind = KIND.validate_python(data["autoencoder"])
+        if kind.sized is None:
+            return data
+        widths = [min(32 * 2**level, 128) for level in range(max(*kind.sized, 2).bit_length() - 1)]
+        known = {
+            "factor": kind.sized,
+            "latent_channels": kind.latent_channels,
+            "condition_widths": tuple(widths),
+        }
+        return known | data | {"autoencoder": kind}
+
     @model_validator(mode="after")
     def _consistent(self) -> NetworkConfig:
+        kind = self.autoencoder
+        own = (kind.sized, kind.latents)
+        if kind.sized is not None and (self.factor, self.latent_channels) != own:
+            raise ValueError(
+                f"this autoencoder has factor {kind.sized} and {kind.latents} "
+                "latent_channels: leave both out"
+            )
         if any(f & (f - 1) or not 1 <= f <= 64 for f in self.factor):
             raise ValueError("factor must be powers of two, 64 at most")
         levels = max(*self.factor, 2).bit_length() - 1
         names = ["condition_widths"]
-        if self.autoencoder == "local":
+        if kind.local:
             names += ["encoder_widths", "decoder_widths"]
         for name in names:
             if len(getattr(self, name)) != levels:
                 raise ValueError(f"{name} needs {levels} entries for factor {self.factor}")
-        if self.decoder_skip and self.autoencoder != "local":
+        if self.decoder_skip and not kind.local:
             raise ValueError("decoder_skip needs the local autoencoder")
         return self
 
     @property
     def local(self) -> bool:
         """True where no statistic of the volume is used."""
-        return (self.autoencoder, self.unet, self.condition) == ("local", "local", "spatial")
+        return self.autoencoder.local and (self.unet, self.condition) == ("local", "spatial")
 
     @property
     def multiple(self) -> Factor:
         """The volume's size (z, y, x) is padded to a multiple of this."""
         down = 2 ** (len(self.unet_widths) - 1)
-        return (self.factor[0] * down, self.factor[1] * down, self.factor[2] * down)
+        # all are powers of two: the larger is a multiple of the other
+        z, y, x = (
+            max(f * down, g) for f, g in zip(self.factor, self.autoencoder.grain, strict=True)
+        )
+        return (z, y, x)
 
 
 class ConsistencyConfig(BaseModel):
@@ -124,7 +154,7 @@ PRESETS: dict[str, NetworkConfig] = {
     # The layout first written down: four stride-2 steps, 8 channels, MONAI's networks and one
     # flat context vector. Kept so that its ceiling can be measured.
     "plan": NetworkConfig(
-        autoencoder="monai",
+        autoencoder=MonaiKind(),
         unet="monai",
         condition="vector",
         factor=(16, 16, 16),

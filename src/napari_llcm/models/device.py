@@ -129,6 +129,15 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
 
 
+def channels_last(module: torch.nn.Module) -> None:
+    """Lay the weights of 3D convolutions out channels last; those in 2D stay as they are."""
+    import torch
+
+    for parameter in module.parameters():
+        if parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+
+
 def memory_in_use(device: torch.device) -> int:
     """Return the bytes that this program holds on a device; on a CPU, of the main memory."""
     import torch

@@ -8,18 +8,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .autoencoders.networks import OfMonai
 from .blocks import level_strides
 from .config import NetworkConfig
-from .networks import Autoencoder, Encoder
+from .networks import Encoder
 
 
-class MonaiAutoencoder(Autoencoder):
+class MonaiAutoencoder(OfMonai):
     """`monai.networks.nets.AutoencoderKL`, attention off (its memory grows with size²)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         from monai.networks.nets import AutoencoderKL
 
-        super().__init__()
         halvings = len(level_strides(config.factor))
         if len(set(config.factor)) != 1 or len(config.encoder_widths) != halvings + 1:
             raise ValueError(
@@ -27,7 +27,7 @@ class MonaiAutoencoder(Autoencoder):
                 f"and x, and encoder_widths needs {halvings + 1} entries"
             )
         levels = len(config.encoder_widths)
-        self.net = AutoencoderKL(
+        net = AutoencoderKL(
             spatial_dims=3,
             in_channels=1,
             out_channels=1,
@@ -39,15 +39,7 @@ class MonaiAutoencoder(Autoencoder):
             with_encoder_nonlocal_attn=False,
             with_decoder_nonlocal_attn=False,
         )
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance of the latent."""
-        mean, std = self.net.encode(x)
-        return mean, 2 * std.clamp_min(1e-6).log()
-
-    def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
-        """Return the volume of a latent; it takes no skip."""
-        return self.net.decode(z)
+        super().__init__(config.autoencoder, net)
 
 
 class MonaiUNet(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .autoencoders.networks import Autoencoder
 from .blocks import (
     ChannelNorm,
     DepthToSpace,
@@ -137,18 +138,6 @@ class LatentUNet(nn.Module):
         for level in reversed(range(len(self.up))):
             h = self.up[level](torch.cat([self.grow[level](h), skips.pop()], 1), e)
         return self.head[:-1](h)
-
-
-class Autoencoder(nn.Module):
-    """DAPI (variance-stabilised, about 0 to 1) to a small spatial latent and back."""
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance (B, C, z, y, x) of the latent of x (B, 1, Z, Y, X)."""
-        raise NotImplementedError
-
-    def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
-        """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x); `skip` as in `Decoder`."""
-        raise NotImplementedError
 
 
 class LocalAutoencoder(Autoencoder):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .autoencoders.networks import make_autoencoder
 from .config import ConsistencyConfig, MethodName, NetworkConfig
 from .consistency import Denoiser
 from .methods import METHODS
-from .networks import Autoencoder, Encoder, LatentUNet, LocalAutoencoder, make_skip
+from .networks import Encoder, LatentUNet, make_skip
 
 
 class StainerNetworks(nn.Module):
@@ -41,7 +42,7 @@ class StainerNetworks(nn.Module):
 
     def _add_latent_networks(self, network: NetworkConfig, consistency: ConsistencyConfig) -> None:
         features = network.condition_widths[-1]
-        self.autoencoder = _autoencoder(network)
+        self.autoencoder = make_autoencoder(network)
         self.condition = _condition(network, features)
         self.denoiser = Denoiser(_unet(network, features), consistency)
         if network.decoder_skip:
@@ -68,14 +69,6 @@ class StainerNetworks(nn.Module):
         if skip is None and self.network.decoder_skip and qpi is not None:
             skip = self.skip(qpi)
         return self.autoencoder.decode(z, skip)
-
-
-def _autoencoder(network: NetworkConfig) -> Autoencoder:
-    if network.autoencoder == "local":
-        return LocalAutoencoder(network)
-    from .monai_networks import MonaiAutoencoder
-
-    return MonaiAutoencoder(network)
 
 
 def _condition(network: NetworkConfig, features: int) -> nn.Module:

@@ -31,7 +31,7 @@ def can_widen(old: NetworkConfig, new: NetworkConfig) -> bool:
     sizes = [(getattr(old, name), getattr(new, name)) for name in widths]
     grows = {*widths, "unet_blocks", "decoder_skip", "generator_widths"}
     return (
-        (old.autoencoder, old.unet, old.condition) == ("local", "local", "spatial")
+        old.local
         and old.model_dump(exclude=grows) == new.model_dump(exclude=grows)
         and all(len(a) == len(b) for a, b in sizes)
         and all(n >= m for a, b in sizes for m, n in zip(a, b, strict=True))

@@ -135,7 +135,8 @@ def blended_window(
 
     Their finest level has the resolution of the volume.
     """
-    each = _ACTIVATIONS * itemsize * max(config.encoder_widths[0], config.decoder_widths[0])
+    finest = config.autoencoder.finest or max(config.encoder_widths[0], config.decoder_widths[0])
+    each = _ACTIVATIONS * itemsize * finest
     twice = tuple(2 * m for m in config.multiple)  # windows overlap by half
     halo = config.multiple
     z, y, x = _shrink(shape, halo, twice, lambda box, _: each * size(box) <= memory)

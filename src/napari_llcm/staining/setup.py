@@ -14,6 +14,7 @@ import numpy as np
 
 from ..events import UserError
 from ..models.bundle import ModelBundle
+from ..models.device import channels_last
 from ..models.normalise import Scaling, hot_share, no_data_of_sample, qpi_scaling
 from ..volumes import NoData, Volume, check_stack, disk_errors
 from ..volumes.atomic import remove
@@ -71,9 +72,7 @@ def ready(model: ModelBundle, device: torch.device) -> None:
 
     So the norm over channels moves no voxel: 1.4 times faster, measured.
     """
-    import torch
-
-    model.networks.to(device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    channels_last(model.networks.to(device).eval())
 
 
 def contrast(qpi: Volume, no_data: NoData) -> Scaling:

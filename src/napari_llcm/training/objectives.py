@@ -69,8 +69,7 @@ def _autoencoder(networks: StainerNetworks, job: TrainJob) -> Objective:
 def with_decoder(objective: Objective, networks: StainerNetworks) -> Objective:
     """Return an objective that trains the decoder too, which no volume has taught."""
     if METHODS[networks.method].latent:
-        decoder = networks.get_submodule("autoencoder.decoder").requires_grad_(True)
-        objective.modules["decoder"] = decoder
+        objective.modules["decoder"] = networks.autoencoder.decoding().requires_grad_(True)
     return objective
 
 

@@ -22,7 +22,7 @@ from ..events import (
 )
 from ..models.blocks import ResBlock
 from ..models.bundle import ModelInfo, save_bundle
-from ..models.device import autocast, pick_device, precision_notices
+from ..models.device import autocast, channels_last, pick_device, precision_notices
 from ..models.nucleus_width import in_plane
 from ..models.stainer import StainerNetworks
 from ..models.taught import Taught
@@ -153,7 +153,7 @@ def _run(
         nucleus_um=nucleus_um,
     )
     validator = Validator(networks, held_out, info, amp, device, where, shown=data, judge=judge)
-    networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    channels_last(networks)
     ResBlock.recompute = job.recompute
     started, stopped, kept_start = time.monotonic(), False, False
     for phase in job.phases():

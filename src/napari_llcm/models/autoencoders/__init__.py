@@ -1,0 +1,1 @@
+"""Autoencoders: what kinds there are, their networks, and how published ones are read."""
