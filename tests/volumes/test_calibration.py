@@ -144,7 +144,7 @@ def test_the_origin_of_imagej_is_where_its_coordinates_are_zero(tmp_path: Path) 
         (lambda p: _zarr(p / "a.zarr", [{"type": "scale", "scale": [1, 2]}]), "does not fit its 3"),
         (lambda p: _zarr(p / "a.zarr", [{"type": "scale", "path": "gone"}]), "does not fit"),
         (lambda p: _zarr(p / "a.zarr", [{"type": "rotation"}]), "(rotation) that does not fit"),
-        (lambda p: _nifti(p / "a.nii", np.diag([5.0, 5, 5, 1])), "which no microscope has"),
+        (lambda p: _nifti(p / "a.nii", np.diag([50.0, 50, 50, 1])), "no microscope or scanner"),
     ],
 )
 def test_a_size_that_is_told_in_part_is_not_made_up(tmp_path: Path, make: Any, words: str) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..events import UserError
 from .atomic import is_zarr
 from .reading import stem
-from .slices import PICTURES
+from .slices import PICTURES, holds_planes
 
 T = TypeVar("T")
 # read by this package itself, and by bioio's readers
@@ -101,8 +101,12 @@ def existing(path: Path) -> Path:
 
 def _is_stack(path: Path) -> bool:
     if path.is_dir():
-        return is_zarr(path) or any(
-            f.name.lower().endswith((*_STACKS, *PICTURES)) and f.name[0] != "."
-            for f in path.iterdir()
+        return (
+            is_zarr(path)
+            or any(
+                f.name.lower().endswith((*_STACKS, *PICTURES)) and f.name[0] != "."
+                for f in path.iterdir()
+            )
+            or holds_planes(path)
         )
     return path.name.lower().endswith(_STACKS)  # a picture alone is a plane

@@ -11,11 +11,12 @@ from ..events import UserError
 from .atomic import is_zarr
 from .axes import arranged
 from .bioio_reading import bioio_images
+from .dicom import dicom_images, holds_dicom, is_dicom, refuse_single
 from .images import StoredImage, pick_image
 from .nifti import read_nifti
 from .options import ChoiceNeeded, ReadOptions, options_from
 from .read_errors import read_errors
-from .slices import PICTURES, folder_images, read_picture
+from .slices import PICTURES, folder_images, plane_files, read_picture
 from .tiff import tiff_images
 from .units import calibrated
 from .volume import Volume
@@ -49,9 +50,10 @@ def read(
     Parameters
     ----------
     path : Path or str
-        TIFF, ImageJ TIFF, OME-TIFF, a folder of numbered planes, OME-Zarr 0.4 or 0.5, NIfTI, or
-        a microscope's own format where bioio can read it. Of a file with several images the
-        first stack is read, and a note says so.
+        TIFF, ImageJ TIFF, OME-TIFF, a folder of numbered planes, OME-Zarr 0.4 or 0.5, NIfTI, a
+        folder with a DICOM series, or a microscope's own format where bioio can read it. Of a
+        file with several images the first stack is read, and a note says so; of several series
+        in a folder one must be chosen.
     options : ReadOptions, optional
         The choices below as one value; those given by themselves overrule it.
     axes : str, optional
@@ -163,6 +165,8 @@ def stored_images(path: Path) -> list[StoredImage]:
     if path.is_dir():
         if is_zarr(path) or suffix == ".zarr":
             return zarr_images(path)
+        if not plane_files(path) and holds_dicom(path):
+            return dicom_images(path)
         return folder_images(path)
     if suffix in (".tif", ".tiff") or path.name.lower().endswith(".companion.ome"):
         return tiff_images(path)
@@ -170,6 +174,8 @@ def stored_images(path: Path) -> list[StoredImage]:
         return [StoredImage.of(read_nifti(path))]
     if suffix in PICTURES:
         return [StoredImage.of(read_picture(path))]
+    if is_dicom(path):
+        refuse_single(path)
     return bioio_images(path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..events import UserError
+from .dicom import is_dicom
 from .images import StoredImage
 from .plane_names import Series, find_series, listed
 from .read_errors import read_errors
@@ -68,6 +69,8 @@ def plane_files(path: Path) -> list[Path]:
 def holds_planes(path: Path) -> bool:
     """Whether most images of a folder, a few being looked at, are single planes and not stacks."""
     files = plane_files(path)
+    if not files:
+        return any(f.is_file() and f.name[0] != "." and is_dicom(f) for f in path.iterdir())
     flat = []
     for file in files[:: max(len(files) // _LOOKED_AT, 1)]:
         with suppress(UserError):  # a damaged file tells nothing of the others

@@ -30,7 +30,7 @@ _MICRONS = {
     "thou": 25.4,
 }
 _NO_UNITS = {"", "pixel", "pixels", "voxel", "voxels", "reference frame", "unknown"}
-_LARGEST = 1000.0  # µm; a voxel of a microscope is smaller
+_LARGEST = 10_000.0  # µm; no microscope has larger voxels, and no CT thicker slices
 
 Length = tuple[float | None, str | None]  # a number and its unit, as a file gives them
 
@@ -43,12 +43,12 @@ def to_micron(unit: str | None) -> float | None:
 
 
 def checked_spacing(spacing: Sequence[float], name: str) -> Spacing:
-    """Return `spacing` (z, y, x) in µm if a microscope can have it.
+    """Return `spacing` (z, y, x) in µm if a microscope or scanner can have it.
 
     Raises
     ------
     UserError
-        If it is not three numbers above 0 and up to 1000 µm.
+        If it is not three numbers above 0 and up to 10 mm.
     """
     values = tuple(float(s) for s in spacing)
     if len(values) != 3:
@@ -125,7 +125,7 @@ def calibrated(volume: Volume, given: Sequence[float] | None = None) -> Volume:
     Raises
     ------
     UserError
-        If a microscope cannot have the spacing given.
+        If neither a microscope nor a scanner can have the spacing given.
     """
     grid, name = volume.file_grid or FileGrid(), volume.name
     volume = volume.replace(file_grid=None, orientation=grid.orientation)
@@ -152,8 +152,8 @@ def calibrated(volume: Volume, given: Sequence[float] | None = None) -> Volume:
         return _placed(volume.replace(spacing=own), grid)
     if own:
         return _placed(volume.replace(scale=own), grid).noted(
-            f"{name} tells a voxel size of {_figures(own)} µm (z, y, x), which no microscope has: "
-            "it is kept as a scale without a unit; give the true one as spacing."
+            f"{name} tells a voxel size of {_figures(own)} µm (z, y, x), which no microscope or "
+            "scanner has: it is kept as a scale without a unit; give the true one as spacing."
         )
     if not microns and len(sizes) == len(told) > 0:
         volume = _placed(volume.replace(scale=_triple(sizes)), grid)

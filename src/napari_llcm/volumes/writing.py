@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..events import UserError
+from .dicom_writing import write_dicom
 from .nifti import write_nifti
 from .orientation import is_upright, mirrored_axes
 from .tiff_writing import write_tiff
@@ -21,7 +22,8 @@ def write(
     ----------
     path : Path or str
         Ends with .ome.tif or .tif (OME-TIFF; BigTIFF when needed), .ome.zarr or .zarr (chunked,
-        multiscale OME-Zarr 0.5), .nii or .nii.gz (NIfTI).
+        multiscale OME-Zarr 0.5), .nii or .nii.gz (NIfTI), or .dicom (a folder with a derived
+        DICOM series of a CT).
     volume : Volume
         What to write; read chunk by chunk.
     overwrite : bool
@@ -50,8 +52,10 @@ def write(
         write_zarr(path, volume, overwrite=overwrite, labels=labels)
     elif name.endswith((".nii", ".nii.gz")):
         write_nifti(path, volume, overwrite=overwrite)
+    elif name.endswith(".dicom"):
+        write_dicom(path, volume, overwrite=overwrite)
     else:
-        raise UserError(f"{path} must end with .ome.tif, .ome.zarr or .nii.gz.")
+        raise UserError(f"{path} must end with .ome.tif, .ome.zarr, .nii.gz or .dicom.")
     return path
 
 
@@ -67,6 +71,11 @@ def losses(path: Path | str, volume: Volume) -> list[str]:
     """
     path = Path(path)
     name = path.name.lower()
+    if name.endswith(".dicom"):
+        told = volume.metadata.get("unit") == "HU"
+        rounded = [f"{path.name} holds whole numbers: the values of {volume.name} are rounded."]
+        unknown = [f"{volume.name} does not tell that its values are HU: {path.name} neither."]
+        return rounded * (volume.dtype.kind == "f") + unknown * (not told)
     if is_upright(volume) or name.endswith((".nii", ".nii.gz")):
         return []
     mirrored = bool(mirrored_axes(volume))

@@ -51,8 +51,8 @@ class LoadForm(QWidget):
         )
         self.folder = QPushButton("Open folder…")
         self.folder.setToolTip(
-            "An OME-Zarr, a folder of numbered planes, a folder of stacks (positions), or a folder "
-            "with pairs in qpi/ and dapi/."
+            "An OME-Zarr, a folder of numbered planes, a DICOM series, a folder of stacks "
+            "(positions), or a folder with pairs in qpi/ and dapi/."
         )
         self.times = QComboBox()
         self.times.addItems(["all time points", "one time point"])
