@@ -9,7 +9,19 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
-from . import benchmark, check_input, demo, evaluate, model, nuclei, pairs, specimen, stain, train
+from . import (
+    benchmark,
+    check_input,
+    demo,
+    evaluate,
+    model,
+    nuclei,
+    pairs,
+    slices,
+    specimen,
+    stain,
+    train,
+)
 from .console import explain, outcome, stderr, stdout
 
 _INTERRUPTED = 130  # exit code that shells know for Ctrl-C
@@ -59,6 +71,7 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(specimen.specimen)
 app.command()(pairs.pairs)
+app.add_typer(slices.app, name="slices")
 app.add_typer(model.app, name="model")
 app.add_typer(benchmark.app, name="benchmark")
 

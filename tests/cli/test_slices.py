@@ -1,0 +1,41 @@
+"""Thick slices, planes between them, and how good these are, on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from napari_llcm.volumes import Volume, read, write
+
+Run = Callable[..., tuple[int, str, str]]
+THIN = Volume(
+    np.random.default_rng(0).normal(0, 100, (50, 5, 6)).astype("f4"),
+    (1000.0, 700.0, 700.0),
+    name="thin",
+    origin=(7.0, 8.0, 9.0),
+)
+
+
+def test_thick_slices_and_planes_between_them(cli: Run, tmp_path: Path) -> None:
+    path = write(tmp_path / "thin.nii.gz", THIN)
+    out, truth = tmp_path / "thick.nii.gz", tmp_path / "truth.ome.zarr"
+    options = ("--ratio", 4, "--thickness", 1.5, "--truth", truth)
+    code, said, err = cli("slices", "thicken", path, out, *options)
+    assert code == 0, err
+    assert "12 planes, 4000 apart" in said
+    assert (read(out).shape[0], read(truth).shape[0]) == (12, 48)
+    code, _, err = cli(
+        "slices", "interpolate", out, tmp_path / "b.nii.gz", "--planes", 48, "--cubic"
+    )
+    assert code == 0, err
+    again = read(tmp_path / "b.nii.gz")
+    assert again.shape == (48, 5, 6)
+    np.testing.assert_allclose(again.place((47, 0, 0)), read(truth).place((47, 0, 0)), rtol=1e-5)
+    code, _, err = cli("slices", "interpolate", out, out, "--overwrite")
+    assert code == 2
+    assert "is the input" in err
+    code, _, err = cli("slices", "thicken", path, tmp_path / "c.nii.gz", "--profile", "box")
+    assert code == 2
+    assert "choose slab" in err
