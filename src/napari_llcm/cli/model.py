@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from ..events import UserError
+from .autoencoders import fetch, import_vae
 from .console import print_figures, print_table, run, stdout
 from .from_models import options_from_models
 from .options import Events, PairReading, Segmenting, as_json
 
 app = typer.Typer(help="List, describe, import and export models.", no_args_is_help=True)
+app.command()(fetch)
+app.command("import-vae")(import_vae)
 
 
 @app.command("list")

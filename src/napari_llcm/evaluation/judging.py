@@ -20,6 +20,7 @@ from ..volumes import Pair, Volume, labels_of, notices, write
 from ..volumes.atomic import write_json
 from .assessment import confident
 from .image_metrics import image_metrics
+from .round_trip import round_trip
 from .sharpness import spectral_correlation, spectral_distance
 
 if TYPE_CHECKING:
@@ -266,23 +267,3 @@ def _second_exposure(pair: Pair, dapi: Volume) -> Volume | None:
     z, y, x = dapi.shape
     specimen = make_specimen((z, y, x), made["seed"], made["difficulty"], dapi.spacing)
     return second_exposure(specimen)
-
-
-def round_trip(model: ModelBundle, dapi: Volume) -> Volume:
-    """Return a DAPI volume through the autoencoder and back, in its own unit."""
-    import torch
-
-    from ..models.device import autocast
-    from ..models.normalise import dapi_scaling, stabilise, unstabilise
-
-    networks, info = model.networks, model.info
-    device = next(networks.parameters()).device
-    scaling = dapi_scaling(dapi.data).model_copy(update={"root": info.dapi.root})
-    x = torch.from_numpy(stabilise(dapi.numpy(), scaling))
-    pads = [-n % m for n, m in zip(x.shape, info.network.multiple, strict=True)]
-    around = (0, pads[2], 0, pads[1], 0, pads[0])
-    padded = torch.nn.functional.pad(x[None, None], around, mode="replicate").to(device)
-    with torch.inference_mode(), autocast(device):
-        y = networks.autoencoder.decode(networks.autoencoder.encode(padded)[0])
-    cut = y[0, 0][tuple(slice(n) for n in x.shape)].float().cpu().numpy()
-    return dapi.replace(data=unstabilise(cut, scaling), name=f"{dapi.name} round trip")
