@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from napari_llcm.events import UserError
-from napari_llcm.specimen import TAGS, draw_specimen, make_specimen
+from napari_llcm.specimen import TAGS, draw_specimen, draw_views, make_specimen
 
 SMALL = (16, 96, 96)
 
@@ -116,6 +116,21 @@ def test_thick_cells_are_thick():
     specimen = draw_specimen(1, size=(32, 96, 96), leave_out=only("cells:confluent", "size:large"))
     middles = [n.centre[0] for n in specimen.nuclei]
     assert np.ptp(middles) > 1.5 * specimen.labels.metadata["nucleus_um"]
+
+
+def test_views_are_the_same_cells_by_other_microscopes():
+    left_out = ["modality:dic", "modality:odt"]
+    views = draw_views(3, 4, size=SMALL, leave_out=left_out)
+    first = draw_specimen(3, size=SMALL, leave_out=left_out)
+    assert (views[0].qpi.numpy() == first.qpi.numpy()).all()
+    for view in views[1:]:
+        assert (view.labels.numpy() == first.labels.numpy()).all()
+        assert (view.dapi.numpy() == first.dapi.numpy()).all()
+        assert not (view.qpi.numpy() == first.qpi.numpy()).all()
+    shown = {view.qpi.metadata["modality"] for view in views}
+    assert len(shown) > 1
+    assert not shown & {"dic", "odt"}
+    assert all(f"modality:{v.qpi.metadata['modality']}" in v.qpi.metadata["tags"] for v in views)
 
 
 def test_few_planes_are_drawn_out_to_many():

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
-from scipy.ndimage import find_objects
 
 from ..events import UserError
 from .arrangement import Scene, confluent, crowded, elongated, sparse, spheroid, tissue
-from .artefacts import Artefacts, draw_artefacts
 from .cells import Body, Tissue
 from .extras import between_cells
 from .fluorescence import BACKGROUND, expected_photons, exposure
-from .grid import Array, Box, Grid, Triple
+from .grid import Grid, Triple
 from .index import draw_nucleoli, refractive_index
 from .make import TISSUE_AROUND, Size, check_request, label_nuclei, specimen_volume
-from .modalities import MODALITIES, draw_optics, intensity_contrast, label_free_image
-from .optics import Modality, Optics
+from .modalities import MODALITIES
+from .optics import Modality
 from .sheet import adherent, monolayer
 from .traits import STEP, VOXEL, WIDE, Traits, draw_traits, plain_traits
 from .truth import Specimen, nucleus_width, table_of_nuclei
+from .views import through_microscope
 
 _ATTEMPTS = 2000  # draws until one has none of the tags that are left out
 
@@ -198,13 +197,14 @@ def _specimens(
         index += between_cells(cells, units, traits.unit, plane, rng)
     nucleus_um = width * spacing[1]
     traits = replace(traits, nucleus_um=nucleus_um)
-    seen = [_through_microscope(traits, index, grid, labels, field, rng)]
+    shown = (index, grid, labels, field)
+    seen = [through_microscope(traits, *shown, _is_plain(traits), rng)]
     photons = expected_photons(cells, bodies, nucleoli, chromatin, grid, preset, traits.dye)[field]
     dapi = exposure(photons, rng)
     for other in range(1, count):
         rng = np.random.default_rng([seed, other, 0xFA42])
         changed = replace(traits, modality=_draw_modality(family, rng, leave_out))
-        seen.append(_through_microscope(changed, index, grid, labels, field, rng))
+        seen.append(through_microscope(changed, *shown, _is_plain(changed), rng))
     views = []
     for image, weaker, about in seen:
         made = {"simulated": True, "seed": seed, "nucleus_um": nucleus_um, **about}
@@ -212,14 +212,14 @@ def _specimens(
         medium = np.float32(matter.medium)
         there = [replace(body, contrast=body.contrast * weaker) for body in present]
         unit = MODALITIES[about["modality"]].unit
-        shown = medium + np.float32(weaker) * (index[field] - medium)
+        weak = medium + np.float32(weaker) * (index[field] - medium)
         views.append(
             Specimen(
                 qpi=specimen_volume("QPI", image, spacing, made, unit),
                 dapi=specimen_volume("DAPI", dapi, spacing, made, "counts"),
                 labels=specimen_volume("nuclei", labels, spacing, made, "label"),
                 refractive_index=specimen_volume(
-                    "refractive index", shown, spacing, made, "refractive index"
+                    "refractive index", weak, spacing, made, "refractive index"
                 ),
                 photons=specimen_volume("DAPI photons", photons, spacing, made, "photons"),
                 nuclei=table_of_nuclei(labels, there, photons, BACKGROUND, spacing),
@@ -228,65 +228,10 @@ def _specimens(
     return views
 
 
-def _through_microscope(
-    traits: Traits, index: Array, grid: Grid, labels: Array, field: Box, rng: np.random.Generator
-) -> tuple[Array, float, dict[str, Any]]:
-    """Return a label-free stack, by how much its index was weakened, and what it is."""
-    optics, artefacts = _microscope(traits, rng)
-    medium = traits.matter.medium
-    # what is thick is beyond the theory of weak objects: its index is brought to where it holds
-    strong = intensity_contrast(index, grid, traits.modality, optics) / traits.contrast
-    weaker = min(1.0, 1 / strong) if strong else 1.0
-    weak = np.float32(medium) + np.float32(weaker) * (index - np.float32(medium))
-    seen = label_free_image(weak, medium, grid, traits.modality, optics, artefacts, rng)[field]
-    native = seen.shape[0]
-    if traits.every > 1:
-        seen, native = few_planes(seen, _every(traits, labels), rng)
-    about = {
-        "tags": list(traits.tags),
-        "modality": traits.modality,
-        "optics": vars(optics),
-        "planes": native,
-    }
-    return seen, weaker, about
-
-
 def _scaled(spacing: Triple, factor: float) -> Triple:
     return spacing[0] * factor, spacing[1] * factor, spacing[2] * factor
 
 
-def _microscope(traits: Traits, rng: np.random.Generator) -> tuple[Optics, Artefacts]:
-    """Return a microscope and what is in its way; mostly `make_specimen`'s where the cells are."""
+def _is_plain(traits: Traits) -> bool:
     family = FAMILIES[traits.cells]
-    if rng.random() < 0.6 and family.plain and traits.modality in family.often:
-        return MODALITIES[traits.modality].optics, Artefacts.of(traits.preset)
-    return draw_optics(traits.modality, rng), draw_artefacts(rng, traits.noise)
-
-
-def _every(traits: Traits, labels: Array) -> float:
-    """Return how many planes apart planes are taken, so that each nucleus has about two."""
-    boxes = [box for box in find_objects(labels) if box is not None]
-    height = float(np.median([box[0].stop - box[0].start for box in boxes]))
-    return float(np.clip(traits.every, 2.1, max(2.1, 0.6 * height)))
-
-
-def few_planes(stack: Array, every: float, rng: np.random.Generator) -> tuple[Array, int]:
-    """Return a stack of which few planes were taken, the others drawn between them, and how many.
-
-    Parameters
-    ----------
-    stack : ndarray
-        Shape (z, y, x).
-    every : float
-        Distance in planes of two that are taken.
-    rng : Generator
-        Where the first one is.
-    """
-    depth = stack.shape[0]
-    taken = np.unique(np.rint(np.arange(rng.uniform(0, every), depth, every)).astype(int))
-    taken = taken[taken < depth]
-    place = np.interp(np.arange(depth), taken, np.arange(len(taken)))
-    low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, len(taken) - 1)
-    share = (place - low).astype(np.float32)[:, None, None]
-    return np.asarray(stack[taken[low]] * (1 - share) + stack[taken[high]] * share), len(taken)
+    return family.plain and traits.modality in family.often
