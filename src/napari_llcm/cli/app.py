@@ -17,6 +17,7 @@ from . import (
     model,
     nuclei,
     pairs,
+    phantom,
     slices,
     specimen,
     stain,
@@ -70,6 +71,7 @@ app.command()(nuclei.nuclei)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(specimen.specimen)
+app.command()(phantom.phantom)
 app.command()(pairs.pairs)
 app.add_typer(slices.app, name="slices")
 app.add_typer(model.app, name="model")

@@ -30,7 +30,7 @@ _MICRONS = {
     "thou": 25.4,
 }
 _NO_UNITS = {"", "pixel", "pixels", "voxel", "voxels", "reference frame", "unknown"}
-_LARGEST = 10_000.0  # µm; no microscope has larger voxels, and no CT thicker slices
+_LARGEST = 20_000.0  # µm; no microscope has larger voxels, and no CT thicker slices
 
 Length = tuple[float | None, str | None]  # a number and its unit, as a file gives them
 
@@ -48,7 +48,7 @@ def checked_spacing(spacing: Sequence[float], name: str) -> Spacing:
     Raises
     ------
     UserError
-        If it is not three numbers above 0 and up to 10 mm.
+        If it is not three numbers above 0 and up to 20 mm.
     """
     values = tuple(float(s) for s in spacing)
     if len(values) != 3:
