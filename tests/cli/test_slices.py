@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from napari_llcm.phantom import make_phantom
 from napari_llcm.volumes import Volume, read, write
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,3 +41,25 @@ def test_thick_slices_and_planes_between_them(cli: Run, tmp_path: Path) -> None:
     code, _, err = cli("slices", "thicken", path, tmp_path / "c.nii.gz", "--profile", "box")
     assert code == 2
     assert "choose slab" in err
+
+
+def test_restored_stacks_are_compared(cli: Run, tmp_path: Path) -> None:
+    phantom = make_phantom((24, 48, 48), 2, spacing=(2000, 7000, 7000))
+    path = write(tmp_path / "thin.nii.gz", phantom.thin)
+    thick, truth, both = (tmp_path / f"{name}.nii.gz" for name in ("thick", "truth", "cubic"))
+    assert cli("slices", "thicken", path, thick, "--ratio", 4, "--truth", truth)[0] == 0
+    assert cli("slices", "interpolate", thick, both, "--ratio", 4, "--cubic")[0] == 0
+    out = tmp_path / "figures.json"
+    code, said, err = cli("slices", "compare", truth, both, truth, "--out", out)
+    assert code == 0, err
+    assert "mean error (HU)" in said
+    figures = json.loads(out.read_text())["stacks"]
+    assert figures[str(truth)]["psnr"] == 100
+    assert 10 < figures[str(both)]["psnr"] < 40
+    wide = ("--centre", -600, "--width", 1500)
+    code, _, err = cli("slices", "compare", truth, both, *wide, "--out", out)
+    assert code == 0, err
+    assert json.loads(out.read_text())["stacks"][str(both)]["data_range"] == 1500
+    code, _, err = cli("slices", "compare", truth, thick)
+    assert code == 2
+    assert "one grid" in err

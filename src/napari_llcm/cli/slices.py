@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from ..events import Finished, Job, Notice, ShouldStop, Started, UserError
+from ..volumes.hounsfield import HounsfieldWindow
 from ..volumes.options import ReadOptions
 from ..volumes.thick_slices import ThickOptions
 from ..volumes.volume import Volume
-from .console import run, stdout
+from .console import print_table, run, stdout
 from .from_models import FromModel, options_from_models
 from .options import Events, Overwrite, Reading, as_json
 
@@ -71,6 +72,48 @@ def interpolate(
         return {out: interpolated(volume, count, "cubic" if cubic else "linear")}
 
     _write(source, reading, make, overwrite, events)
+
+
+@app.command()
+@options_from_models
+def compare(
+    truth: Annotated[Path, typer.Argument(help="The thin stack.")],
+    restored: Annotated[list[Path], typer.Argument(help="Stacks restored from thick slices.")],
+    hu: Annotated[
+        bool, typer.Option("--hu", help="Values are HU, though the truth does not say so.")
+    ] = False,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="What counts: not 0; the body of a CT, and all of others, if none."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write figures as JSON.")] = None,
+    events: Events = None,
+    *,
+    window: Annotated[HounsfieldWindow, FromModel(heading="Window of a CT")],
+    reading: Reading,
+) -> None:
+    """Compare restored stacks with the thin one: mean error, PSNR, SSIM."""
+    from ..evaluation.restoration import compare_restored
+
+    given = window if hu or window != HounsfieldWindow() else None
+    found = run(
+        lambda stop: compare_restored(
+            truth, restored, mask=mask, window=given, reading=reading, should_stop=stop
+        ),
+        as_json(events),
+    ).result
+    if out is not None:
+        from ..volumes.atomic import write_json
+
+        write_json(out, found)
+    unit = found["unit"] or "as stored"
+    print_table(
+        ["stack", f"mean error ({unit})", "PSNR (dB)", "SSIM"],
+        [
+            [name, f"{m['mae']:.4g}", f"{m['psnr']:.2f}", f"{m['ssim']:.4f}"]
+            for name, m in found["stacks"].items()
+        ],
+    )
 
 
 def _write(

@@ -91,7 +91,7 @@ def image_metrics(
     whole = [torch.from_numpy((v - low) / span) for v in (real, virtual)]
     return {
         "psnr": float(peak_signal_noise_ratio(y, x, data_range=span)),
-        "ssim": _ssim(real, virtual, span, valid),
+        "ssim": ssim(real, virtual, span, valid),
         "pearson": None if constant else float(pearson_corrcoef(y, x)),
         "nrmse": float(mean_squared_error(y, x, squared=False)) / span,
         "lpips": _lpips(*whole) if reason is None else None,
@@ -110,7 +110,7 @@ def _by(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _ssim(real: np.ndarray, virtual: np.ndarray, span: float, valid: np.ndarray) -> float:
+def ssim(real: np.ndarray, virtual: np.ndarray, span: float, valid: np.ndarray) -> float:
     """Return the mean SSIM over the valid voxels, the volumes mirrored at their faces.
 
     scikit-image filters along one axis after the other: 3 × 11 products for each voxel where the

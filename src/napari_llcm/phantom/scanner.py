@@ -16,7 +16,7 @@ from ..events import UserError
 from .canvas import stretched
 
 KernelName = Literal["soft", "medium", "sharp"]
-# the window has half its height at this frequency (1/mm), and how much it lifts those below
+# the window's frequency (1/mm), where soft has half its height, and how much edges are lifted
 _KERNELS: dict[str, tuple[float, float]] = {
     "soft": (0.35, 0.0),
     "medium": (0.5, 0.15),
