@@ -59,6 +59,26 @@ class TrainOptions(NucleusWidth):
         description="A model to go on from (fine-tuning), which takes minutes and a pair or two; "
         "from nothing, it takes hours and many pairs.",
     )
+    autoencoder: str | None = Field(
+        None,
+        title="Autoencoder",
+        description="An autoencoder that model import-vae has taken in, to train on top of. It "
+        "stays as it is, unless thaw_after says otherwise, or phase: all first trains it on these "
+        "pairs.",
+    )
+    thaw_after: float | None = Field(
+        None,
+        ge=0,
+        title="Thaw after",
+        description="Epochs (times that each pair was seen) after which the decoder learns too.",
+    )
+    thaw_rate: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        title="Thawed rate",
+        description="The learning rate of what is thawed, as a share of the rest's.",
+    )
     preset: Preset = Field(
         "standard",
         title="Thoroughness",
@@ -108,6 +128,9 @@ class TrainJob(TrainOptions):
     resshift: ResShiftConfig = ResShiftConfig()
     vae_phase: PhaseConfig = PhaseConfig(steps=1500, share=0.3)
     method_phase: PhaseConfig = PhaseConfig(steps=4000, share=0.7)  # of the method's own phase
+    # kept: the mean and deviation of latents that came with the autoencoder, in place of those of
+    # the latents that are trained on
+    latent_statistics: Literal["measured", "kept"] = "measured"
     root: bool = True  # learn the square root of DAPI, so that dim nuclei count
     patch: tuple[_Side, _Side, _Side] = (32, 64, 64)  # voxels (z, y, x)
     # strong: other optics, light, noise and sampling, for a model of many microscopes
@@ -143,6 +166,12 @@ class TrainJob(TrainOptions):
             plain_name(self.name, "name of the model")
         if self.phase not in (None, *(known := ("all", *self._all_phases()))):
             raise ValueError(f"phase of {self.method} must be one of {', '.join(known)}")
+        if self.autoencoder is not None and self.init is not None:
+            raise ValueError("a model to start from has an autoencoder: leave one of them out")
+        if self.latent_statistics == "kept" and AUTOENCODER.name in self.phases():
+            raise ValueError("latent_statistics are kept of an autoencoder that is not trained")
+        if self.autoencoder is not None and not METHODS[self.method].latent:
+            raise ValueError(f"{self.method} has no autoencoder: leave that out")
         least = max(METHODS[self.method].least_patch, 16 if self.vae_adversarial else 1)
         if min(self.patch) < least:
             raise ValueError(
@@ -155,7 +184,7 @@ class TrainJob(TrainOptions):
 
     def phases(self) -> tuple[PhaseName, ...]:
         """Return the phases that this job runs, in order."""
-        if self.phase is None and self.init is not None:
+        if self.phase is None and (self.init or self.autoencoder):
             return (METHODS[self.method].phase.name,)
         if self.phase is None or self.phase == "all":
             return self._all_phases()

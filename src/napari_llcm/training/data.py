@@ -114,13 +114,23 @@ class Latents:
         Where the networks are.
     amp : callable
         Returns the autocast context.
+    measured : bool
+        Whether the statistics of the latents are measured; else those of the networks stay.
     """
 
-    def __init__(self, dataset: Any, networks: StainerNetworks, device: Any, amp: Any) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        networks: StainerNetworks,
+        device: Any,
+        amp: Any,
+        measured: bool = True,
+    ) -> None:
         self.dataset, self.networks, self.device, self.amp = dataset, networks, device, amp
         self._known: dict[tuple[int, int], Tensor] = {}
         known = [i for i in range(len(dataset)) if PLANES not in dataset[i]]
-        if not known:  # planes have no latents: those of the start stay as they are scaled
+        # planes have no latents: those of the start stay as they are scaled
+        if not measured or not known:
             return
         chosen = np.linspace(0, len(known) - 1, min(len(known), _FOR_STATISTICS))
         with torch.no_grad():

@@ -151,5 +151,7 @@ def fitting_patch(
         sizes.append(size)
     least = METHODS[job.method].least_patch
     sides = zip(job.patch, map(max, zip(*sizes, strict=True)), job.network.multiple, strict=True)
-    z, y, x = (min(p, max(-(-side // m) * m, least)) for p, side, m in sides)
+    fitting = (min(p, max(-(-side // m) * m, least)) for p, side, m in sides)
+    grain = job.network.autoencoder.grain
+    z, y, x = (-(-p // g) * g for p, g in zip(fitting, grain, strict=True))
     return (z, y, x)

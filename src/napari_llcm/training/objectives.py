@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..events import UserError
 from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
 from . import flat, losses, rivals
@@ -34,6 +35,8 @@ class Objective:
         What is trained, by name.
     rates : dict of float
         Learning rates as shares of the phase's.
+    thaws : dict of float
+        Modules that are frozen at first, and after how many epochs they learn.
     latents : bool
         Whether batches hold latents.
     flat : callable, optional
@@ -44,6 +47,7 @@ class Objective:
     loss: Loss
     modules: dict[str, nn.Module]
     rates: dict[str, float] = field(default_factory=dict)
+    thaws: dict[str, float] = field(default_factory=dict)
     latents: bool = True
     flat: Loss | None = None
 
@@ -60,10 +64,11 @@ def make_objective(phase: PhaseName, networks: StainerNetworks, job: TrainJob) -
 def _autoencoder(networks: StainerNetworks, job: TrainJob) -> Objective:
     networks.autoencoder.requires_grad_(True)
     modules: dict[str, nn.Module] = {"autoencoder": networks.autoencoder}
-    if not job.vae_adversarial:
-        return Objective(losses.vae_loss, modules, latents=False)
-    modules["discriminator"] = make_discriminator()
-    return Objective(losses.vae_loss, modules, _SLOW_DISCRIMINATOR, latents=False)
+    rates = {"autoencoder": job.thaw_rate} if job.autoencoder else {}
+    if job.vae_adversarial:
+        modules["discriminator"] = make_discriminator()
+        rates |= _SLOW_DISCRIMINATOR
+    return Objective(losses.vae_loss, modules, rates, latents=False)
 
 
 def with_decoder(objective: Objective, networks: StainerNetworks) -> Objective:
@@ -74,17 +79,39 @@ def with_decoder(objective: Objective, networks: StainerNetworks) -> Objective:
 
 
 def _latent(
-    networks: StainerNetworks, job: TrainJob, *, loss: Loss, of_planes: Loss | None = None
+    networks: StainerNetworks,
+    job: TrainJob,
+    *,
+    loss: Loss,
+    of_planes: Loss | None = None,
+    decodes: bool = False,
 ) -> Objective:
     networks.autoencoder.requires_grad_(False)
     names = ["condition", "denoiser", *METHODS[job.method].own_networks]
     names += ["skip"] if networks.network.decoder_skip else []
-    return Objective(loss, {name: networks.get_submodule(name) for name in names}, flat=of_planes)
+    objective = Objective(
+        loss, {name: networks.get_submodule(name) for name in names}, flat=of_planes
+    )
+    if job.thaw_after is not None:
+        if not decodes:
+            raise UserError(
+                f"{job.method} compares latents alone, from which a decoder learns nothing: leave "
+                "thaw_after out."
+            )
+        # the encoder stays: latents are encoded once, and a resumed run has the very same
+        objective.modules["decoder"] = networks.autoencoder.decoding()
+        objective.rates["decoder"] = job.thaw_rate
+        objective.thaws["decoder"] = job.thaw_after
+    return objective
 
 
 def _consistency(networks: StainerNetworks, job: TrainJob) -> Objective:
     objective = _latent(
-        networks, job, loss=losses.consistency_loss, of_planes=flat.consistency_loss
+        networks,
+        job,
+        loss=losses.consistency_loss,
+        of_planes=flat.consistency_loss,
+        decodes=True,
     )
     if job.instance_weight and networks.network.unet == "local":
         objective.modules["instances"] = InstanceHead(networks.network)
@@ -103,7 +130,9 @@ _SLOW_DISCRIMINATOR = {"discriminator": 0.1}
 _OBJECTIVES: dict[PhaseName, Callable[[StainerNetworks, TrainJob], Objective]] = {
     "vae": _autoencoder,
     "consistency": _consistency,
-    "regression": partial(_latent, loss=rivals.regression_loss, of_planes=flat.regression_loss),
+    "regression": partial(
+        _latent, loss=rivals.regression_loss, of_planes=flat.regression_loss, decodes=True
+    ),
     "diffusion": partial(_latent, loss=rivals.diffusion_loss),
     "resshift": partial(_latent, loss=rivals.resshift_loss),
     "pix2pix": _adversarial,

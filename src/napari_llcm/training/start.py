@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from pydantic import ValidationError
+
 from ..events import UserError
+from ..models.autoencoders.saved import load_autoencoder
 from ..models.bundle import ModelBundle, ModelInfo, load_bundle, save_bundle
+from ..models.config import NetworkConfig
 from ..models.library import find_model
 from ..models.methods import METHODS
 from ..models.stainer import StainerNetworks
@@ -28,6 +33,8 @@ def settled(job: TrainJob, networks: StainerNetworks, info: ModelInfo | None) ->
 
 def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     """Return the networks that a job starts from, and the model they are of, if of one."""
+    if job.autoencoder is not None:
+        return _on_autoencoder(job, job.autoencoder), None
     if job.init is None:
         return StainerNetworks(job.network, job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))
@@ -45,6 +52,31 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
         known = {k: v for k, v in known.items() if k.startswith("autoencoder.")}
     networks.load_state_dict(known, strict=same)
     return networks, bundle.info
+
+
+def _on_autoencoder(job: TrainJob, name: str) -> StainerNetworks:
+    """Return fresh networks around an autoencoder that was taken in."""
+    saved = load_autoencoder(name)
+    asked = job.network.model_dump(include=job.network.model_fields_set)
+    try:
+        network = NetworkConfig(**asked | {"autoencoder": saved.info.autoencoder})
+    except ValidationError as error:
+        raise UserError(
+            f"The network that the job asks for does not fit the autoencoder {saved.info.name}: "
+            f"{error.errors()[0]['msg']}."
+        ) from error
+    networks = StainerNetworks(network, job.consistency, job.method)
+    networks.autoencoder.load_state_dict(saved.network.state_dict())
+    mean, std = saved.info.latent_mean, saved.info.latent_std
+    if mean is not None and std is not None:
+        networks.latent_mean.copy_(torch.tensor(mean).view_as(networks.latent_mean))
+        networks.latent_std.copy_(torch.tensor(std).view_as(networks.latent_std))
+    elif job.latent_statistics == "kept":
+        raise UserError(
+            f"The autoencoder {saved.info.name} has no statistics of its latents: import it again "
+            "with --volumes or --scale-factor, or leave latent_statistics out."
+        )
+    return networks
 
 
 def _as_wide_as(job: TrainJob, bundle: ModelBundle) -> StainerNetworks:

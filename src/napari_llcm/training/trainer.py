@@ -66,13 +66,18 @@ class Trainer:
         for module in self.objective.modules.values():
             module.to(device)
         # DAPI is encoded as it is needed, each view once: training runs on cached latents
-        latents = Latents(data, networks, device, amp) if self.objective.latents else None
+        latents = None
+        if self.objective.latents:
+            measured = job.latent_statistics == "measured"
+            latents = Latents(data, networks, device, amp, measured)
         self.batches = Batches(data, job, latents)
         self.state = PhaseState(
             self.objective.modules, job, job.settings(phase), self.objective.rates
         )
         self.state.ema.to(device)
         self.allowed = job.seconds_allowed(phase)
+        # a step sees one volume: an epoch is as many steps as there are
+        self._thaws = {n: round(e * len(data)) for n, e in self.objective.thaws.items()}
 
     def run(self, folder: RunFolder, validator: Validator, should_stop: ShouldStop | None) -> Job:
         """Train from where the state is to the end of the phase, or until it shall stop."""
@@ -126,6 +131,8 @@ class Trainer:
     def _step(self, progress: float) -> dict[str, float]:
         """Do a step, `progress` (0 to 1) into the phase, and return what was measured."""
         state, objective = self.state, self.objective
+        for name, start in self._thaws.items():
+            objective.modules[name].requires_grad_(state.step >= start)
         sequence = np.random.SeedSequence([self.job.seed, int(self.phase != "vae"), state.step])
         generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
         batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
