@@ -11,10 +11,12 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import remember
+from napari_llcm.gui.stain.model_picker import ModelPicker
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.stain_layer import NAME
 from napari_llcm.models import read_info
 from napari_llcm.models.bundle import write_info
+from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.models.taught import Taught
 from napari_llcm.specimen import make_specimen
 from napari_llcm.volumes import read
@@ -38,6 +40,14 @@ def panel(make_napari_viewer_proxy: Any, own_home: Path) -> StainPanel:
 
 def finish(panel: StainPanel, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=120_000)
+
+
+def test_who_has_chosen_no_model_gets_the_default(panel: StainPanel) -> None:
+    assert panel.form.model.combo.currentData() == "specimen-v6"  # as remembered
+    for remembered in ("", "a model that was deleted"):
+        remember("stain", model=remembered)
+        fresh = ModelPicker(panel._session)
+        assert fresh.combo.currentData() == DEFAULT_MODEL
 
 
 def test_a_verdict_is_asked_for_and_stays_with_its_stack(panel: StainPanel, qtbot: Any) -> None:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from ...events import Finished, Job, ShouldStop, UserError
 from ...models import ModelInfo, find_model, import_model, list_models, read_info
+from ...models.library import DEFAULT_MODEL
 from ..session import Session
 from ..settings import preferences, recall
 from .model_card import card_of, summary_of
@@ -102,11 +103,11 @@ class ModelPicker(QWidget):
         return read_info(self.path)
 
     def fill(self, choose: str = "") -> None:
-        """Read the list of models anew, and choose one by its name or path if it is there."""
+        """Read the list of models anew, the default first; choose one by name or path if there."""
         before = choose or self.combo.currentData()
         self.combo.blockSignals(True)
         self.combo.clear()
-        for name in list_models():
+        for name in sorted(list_models(), key=lambda name: name != DEFAULT_MODEL):
             self.combo.addItem(name, name)
         if before and self.combo.findData(before) < 0 and Path(before).exists():
             self.combo.addItem(Path(before).name, before)
