@@ -11,7 +11,14 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    generate_uid,
+)
 
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, find_stacks, losses, read, write
@@ -258,20 +265,40 @@ def test_values_that_are_no_whole_numbers_and_no_hu(tmp_path: Path) -> None:
     assert any("how its values become HU" in n for n in unscaled.notes)
 
 
-def test_compressed_pixels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("syntax", "codec", "how"),
+    [
+        (JPEG2000Lossless, "jpeg2k", {"level": 0, "reversible": True, "codecformat": 0}),
+        (JPEGLSLossless, "jpegls", {}),
+        (JPEGLosslessSV1, "ljpeg", {"bitspersample": 12}),
+    ],
+)
+def test_compressed_pixels(tmp_path: Path, syntax: str, codec: str, how: dict[str, Any]) -> None:
     import imagecodecs
     from pydicom.encaps import encapsulate
 
     folder = _series(tmp_path / "scan", _stored((3, 32, 32)))
     for file in folder.iterdir():
         ds = pydicom.dcmread(file)
-        frame = imagecodecs.jpeg2k_encode(ds.pixel_array, level=0, reversible=True, codecformat=0)
-        ds.PixelData = encapsulate([frame])
+        frame = getattr(imagecodecs, f"{codec}_encode")(ds.pixel_array, **how)
+        ds.PixelData = encapsulate([bytes(frame)])
         ds["PixelData"].is_undefined_length = True
-        ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        ds.file_meta.TransferSyntaxUID = syntax
         ds.save_as(file)
     volume = read(folder)
     np.testing.assert_array_equal(volume.numpy(), _stored((3, 32, 32)).astype(int) - 1024)
+
+
+def test_colours_that_others_read_are_left_to_their_decoders(tmp_path: Path) -> None:
+    from pydicom.data import get_testdata_file
+
+    from napari_llcm.volumes.dicom_codecs import add_decoders
+
+    photo = get_testdata_file("SC_rgb_jpeg_dcmtk.dcm", read=True)
+    before = photo.pixel_array.copy()
+    add_decoders()
+    again = get_testdata_file("SC_rgb_jpeg_dcmtk.dcm", read=True)
+    np.testing.assert_array_equal(again.pixel_array, before)
 
 
 def test_bad_input_ends_in_one_sentence(tmp_path: Path) -> None:
@@ -292,11 +319,15 @@ def test_bad_input_ends_in_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_series_is_one_stack_of_a_folder(tmp_path: Path) -> None:
-    for name in ("one", "two"):
+    for name in ("one", "two/DICOM/S1"):
         _series(tmp_path / "all" / name)
+    (tmp_path / "all" / "two" / "again").symlink_to(tmp_path / "all")
+    (tmp_path / "all" / "empty").mkdir()
     (tmp_path / "all" / "notes.txt").write_text("x")
     found = find_stacks(tmp_path / "all")
     assert [path.name for path in found] == ["one", "two"]
+    assert "empty" in found.notes[0]
+    assert read(found[1]).shape == SHAPE
 
 
 def test_napari_opens_a_folder(tmp_path: Path) -> None:

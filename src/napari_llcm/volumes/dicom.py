@@ -24,6 +24,7 @@ from .read_errors import read_errors
 from .volume import Volume
 
 AIR = -1024  # HU; fills the place of slices that are missing
+_LOOKED_AT = 8  # files of a folder, to tell whether it holds DICOM
 _DAMAGED = "cannot be read: it is not DICOM, or is damaged"
 _TAGS = [
     *PLACE, "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored",
@@ -40,17 +41,22 @@ def is_dicom(path: Path) -> bool:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Tell whether a folder, or one inside it as on a CD of a hospital, holds DICOM files."""
-    return next(_files(folder), None) is not None
+    """Tell whether a folder, or one inside it as on a CD of a hospital, holds DICOM files.
+
+    A few files of each folder are looked at.
+    """
+    return next(_files(folder, _LOOKED_AT), None) is not None
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, most: int | None = None) -> Iterator[Path]:
     """Yield the DICOM files in a folder and the folders in it, by name; not the index of a CD."""
     entries = sorted(e for e in folder.iterdir() if e.name[0] != ".")
-    yield from (e for e in entries if e.is_file() and e.name != "DICOMDIR" and is_dicom(e))
+    files = [e for e in entries if e.is_file() and e.name != "DICOMDIR"]
+    yield from (e for e in files[:most] if is_dicom(e))
     for inner in entries:
-        if inner.is_dir() and not is_zarr(inner):
-            yield from _files(inner)
+        # a link may lead back to where it lies
+        if inner.is_dir() and not inner.is_symlink() and not is_zarr(inner):
+            yield from _files(inner, most)
 
 
 def dicom_images(folder: Path) -> list[StoredImage]:
@@ -76,7 +82,8 @@ def dicom_images(folder: Path) -> list[StoredImage]:
             f"{folder} holds DICOM files with several slices in each (enhanced DICOM), which "
             "cannot be read: convert them to NIfTI with dcm2niix first."
             if several
-            else f"{folder} holds DICOM files, but no slices of a stack: none tells its position."
+            else f"{folder} holds DICOM files, but no slices of a stack: scouts, reports or images "
+            "that do not tell their position."
         )
     found = stacks(slices)
     whole = {name: s for name, s in found.items() if len(s) > 1} or found

@@ -31,9 +31,18 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(src: bytes, runner: Any) -> bytearray:
-    """Return the pixels of one frame, low byte first."""
+    """Return the pixels of one grey frame, low byte first.
+
+    Raises
+    ------
+    NotImplementedError
+        If it is in colour, so that pydicom goes on to the next plugin: other programs in this
+        process have it read photographs, whose colours it would convert a second time.
+    """
     import imagecodecs
 
+    if runner.samples_per_pixel != 1:
+        raise NotImplementedError("grey frames only")
     pixels = getattr(imagecodecs, f"{_CODECS[runner.transfer_syntax]}_decode")(src)
     size = pixels.dtype.itemsize
     runner.set_option("bits_allocated", 8 * size)

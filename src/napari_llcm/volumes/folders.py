@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from ..events import UserError
 from .atomic import is_zarr
+from .dicom import holds_dicom
 from .reading import stem
-from .slices import PICTURES, holds_planes
+from .slices import PICTURES
 
 T = TypeVar("T")
 # read by this package itself, and by bioio's readers
@@ -107,6 +108,6 @@ def _is_stack(path: Path) -> bool:
                 f.name.lower().endswith((*_STACKS, *PICTURES)) and f.name[0] != "."
                 for f in path.iterdir()
             )
-            or holds_planes(path)
+            or holds_dicom(path)
         )
     return path.name.lower().endswith(_STACKS)  # a picture alone is a plane
