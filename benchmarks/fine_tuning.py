@@ -9,7 +9,7 @@ laboratory has it. Or it is a folder of pairs. The last volumes are held out and
 of a volume is a corner of the first. Every run is what `napari-llcm train --init` does.
 
 A minute is a number of steps, by default those that one thread of an idle computer does in it
-(bfloat16, patches of the default size), since a minute of a busy computer is none; the seconds that
+(bfloat16, two patches of the default size), since a minute of a busy computer is none; the seconds that
 it really took stand beside. The same command goes on after an interruption. Writes
 OUT/fine_tuning.json and fine_tuning.png.
 """
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="names, or folders")
     parser.add_argument("--volumes", type=float, nargs="+", default=[1, 0.25, 2, 4])
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 5])
-    parser.add_argument("--steps-per-minute", type=float, default=47.0)
+    parser.add_argument("--steps-per-minute", type=float, default=73.0)
     parser.add_argument("--held-out", type=int, default=_HELD_OUT, help="volumes of each kind")
     parser.add_argument("--out", type=Path, default=Path("fine-tuning"))
     options = parser.parse_args()

@@ -51,7 +51,8 @@ class PhaseState:
         self.parameters = [p for m in modules.values() for p in m.parameters()]
         self.rates = [(rates or {}).get(name, 1.0) for name in modules]
         groups = [{"params": list(m.parameters())} for m in modules.values()]
-        self.optimiser = torch.optim.RAdam(groups, lr=settings.learning_rate)
+        betas = (0.9, settings.beta2)
+        self.optimiser = torch.optim.RAdam(groups, lr=settings.learning_rate, betas=betas)
         # warmed up as 1 - (1 + step)^-3/4, so that early averages forget the start
         self.ema = EMAModel(self.parameters, decay=job.ema, use_ema_warmup=True, power=0.75)
         self.step = 0
