@@ -9,8 +9,8 @@ laboratory has it. Or it is a folder of pairs. The last volumes are held out and
 of a volume is a corner of the first. Every run is what `napari-llcm train --init` does.
 
 A minute is a number of steps, by default those that one thread of an idle computer does in it
-(bfloat16, two patches of the default size), since a minute of a busy computer is none; the seconds that
-it really took stand beside. The same command goes on after an interruption. Writes
+(bfloat16, two patches of the default size), since a minute of a busy computer is none; the seconds
+that it really took stand beside. The same command goes on after an interruption. Writes
 OUT/fine_tuning.json and fine_tuning.png.
 """
 

@@ -80,6 +80,7 @@ def through(
     padded = torch.nn.functional.pad(start, around, mode="replicate")
 
     def there_and_back(part: torch.Tensor) -> torch.Tensor:
+        """Return a part, encoded and decoded."""
         with autocast(device):
             latent = autoencoder.encode(part)[0]
             if sums is not None:

@@ -134,6 +134,7 @@ def ellipsoid(middle: Point, radii: Point) -> Distance:
     """Return the signed distance to an ellipsoid (z, y, x), exact near its surface."""
 
     def distance(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return it at points, in their unit; negative inside."""
         apart = [p - m for p, m in zip((z, y, x), middle, strict=True)]
         near = np.sqrt(sum((p / r) ** 2 for p, r in zip(apart, radii, strict=True)))
         slope = np.sqrt(sum((p / r**2) ** 2 for p, r in zip(apart, radii, strict=True)))

@@ -61,8 +61,10 @@ def scanned(
 
     Returns
     -------
-    noisy, clean : ndarray
+    noisy : ndarray
         float32, HU.
+    clean : ndarray
+        The same without noise.
     """
     from scipy.ndimage import gaussian_filter1d
 
