@@ -15,6 +15,9 @@ from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.panel import WORKBENCH
 from napari_llcm.gui.session import session_of
 from napari_llcm.gui.train.run_jobs import settling
+from napari_llcm.gui.train.teaching import Learned
+from napari_llcm.models import read_info
+from napari_llcm.models.bundle import write_info
 from napari_llcm.models.familiarity import Verdict
 from napari_llcm.models.library import list_models
 from napari_llcm.specimen import Specimen, write_specimens
@@ -113,6 +116,96 @@ def test_a_stain_is_not_taken_for_the_real_dapi(
     assert panel.pairs.dapi.layer is real
 
 
+def test_a_chosen_layer_that_is_gone_makes_room_for_a_better_guess(
+    viewer: Any, bench: Any, specimen: Specimen
+) -> None:
+    qpi, dapi = add(viewer, specimen.qpi), add(viewer, specimen.dapi)
+    panel = bench.show_panel("Train")
+    panel.teach(qpi, "small")
+    assert panel.pairs.dapi.layer is dapi
+    viewer.layers.remove(dapi)
+    better = add(viewer, specimen.dapi.replace(name="DAPI anew"))
+    assert panel.pairs.dapi.layer is better
+
+
+def test_pairs_that_do_not_fit_leave_no_training_behind(
+    viewer: Any, bench: Any, specimen: Specimen, qtbot: Any
+) -> None:
+    qpi = add(viewer, specimen.qpi)
+    small = specimen.dapi.replace(data=specimen.dapi.numpy()[:, :-8])
+    dapi = add(viewer, small)
+    panel = bench.show_panel("Train")
+    panel.teach(qpi, "small")
+    assert "not clear, or none is" in panel.view.bar.said
+    name = panel.form.name.text()
+    panel.pairs.dapi.choose(dapi)
+    for _ in range(2):  # the second try is not told that the name is taken
+        panel.train.click()
+        settle(panel, qtbot)
+        assert "one shape" in panel.view.bar.said
+        assert panel.view.title.text() == ""
+        assert not panel.resume.isVisible()
+        assert not panel.discard.isVisible()
+        assert not (runs_folder() / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("open_layers", "chosen"),
+    [
+        (["field1 qpi", "field1 dapi", "field2 qpi", "field2 dapi"], "field2 dapi"),
+        (["field1 qpi", "field1 dapi", "field2 qpi"], None),  # that one is of field 1
+        (["plate 31", "plate 31 [1]"], "plate 31"),  # only one is left
+        (["other dapi", "third dapi", "field2 qpi"], None),  # which of both is not told
+    ],
+)
+def test_of_several_the_stack_s_own_dapi_is_chosen_or_none(
+    viewer: Any, bench: Any, specimen: Specimen, open_layers: list[str], chosen: str | None
+) -> None:
+    for name in open_layers:
+        stack = add(viewer, specimen.qpi.replace(name=name))
+    stack = next((one for one in viewer.layers if one.name == "field2 qpi"), stack)
+    panel = bench.show_panel("Train")
+    panel.teach(stack, "small")
+    assert panel.pairs.qpi.layer is stack
+    if chosen is None:
+        assert "open it in the Load panel" in panel.view.bar.said
+    else:
+        assert panel.pairs.dapi.layer.name == chosen
+        assert "Press Train" in panel.view.bar.said
+
+
+def test_it_stains_again_as_it_learned_and_not_while_another_stain_goes_on(
+    viewer: Any,
+    bench: Any,
+    specimen: Specimen,
+    small_model: Path,
+    slow_tiles: float,
+    qtbot: Any,
+) -> None:
+    """The width set in the Stain panel meanwhile is not the one that was learned by."""
+    write_info(small_model, read_info(small_model).model_copy(update={"nucleus_um": 7.6}))
+    qpi = add(viewer, specimen.qpi)
+    panel, stain = bench.show_panel("Train"), bench.show_panel("Stain")
+    for width in (9.0, None):
+        panel._learned = Learned(qpi, "small", width)
+        stain.form.width_row.box.setValue(4.0)
+        panel.stain_again()
+        assert stain.form.width_row.width == width
+        stain.form.width_row.box.setValue(4.0)
+        panel.stain_again()
+        assert "Stain again with it in the Train panel once more" in stain.bar.said
+        assert stain.form.width_row.width == 4.0  # nothing was changed under the job
+        qtbot.waitUntil(lambda: not stain.busy, timeout=CHILD)
+        made = viewer.layers[-1].metadata["napari_llcm"]
+        assert made.get("nucleus_um") == width
+    viewer.layers.remove(qpi)
+    count = len(viewer.layers)
+    panel.stain_again()
+    assert "no longer open" in stain.bar.said
+    assert len(viewer.layers) == count
+    assert not stain.busy
+
+
 @pytest.mark.slow
 def test_taught_it_stains_again_by_one_click(
     viewer: Any, bench: Any, specimen: Specimen, qtbot: Any
@@ -131,7 +224,7 @@ def test_taught_it_stains_again_by_one_click(
     assert (job.phases(), job.init, job.max_minutes) == (("consistency",), "small", 5)
     assert name in list_models(), panel.view.bar.detail_text()
     if session_of(viewer).latest_model != name:  # two steps taught it nothing: as if they had
-        panel._learned = (qpi, name)
+        panel._learned = Learned(qpi, name, None)
         panel._buttons()
     assert panel.again.isVisible()
     before = list(viewer.layers)

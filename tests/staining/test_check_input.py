@@ -88,13 +88,15 @@ def test_a_taught_model_says_what_it_was_taught_on_in_place_of_a_verdict(
     model: ModelBundle, own: Volume, tmp_path: Path
 ) -> None:
     where = "in a held-out part of cells"
-    taught = Taught.on(["cells"], where, {"f1": 0.93, "real": 41.0})
+    found_there = {"f1": 0.93, "real": 41.0, "reference": {"f1": 0.61}}
+    taught = Taught.on(["cells"], where, found_there)
     info = model.info.model_copy(update={"name": "mine", "taught": taught})
     mine = load_bundle(save_bundle(tmp_path / "mine", info, model.networks))
     found = verdict(own, mine)
     assert (found.value, found.f1) == ("taught", None)
     assert found.sentence.startswith(
-        "mine was taught on cells: nuclei F1 0.93 in a held-out part of cells (41 nuclei). "
+        "mine was taught on cells: nuclei F1 0.93, 0.61 before, in a held-out part of cells (41 "
+        "nuclei). "
     )
     assert "For stacks of another microscope there is no verdict" in found.sentence
     path = tmp_path / "stain.ome.tif"

@@ -179,7 +179,7 @@ def test_what_was_better_is_kept_though_it_was_not_the_last(
     info = load_bundle(tmp_path / "run" / "model").info
     (name,) = [pair.name for pair in find_pairs(one)]
     where = f"in a held-out part of {name}"
-    assert info.taught == Taught(pairs=(name,), where=where, f1=0.8, nuclei=10)
+    assert info.taught == Taught(pairs=(name,), where=where, f1=0.8, nuclei=10, before=0.2)
     assert info.nucleus_um == pytest.approx(12 * in_plane(info.spacing))  # of the real DAPI there
     shorter = tuned(one, tmp_path / "short", start, method_phase=steps, validations=3)
     asked = iter([False] * 9 + [True] * 9)  # once for the registration

@@ -161,6 +161,7 @@ def test_open_planes_are_checked_and_written_as_pairs(tmp_path: Path) -> None:
     assert checked[0]["verdict"] == "shifted"
     folder = result_of(write_pairs([pair], tmp_path / "pairs"))
     (found,) = find_pairs(folder)
+    assert found.name == "field"  # as the user called it
     _, dapi, _ = found.read(flat=True)
     assert dapi.shape == (1, 192, 192)
     small = Volume(np.ones((50, 192), np.uint16), axes="yx", name="small")

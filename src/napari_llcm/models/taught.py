@@ -29,6 +29,8 @@ class Taught(BaseModel):
         Of the nuclei there, where they were counted.
     nuclei : int
         How many real ones there are.
+    before : float, optional
+        F1 there of the model that it started from.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -37,6 +39,7 @@ class Taught(BaseModel):
     where: str = ""
     f1: float | None = None
     nuclei: int = 0
+    before: float | None = None
 
     @classmethod
     def on(cls, pairs: Sequence[str], where: str, found: Mapping[str, Any]) -> Taught:
@@ -47,12 +50,20 @@ class Taught(BaseModel):
         pairs, where
             As above.
         found : mapping
-            "f1" and "real", the number of nuclei, where they were counted.
+            "f1" and "real", the number of nuclei, where they were counted; "reference", the same
+            of the model that it started from.
         """
         if not where or found.get("f1") is None:
             return cls(pairs=tuple(pairs), where=where)
         f1, nuclei = round(float(found["f1"]), 3), int(found["real"])
-        return cls(pairs=tuple(pairs), where=where, f1=f1, nuclei=nuclei)
+        before = (found.get("reference") or {}).get("f1")
+        return cls(
+            pairs=tuple(pairs),
+            where=where,
+            f1=f1,
+            nuclei=nuclei,
+            before=None if before is None else round(float(before), 3),
+        )
 
     @property
     def words(self) -> str:
@@ -65,4 +76,7 @@ class Taught(BaseModel):
             return f"taught on {on}; nuclei were not counted, so no figure tells how well"
         if self.nuclei < ENOUGH:
             return f"taught on {on}; too few nuclei were held out to tell how well"
-        return f"taught on {on}: nuclei F1 {self.f1:.2f} {self.where} ({self.nuclei} nuclei)"
+        before = "" if self.before is None else f", {self.before:.2f} before,"
+        return (
+            f"taught on {on}: nuclei F1 {self.f1:.2f}{before} {self.where} ({self.nuclei} nuclei)"
+        )

@@ -117,8 +117,10 @@ def write_pairs(
         yield from notices(qpi, dapi)
         yield meter.at(done, f"saving {name}")
         file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
+        if len(pairs) > 1:  # two may have the same name
+            file = f"{done + 1:03d}_{file}"
         for kind, volume in (("qpi", qpi), ("dapi", dapi)):
-            write(folder / kind / f"{done + 1:03d}_{file}.ome.tif", volume, overwrite=True)
+            write(folder / kind / f"{file}.ome.tif", volume, overwrite=True)
     yield meter.at(len(pairs))
     yield Finished(result={"pairs": len(pairs), "folder": str(folder)}, value=folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -126,7 +127,7 @@ def _run(
     training, validation, where = split(job, pairs, shapes, networks)
     job, of_labels = with_labels(job, training)
     yield from of_labels
-    seen = f"Reading {len(training)} pairs to train on, {len(validation)} to validate {where}."
+    seen = f"Reading {_count(training)} to train on, {_count(validation)} to validate {where}."
     yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
     job = job.model_copy(update={"patch": fitting_patch(job, training, pairs, shapes)})
     data = load_pairs(training, job, spacing, voxels, folder.cache)
@@ -159,6 +160,9 @@ def _run(
     for phase in job.phases():
         to_beat = None
         if same and job.never_worse:
+            if validation:
+                text = f"Counting first what {job.init} finds {where}, to tell if it gets better."
+                yield Notice(text=text, warning=False)
             yield from validator.start(phase, folder.path)
             to_beat = validator.figures
         elif phase != "vae":
@@ -209,6 +213,10 @@ _ALL_SEEN = (
     "well new ones will be stained."
 )
 _KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson", "val_recall", "val_f1")
+
+
+def _count(pairs: Sequence[object]) -> str:
+    return f"{len(pairs)} pair{'s' if len(pairs) != 1 else ''}"
 
 
 def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: Trainer) -> None:

@@ -113,6 +113,12 @@ class LayerCombo(QComboBox):
         self._picked = True
         self.setCurrentIndex(self._index(layer))
 
+    def is_named(self, layer: Any) -> bool:
+        """Return whether a layer's name has a word that is preferred here, and none to avoid."""
+        name = layer.name.lower()
+        found = any(word in name for word in self._prefer)
+        return found and not any(word in name for word in self._avoid)
+
     def _pick(self) -> None:
         self._picked = True
 
@@ -145,6 +151,7 @@ class LayerCombo(QComboBox):
             self.clear()
             self.addItems([self._none if one is None else one.name for one in self._layers])
             kept = self._index(before) if self._picked or renamed else -1
+            self._picked = self._picked and kept >= 0  # a layer that is gone is no choice
             self.setCurrentIndex(kept if kept >= 0 else self._guess())
         if self.layer is not before:
             self.chosen.emit()

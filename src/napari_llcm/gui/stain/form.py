@@ -173,10 +173,11 @@ class StainForm(QWidget):
             model=self.model.combo.currentData() or "",
         )
 
-    def choose(self, stack: Any, model: str) -> None:
-        """Choose a layer and a model."""
+    def choose(self, stack: Any, model: str, width: float | None = None) -> None:
+        """Choose a layer, a model, and the width of nuclei: none, if none is given."""
         self.stack.choose(stack)
         self.model.fill(model)
+        self.width_row.box.setValue(width or 0.0)
 
     def fit_width(self, stack: LayerStack | None) -> None:
         """Let a width of nuclei be set where the chosen model can be scaled."""

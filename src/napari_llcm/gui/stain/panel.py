@@ -82,6 +82,11 @@ class StainPanel(Panel):
         form.batch.folder_wanted.connect(self.stain_folder)
         self._describe()
 
+    @property
+    def working(self) -> bool:
+        """Whether a job is going on that makes no room for another, as a live preview does."""
+        return self.runner.running and not self._following
+
     def stain(self) -> None:
         """Stain the chosen region of the chosen stack; what is done of it stays."""
         self.stain_layers([self.form.stack.layer])

@@ -150,7 +150,8 @@ class PairChoice(QGroupBox):
         self._added.clear()
         self._show_list()
         self.qpi.choose(stack)
-        partner = partner_of(stack, self.dapi.layer, layers_of(self._viewer, ("Image",)))
+        layers = layers_of(self._viewer, ("Image",))
+        partner = partner_of(stack, layers, self.dapi.is_named, self.qpi.is_named)
         if partner is not None:
             self.dapi.choose(partner)
         self.changed.emit()

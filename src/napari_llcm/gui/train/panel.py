@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +11,20 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout
 from ...events import Finished, UserError
 from ...training.config import make_job, save_job
 from ...training.new_run import free_name, new_run
-from ...training.pairs import write_pairs
 from ...training.runs import Run
 from ..jobs.child_process import ChildRunner
 from ..jobs.closing import AskBeforeClosing, ask
 from ..jobs.runner import Runner
-from ..panel import Panel, show_panel
+from ..panel import Panel
 from ..theme import text_colour
 from .earlier import EarlierRuns
 from .form import TrainForm
 from .pairs import PairChoice
 from .preflight import Preflight
-from .run_jobs import discarding, reading, settling
+from .run_jobs import discarding, reading, saving, settling
 from .run_view import RunView, translation
 from .run_watcher import RunWatcher
-from .teaching import MINUTES, NO_PARTNER, READY, name_for
+from .teaching import MINUTES, NO_PARTNER, READY, Learned, name_for, stain_again
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -59,7 +59,7 @@ class TrainPanel(Panel):
         self._run: Run | None = None
         self._failure: tuple[str, str] | None = None  # how a training ended, until it is settled
         self._stack: Any = None  # the open stack that is learned from
-        self._learned: tuple[Any, str] | None = None  # it, and the model that has learned from it
+        self._learned: Learned | None = None
         self._after = self._settle  # what is done with a run that has ended
         self.ask, self.further = ask, dict[str, Any]()
         self.child, self.watcher = ChildRunner(self), RunWatcher(self)
@@ -85,9 +85,8 @@ class TrainPanel(Panel):
         self.discard.setToolTip("End this training and delete all that it has made.")
         self.again = QPushButton("Stain again with it")
         self.again.setToolTip("Stain the stack that it has learned from by the new model.")
-        self.view.buttons.addWidget(self.again)
-        self.view.buttons.addWidget(self.resume)
-        self.view.buttons.addWidget(self.discard)
+        for button in (self.again, self.resume, self.discard):
+            self.view.buttons.addWidget(button)
         column = QVBoxLayout(self)
         for part in (self.pairs, self.form, self.train, self.earlier, self.view):
             column.addWidget(part)
@@ -138,11 +137,8 @@ class TrainPanel(Panel):
         if volumes is None:
             self._launch()
         else:
-            self.runner.start(
-                lambda stop: write_pairs(volumes, job.out / "pairs", stop),
-                "saving pairs",
-                then=self._saved,
-            )
+            save = partial(saving, volumes, job.out)
+            self.runner.start(save, "saving pairs", then=self._saved, otherwise=self._refused)
 
     def go_on(self) -> None:
         """Resume the run that is shown."""
@@ -193,9 +189,7 @@ class TrainPanel(Panel):
     def stain_again(self) -> None:
         """Stain the stack that the new model has learned from by that model."""
         if self._learned is not None:
-            stain = show_panel(self._viewer, "Stain")
-            stain.form.choose(*self._learned)
-            stain.stain()
+            stain_again(self._viewer, self._learned)
 
     def list_runs(self) -> None:
         """Offer the earlier runs."""
@@ -228,6 +222,11 @@ class TrainPanel(Panel):
         if event.value is not None:  # else it was stopped
             self._launch()
 
+    def _refused(self, sentence: str, detail: str) -> None:
+        """Show no run where its pairs do not fit: it has not begun, and its name is free."""
+        self._show_none()
+        self.view.bar.fail(sentence, detail)
+
     def _opened(self, event: Finished) -> None:
         run, self._stack = event.value, None
         self._show(run)
@@ -259,7 +258,7 @@ class TrainPanel(Panel):
             better = event.result["better"]
             self._session.add_model(event.result["model"], choose=better)
             if better and self._stack in self._viewer.layers:
-                self._learned = self._stack, event.result["model"]
+                self._learned = Learned(self._stack, event.result["model"], run.job.nucleus_um)
                 self.again.show()
             self.form.name.setText(free_name(run.job.name or run.path.name))
 
@@ -274,10 +273,13 @@ class TrainPanel(Panel):
         self.runner.start(lambda _: discarding(path), "deleting the training", then=self._discarded)
 
     def _discarded(self, event: Finished) -> None:
+        self._show_none()
+        self.view.bar.say("Discarded.")
+
+    def _show_none(self) -> None:
         self._run = None
         self.view.open(Run(Path(), make_job(pairs=[], out=Path()), "new", ()))
         self.view.title.setText("")
-        self.view.bar.say("Discarded.")
         self.list_runs()
         self._buttons()
 

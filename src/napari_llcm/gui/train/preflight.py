@@ -62,7 +62,11 @@ class Preflight(QObject):
             self._form.estimate.clear()
 
     def _look(self) -> None:
-        if self.paused or not self._pairs.isVisible() or not self._pairs.chosen():
+        if self.paused or not self._pairs.isVisible():
+            return
+        if not self._pairs.chosen():
+            self.stop()
+            self._pairs.verdict.clear()  # it was of others
             return
         if self.checker.running or self.estimator.running:  # for what is no longer chosen
             self.stop()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...events import Failed, Finished, Job, Started
+from ...events import Failed, Finished, Job, ShouldStop, Started, UserError
 from ...models.library import keep_model
+from ...training.pairs import NamedPair, write_pairs
 from ...training.runs import Run, discard_run, read_run
+from ...volumes.atomic import remove
 
 _STATES = {
     "new": "Nothing was trained yet: press Resume to start.",
@@ -43,6 +47,17 @@ def settling(path: Path) -> Job:
             told["model"] = keep_model(path / "model", run.job.name or path.name).name
         told["better"], told["sentence"] = _verdict(run, told["model"])
     yield Finished(result=told, value=run)
+
+
+def saving(pairs: Sequence[NamedPair], out: Path, should_stop: ShouldStop) -> Job:
+    """Write open layers into a new run's folder, of which nothing stays where they do not fit."""
+    try:
+        yield from write_pairs(pairs, out / "pairs", should_stop)
+    except UserError:
+        with suppress(OSError):  # what else lies there stays
+            remove(out / "pairs")
+            out.rmdir()
+        raise
 
 
 def discarding(path: Path) -> Job:
