@@ -132,7 +132,7 @@ def test_what_does_not_go_together_is_refused(
         ({"method": "pix2pix", "patch": (16, 32, 32)}, "no autoencoder"),
         ({"latent_statistics": "kept", "phase": "all"}, "not trained"),
         ({"network": {"latent_channels": 5}}, "leave both out"),
-        ({"method": "diffusion", "thaw_after": 1}, "leave thaw_after out"),
+        ({"method": "diffusion", "thaw_after": 1}, "no decoder learns"),
     ):
         with pytest.raises(UserError, match=said):
             result_of(train(job(pairs, tmp_path / "run", autoencoder, **changes)))

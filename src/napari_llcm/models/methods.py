@@ -71,6 +71,8 @@ class Method:
         Returns the sampler's steps where none are wanted.
     any_steps : bool
         Whether other numbers of steps can be wanted.
+    decodes : bool
+        Whether its loss is on decoded volumes too, from which a decoder can learn.
     least_patch : int
         Voxels along each axis of the smallest patch that it can be trained on.
     variants : mapping of str to int
@@ -84,6 +86,7 @@ class Method:
     own_networks: Mapping[str, Callable[[NetworkConfig], nn.Module]] = field(default_factory=dict)
     default_steps: Callable[[ModelInfo], int] = lambda _: 1
     any_steps: bool = False
+    decodes: bool = False
     least_patch: int = 1
     variants: Mapping[str, int | None] = field(default_factory=dict)
 
@@ -144,6 +147,7 @@ LLCM = Method(
     Phase("consistency"),
     _consistency,
     any_steps=True,
+    decodes=True,
     variants={"llcm": 1, "llcm 2 steps": 2, "llcm 4 steps": 4},
 )
 REGRESSION = Method(
@@ -151,6 +155,7 @@ REGRESSION = Method(
     "regression (one step, no noise)",
     Phase("regression", colour="#CC79A7"),
     _regression,
+    decodes=True,
     variants={"regression": None},
 )
 DIFFUSION = Method(

@@ -175,6 +175,8 @@ class TrainJob(TrainOptions):
             raise ValueError("latent_statistics are kept of an autoencoder that is not trained")
         if self.autoencoder is not None and not METHODS[self.method].latent:
             raise ValueError(f"{self.method} has no autoencoder: leave that out")
+        if self.thaw_after is not None and not METHODS[self.method].decodes:
+            raise ValueError(f"from the loss of {self.method} no decoder learns: leave it out")
         least = max(METHODS[self.method].least_patch, 16 if self.vae_adversarial else 1)
         if min(self.patch) < least:
             raise ValueError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..events import UserError
 from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
 from . import flat, losses, rivals
@@ -84,7 +83,6 @@ def _latent(
     *,
     loss: Loss,
     of_planes: Loss | None = None,
-    decodes: bool = False,
 ) -> Objective:
     networks.autoencoder.requires_grad_(False)
     names = ["condition", "denoiser", *METHODS[job.method].own_networks]
@@ -93,11 +91,6 @@ def _latent(
         loss, {name: networks.get_submodule(name) for name in names}, flat=of_planes
     )
     if job.thaw_after is not None:
-        if not decodes:
-            raise UserError(
-                f"{job.method} compares latents alone, from which a decoder learns nothing: leave "
-                "thaw_after out."
-            )
         # the encoder stays: latents are encoded once, and a resumed run has the very same
         objective.modules["decoder"] = networks.autoencoder.decoding()
         objective.rates["decoder"] = job.thaw_rate
@@ -111,7 +104,6 @@ def _consistency(networks: StainerNetworks, job: TrainJob) -> Objective:
         job,
         loss=losses.consistency_loss,
         of_planes=flat.consistency_loss,
-        decodes=True,
     )
     if job.instance_weight and networks.network.unet == "local":
         objective.modules["instances"] = InstanceHead(networks.network)
@@ -130,9 +122,7 @@ _SLOW_DISCRIMINATOR = {"discriminator": 0.1}
 _OBJECTIVES: dict[PhaseName, Callable[[StainerNetworks, TrainJob], Objective]] = {
     "vae": _autoencoder,
     "consistency": _consistency,
-    "regression": partial(
-        _latent, loss=rivals.regression_loss, of_planes=flat.regression_loss, decodes=True
-    ),
+    "regression": partial(_latent, loss=rivals.regression_loss, of_planes=flat.regression_loss),
     "diffusion": partial(_latent, loss=rivals.diffusion_loss),
     "resshift": partial(_latent, loss=rivals.resshift_loss),
     "pix2pix": _adversarial,
