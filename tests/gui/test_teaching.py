@@ -116,6 +116,20 @@ def test_a_stain_is_not_taken_for_the_real_dapi(
     assert panel.pairs.dapi.layer is real
 
 
+def test_a_width_in_pixels_stays_one(viewer: Any, bench: Any, specimen: Specimen) -> None:
+    add(viewer, specimen.dapi)
+    silent = add(viewer, specimen.qpi.replace(spacing=None, name="no voxel size"))
+    known = add(viewer, specimen.qpi)
+    panel = bench.show_panel("Train")
+    shown = panel.form.nucleus
+    panel.teach(silent, "small", 15.0)
+    assert (shown.value(), shown.suffix()) == (15.0, " pixels")
+    panel.pairs.qpi.choose(known)
+    assert (shown.value(), shown.suffix()) == (0.0, " µm")  # 15 pixels are not 15 µm
+    panel.teach(known, "small", 7.0)
+    assert (shown.value(), shown.suffix()) == (7.0, " µm")
+
+
 def test_a_chosen_layer_that_is_gone_makes_room_for_a_better_guess(
     viewer: Any, bench: Any, specimen: Specimen
 ) -> None:

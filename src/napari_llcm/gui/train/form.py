@@ -104,6 +104,12 @@ class TrainForm(QGroupBox):
         self.nucleus.setValue(width or 0.0)
         self.name.setText(name)
 
+    def width_in(self, unit: str) -> None:
+        """Take the unit of nucleus widths; a width in another one is forgotten."""
+        if unit != self.nucleus.suffix():
+            self.nucleus.setValue(0.0)
+            self.nucleus.setSuffix(unit)
+
     def options(self) -> TrainOptions:
         """Return what is set."""
         chosen = {name: widget.value for name, widget in self._fields.items()}

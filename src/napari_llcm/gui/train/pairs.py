@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ...training.pairs import NamedPair
 from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo, layers_of, volume_of, when_layers_change
 from ..layers.planes import stack_or_plane
+from ..layers.stack import stack_of
 from .teaching import partner_of
 
 
@@ -156,6 +158,15 @@ class PairChoice(QGroupBox):
             self.dapi.choose(partner)
         self.changed.emit()
         return partner is not None
+
+    def width_unit(self) -> str:
+        """Return what widths of nuclei are in: pixels, where no open stack tells its voxel size."""
+        if self.from_layers.isChecked():
+            stacks = [qpi for qpi, _ in self._added] or [self.qpi.layer]
+            with suppress(UserError):
+                if all(s and stack_of(s).volume.spacing is None for s in stacks):
+                    return " pixels"
+        return " µm"
 
     def volumes(self) -> list[NamedPair]:
         """Return the pairs that are chosen among the layers, for time series the one on screen.

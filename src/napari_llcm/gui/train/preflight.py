@@ -47,6 +47,7 @@ class Preflight(QObject):
         self._timer.setInterval(_PAUSE)
         self._timer.timeout.connect(self._look)
         pairs.changed.connect(self.look_soon)
+        pairs.changed.connect(lambda: form.width_in(pairs.width_unit()))
         form.changed.connect(self.look_soon)
 
     def look_soon(self) -> None:
