@@ -64,7 +64,7 @@ def restoration_metrics(
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     _check_grid(truth, restored)
-    real, made = (np.asarray(v.numpy(), np.float64) for v in (truth, restored))
+    real, made = (np.asarray(v.numpy(), np.float32) for v in (truth, restored))
     if window is None and is_hounsfield(truth):
         window = HounsfieldWindow()
     if mask is not None and mask.shape != real.shape:
@@ -78,23 +78,25 @@ def restoration_metrics(
         counted &= ~find_no_data(truth).mask(truth.data)
     if not counted.any():
         raise UserError(f"Of {truth.name} and {restored.name} nothing is left to be compared.")
-    mae = float(np.abs(real - made)[counted].mean())
+    mae = float(np.abs(real - made)[counted].mean(dtype=np.float64))
     if window is not None:
-        span = window.width
-        real, made = (window.undo(window.apply(v)).astype(np.float64) for v in (real, made))
+        unit, span = 2.0, window.width
+        real, made = (window.apply(v) for v in (real, made))
     else:
         low, high = np.percentile(real[counted], (BLACK, WHITE))
-        span = float(high - low)
+        unit, span = 1.0, float(high - low)
+        if span > 0:
+            real, made = ((v - np.float32(low)) / np.float32(span) for v in (real, made))
     if np.ptp(real[counted]) == 0 or span <= 0:
         raise NoContrast(f"{truth.name} has no contrast to measure an error against.")
     # the windows of SSIM see the same in both where one holds no data
     real, made = (np.where(np.isfinite(real + made), v, 0) for v in (real, made))
     x, y = (torch.from_numpy(v[counted]) for v in (real, made))
-    psnr = float(peak_signal_noise_ratio(y, x, data_range=span))
+    psnr = float(peak_signal_noise_ratio(y, x, data_range=unit))
     return {
         "mae": mae,
         "psnr": min(psnr, MOST),
-        "ssim": ssim(real, made, span, counted),
+        "ssim": ssim(real, made, unit, counted),
         "counted": float(counted.mean()),
         "data_range": span,
     }
