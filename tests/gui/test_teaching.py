@@ -268,3 +268,9 @@ def test_a_start_that_stays_is_told_and_adds_no_model(tmp_path: Path, small_mode
     assert (told["model"], told["better"]) == ("", False)
     assert "stays as it is" in told["sentence"]
     assert list_models() == before
+    # ended from outside, as where a stop is not answered
+    (folder / "events.jsonl").write_text("\n".join(events[:-1]) + "\n")
+    told = list(settling(folder))[-1].result
+    assert (told["model"], told["better"]) == ("", False)
+    assert "press Resume" in told["sentence"]
+    assert list_models() == before

@@ -46,6 +46,8 @@ def settling(path: Path) -> Job:
         if run.can_stain and not _result(run).get("kept_start"):
             told["model"] = keep_model(path / "model", run.job.name or path.name).name
         told["better"], told["sentence"] = _verdict(run, told["model"])
+    else:  # ended before it could keep anything new, as a stop in the first seconds does
+        told["sentence"] = _STATES[run.state]
     yield Finished(result=told, value=run)
 
 
