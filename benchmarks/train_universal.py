@@ -33,7 +33,6 @@ import torch
 from torch import Tensor
 
 from napari_llcm.models import load_bundle
-from napari_llcm.models.blocks import ResBlock
 from napari_llcm.models.bundle import ModelInfo, save_bundle
 from napari_llcm.models.device import autocast
 from napari_llcm.models.library import find_model
@@ -229,11 +228,6 @@ def train(options: argparse.Namespace) -> None:
     networks.load_state_dict(bundle.networks.state_dict())
     networks = widened(networks, job.network) if sizes else networks
     networks.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    if options.compile:  # one block at a time: quick, and nothing else changes
-        torch._dynamo.config.recompile_limit = 64
-        for module in networks.modules():
-            if isinstance(module, ResBlock):
-                module.compile(dynamic=False)
     pool = Pool(options.pool, device, job.network.factor, options.leave_out, options.held)
     while len(pool.items) < options.least:
         pool.grow()
@@ -400,7 +394,6 @@ def main() -> None:
     training.add_argument("--skip", action="store_true", help="label-free detail to the decoder")
     training.add_argument("--decoder", action="store_true", help="train the decoder to the end")
     training.add_argument("--image-share", type=float, default=0.25)
-    training.add_argument("--compile", action="store_true")
     training.add_argument("--leave-out", nargs="*", default=[])
     training.add_argument("--seconds", type=float, default=400)
     training.add_argument("--vae-seconds", type=float, default=45)
