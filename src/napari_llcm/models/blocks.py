@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from .shallow import while_recomputed
+
 
 class ChannelNorm(nn.Module):
     """LayerNorm over the channels of each voxel of (B, C, Z, Y, X).
@@ -53,7 +55,9 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
         """Return the block's output for x (B, C, Z, Y, X) and embedding (B, E)."""
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, embedding, use_reentrant=False)
+            return checkpoint(
+                self._forward, x, embedding, use_reentrant=False, context_fn=while_recomputed
+            )
         return self._forward(x, embedding)
 
     def _forward(self, x: Tensor, embedding: Tensor | None) -> Tensor:

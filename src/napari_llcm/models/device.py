@@ -126,7 +126,13 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     import torch
 
     dtype = precision(device)
-    return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
+    if dtype is torch.float32:
+        return nullcontext()
+    if device.type == "cpu" and torch.is_grad_enabled():
+        from .shallow import bfloat16_with_gradients
+
+        return bfloat16_with_gradients(device)
+    return torch.autocast(device.type, dtype)
 
 
 def channels_last(module: torch.nn.Module) -> None:
