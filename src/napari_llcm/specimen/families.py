@@ -112,10 +112,14 @@ def draw_views(
 
     Parameters
     ----------
-    seed, size, leave_out
-        As of `draw_specimen`.
+    seed : int
+        Chooses the specimen.
     count : int
         Views; DAPI and labels are alike in all.
+    size : tuple of int
+        Voxels (z, y, x).
+    leave_out : collection of str
+        Tags that none of them has.
 
     Raises
     ------

@@ -54,8 +54,8 @@ class Fit:
     place: str = ""
     matched: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    misshapen: dict[str, str] = field(default_factory=dict)
     left_over: list[str] = field(default_factory=list)
+    misshapen: dict[str, str] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
