@@ -177,7 +177,7 @@ def _by_prefix(
             left.append(given)
     missing = [name for name in wanted if name not in matched]
     ordered = {name: matched[name] for name in wanted if name in matched}
-    return Fit(place, ordered, missing, misshapen, left)
+    return Fit(place, ordered, missing, left, misshapen)
 
 
 def _name(given: str, wanted: Mapping[str, Any]) -> str | None:
