@@ -12,6 +12,7 @@ _FIGURES = {
     "recall": "real nuclei found, in their shape",
     "precision": "shown nuclei that are real",
     "f1": "both together (F1)",
+    "auc": "chance that a nuclear voxel outshines another (AUC)",
     "confidence_ece": "error of the confidence (ECE)",
     "vae_psnr": "likeness of compressed DAPI (PSNR, dB)",
     "psnr": "likeness to real DAPI (PSNR, dB)",
