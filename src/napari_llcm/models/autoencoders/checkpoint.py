@@ -45,10 +45,12 @@ class Fit:
         Which dict of the file they are in; empty for a flat file.
     matched : dict of str
         Names in the network, and what the file calls them.
-    missing, left_over : list of str
-        Names of the network that the file lacks, and of the file that the network lacks.
+    missing : list of str
+        Names of the network that the file lacks.
     misshapen : dict of str
         Names that both have, and how their shapes differ.
+    left_over : list of str
+        Names of the file that the network lacks.
     """
 
     place: str = ""
