@@ -47,10 +47,10 @@ class Fit:
         Names in the network, and what the file calls them.
     missing : list of str
         Names of the network that the file lacks.
-    misshapen : dict of str
-        Names that both have, and how their shapes differ.
     left_over : list of str
         Names of the file that the network lacks.
+    misshapen : dict of str
+        Names that both have, and how their shapes differ.
     """
 
     place: str = ""
