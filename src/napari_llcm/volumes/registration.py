@@ -231,8 +231,9 @@ def _judge(
         return "unrelated", f"DAPI fits the label-free stack only if it is mirrored along {axes}."
     if whole.score < _CHANCE and whole.chance < _RELATED:
         return "unrelated", (
-            "DAPI and label-free stack agree no better than chance: they seem to show different "
-            "places; check that the right files are paired."
+            "DAPI and label-free stack agree no better than chance: they show different places, or "
+            "this microscope shows nuclei by neither texture nor size, as brightfield of flat "
+            "cells; check that the right files are paired, and look at the overlay."
         )
     sure = np.array([s.lag for s in strips if s.score >= SURE])
     if len(sure) > 1:
