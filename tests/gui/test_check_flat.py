@@ -169,5 +169,12 @@ def test_a_plane_is_the_partner_of_a_stack_that_is_taught() -> None:
     stack = Image(np.zeros((4, 20, 30), np.float32), name="phase")
     plane = Image(np.zeros((20, 30), np.float32), name="nuclei")
     other = Image(np.zeros((20, 31), np.float32), name="elsewhere")
-    assert partner_of(stack, None, [stack, other, plane]) is plane
-    assert partner_of(stack, other, [stack, other]) is None
+
+    def is_dapi(layer: Any) -> bool:
+        return "nuclei" in str(layer.name)
+
+    def is_label_free(layer: Any) -> bool:
+        return "phase" in str(layer.name)
+
+    assert partner_of(stack, [stack, other, plane], is_dapi, is_label_free) is plane
+    assert partner_of(stack, [stack, other], is_dapi, is_label_free) is None
