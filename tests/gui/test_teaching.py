@@ -188,6 +188,7 @@ def test_of_several_the_stack_s_own_dapi_is_chosen_or_none(
         assert "Press Train" in panel.view.bar.said
 
 
+@pytest.mark.slow
 def test_it_stains_again_as_it_learned_and_not_while_another_stain_goes_on(
     viewer: Any,
     bench: Any,

@@ -85,6 +85,7 @@ def wait(panel: TrainPanel, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not panel.busy, timeout=CHILD)
 
 
+@pytest.mark.slow
 def test_a_quick_training_ends_as_a_model_in_the_stain_panel(
     panel: TrainPanel, viewer: Any, qtbot: Any
 ) -> None:
