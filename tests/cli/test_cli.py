@@ -56,6 +56,7 @@ def test_stain_takes_any_size_and_an_unknown_spacing(
     assert read(tmp_path / "out.ome.zarr").shape == shape
 
 
+@pytest.mark.slow
 def test_specimen_train_evaluate_and_model(cli: Run, tmp_path: Path) -> None:
     pairs, run, report = tmp_path / "pairs", tmp_path / "run", tmp_path / "report"
     size = ("--size", "16,64,64", "--difficulty", "easy")

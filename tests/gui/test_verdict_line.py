@@ -104,6 +104,7 @@ def test_a_model_that_was_not_calibrated_says_that_it_cannot_tell(
     assert "cannot tell" in panel.form.verdict.sentence.text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_tiles")
 def test_a_taught_model_says_at_once_what_it_was_taught_on(
     panel: StainPanel, small_model: Path, qtbot: Any

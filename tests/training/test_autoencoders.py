@@ -95,6 +95,7 @@ def test_its_decoder_learns_after_so_many_epochs(
     assert changed(tmp_path / "run", autoencoder) - {"post_quant_conv"} == parts
 
 
+@pytest.mark.slow
 def test_a_thawed_run_resumes_to_the_same_weights(
     pairs: Path, autoencoder: Path, tmp_path: Path
 ) -> None:
