@@ -70,7 +70,7 @@ def main() -> None:
                 row = {"kind": folder.name, "start": model, "volumes": volumes, "minutes": minutes}
                 if any(row.items() <= done.items() for done in figures):
                     continue
-                name = f"{folder.name}-{model}-{volumes:g}-{minutes:g}"
+                name = f"{folder.name}-{Path(model).name}-{volumes:g}-{minutes:g}"
                 out, steps = options.out / "runs" / name, round(minutes * options.steps_per_minute)
                 new: dict[str, Any] = {"steps": steps}
                 if steps:
@@ -97,6 +97,8 @@ def _volumes(kind: str, folder: Path, most: int, held_out: int) -> float:
         nuclei = segment(volumes[0][1], make_segmenter()) if truth is None else labels_of(truth)
         width = width_in_plane(nuclei.numpy(), volumes[0][0].spacing)
     train, test = volumes[:-held_out], volumes[-held_out:]
+    if not train:
+        raise SystemExit(f"{kind} has {len(volumes)} volumes: none is left to train on.")
     for count in range(1, len(train) + 1):
         _write(train[:count], folder / f"train-{count}")
     _write([tuple(_corner(v) for v in train[0])], folder / "train-0.25")

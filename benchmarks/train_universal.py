@@ -84,11 +84,8 @@ def _make_some(pool: Path, first_seed: int, processes: int, count: int, which: i
             continue
         usual = seed % USUAL == 0
         views = [_usual(seed)] if usual else draw_views(seed, VIEWS, size=SIZE)
-        stacks, dapi, labels = (
-            [v.qpi.numpy() for v in views],
-            views[0].dapi.numpy(),
-            views[0].labels,
-        )
+        stacks = [view.qpi.numpy() for view in views]
+        dapi, labels = views[0].dapi.numpy(), views[0].labels
         arrays = {
             "qpi": np.stack([np.clip(qpi_scaling(q).apply(q), -HOT, HOT) for q in stacks]),
             "dapi": stabilise(dapi, dapi_scaling(dapi)),

@@ -6,6 +6,7 @@ windows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 Moments = tuple[Tensor, Tensor]
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(nn.Module, ABC):
     """DAPI (variance-stabilised, about 0 to 1) to a small spatial latent and back."""
 
+    @abstractmethod
     def encode(self, x: Tensor) -> Moments:
         """Return mean and log variance (B, C, z, y, x) of the latent of x (B, 1, Z, Y, X)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return the volume (B, 1, Z, Y, X) of a latent (B, C, z, y, x); `skip` as in `Decoder`."""
-        raise NotImplementedError
 
     def decoding(self) -> nn.Module:
         """Return what has a part in decoding; the encoder and what follows it have none."""
@@ -63,13 +64,13 @@ class Published(Autoencoder):
         low, high = self.kind.intensities
         return (self.image(z) - low) / (high - low)
 
+    @abstractmethod
     def moments(self, x: Tensor) -> Moments:
         """Return mean and log variance of the latent of x, in the intensities of `net`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def image(self, z: Tensor) -> Tensor:
         """Return the volume of a latent, in the intensities of `net`."""
-        raise NotImplementedError
 
     def decoding(self) -> nn.Module:
         """Return what has a part in decoding; the encoder and what follows it have none."""
@@ -143,20 +144,27 @@ def _volumes(x: Tensor, count: int) -> Tensor:
     return x.unflatten(0, (count, -1)).transpose(1, 2)
 
 
+def _in_common(kind: MriKind | MaisiKind) -> dict[str, Any]:
+    """Return the settings that MONAI's autoencoders of volumes share."""
+    return {
+        "spatial_dims": 3,
+        "in_channels": 1,
+        "out_channels": 1,
+        "latent_channels": kind.latent_channels,
+        "num_res_blocks": kind.res_blocks,
+        "norm_num_groups": kind.norm_groups,
+        "attention_levels": kind.attention_levels,
+    }
+
+
 def _mri(kind: MriKind) -> Published:
     from monai.networks.nets import AutoencoderKL
 
     net = AutoencoderKL(
-        spatial_dims=3,
-        in_channels=1,
-        out_channels=1,
         channels=kind.channels,
-        latent_channels=kind.latent_channels,
-        num_res_blocks=kind.res_blocks,
-        norm_num_groups=kind.norm_groups,
-        attention_levels=kind.attention_levels,
         with_encoder_nonlocal_attn=kind.middle_attention,
         with_decoder_nonlocal_attn=kind.middle_attention,
+        **_in_common(kind),
     )
     return OfMonai(kind, net)
 
@@ -165,18 +173,12 @@ def _maisi(kind: MaisiKind) -> Published:
     from monai.apps.generation.maisi.networks.autoencoderkl_maisi import AutoencoderKlMaisi
 
     net = AutoencoderKlMaisi(
-        spatial_dims=3,
-        in_channels=1,
-        out_channels=1,
         num_channels=kind.channels,
-        latent_channels=kind.latent_channels,
-        num_res_blocks=kind.res_blocks,
-        norm_num_groups=kind.norm_groups,
-        attention_levels=kind.attention_levels,
         num_splits=kind.num_splits,
         dim_split=kind.dim_split,
         norm_float16=kind.norm_float16,
         save_mem=False,  # would empty the cache of the graphics card after every layer
+        **_in_common(kind),
     )
     return OfMonai(kind, net)
 
