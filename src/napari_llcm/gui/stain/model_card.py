@@ -31,13 +31,20 @@ _SHARES = ("recall", "precision")
 def summary_of(info: ModelInfo) -> str:
     """Return in a sentence how well a model finds nuclei, and what voxels it knows."""
     metrics = info.metrics
-    found, real = (metrics.get(n, metrics.get(f"val_{n}")) for n in ("recall", "precision"))
-    if found is None:
+    shown, shaped, real = (
+        metrics.get(n, metrics.get(f"val_{n}")) for n in ("detection_recall", "recall", "precision")
+    )
+    if shaped is None:
         told = "How well it finds nuclei was not measured."
-    else:
-        told = f"Finds {_share(found)} of the nuclei"
-        told += "" if real is None else f"; {_share(real)} of what it shows is real"
-        told += " (on stacks like those it learned from)."
+    else:  # recall and precision count where outlines overlap by half
+        told = "" if shown is None else f"Shows {_share(shown)} of the nuclei, "
+        told = (
+            f"{told}{_share(shaped)} in their shape"
+            if told
+            else f"Finds {_share(shaped)} of the nuclei"
+        )
+        told += "" if real is None else f"; {_share(real)} of what it shows is a nucleus so shaped"
+        told += " (on held-out stacks)."
     if info.taught:
         told += f" Was {info.taught.words}."
     if info.nucleus_um:
