@@ -2,7 +2,8 @@
 
 The schedule, the noising and the DDIM step are diffusers'; latents are standardised and never
 clipped. The network predicts v = sqrt(a) n - sqrt(1 - a) z (Salimans & Ho 2022), or, behind the
-preconditioner of the consistency model, the clean latent z itself; it is told the noise level as
+preconditioner of the consistency model, the clean latent z itself, never the noise n: z would be
+(x - sqrt(1 - a) n)/sqrt(a), and a is 2e-9 where sampling starts. It is told the noise level as
 sigma = sqrt((1 - a)/a), a the cumulated signal share.
 """
 

@@ -95,6 +95,8 @@ class ResShiftSampler:
             above = self.etas[at + 1]
             spread = self.config.kappa * math.sqrt(eta / above * (above - eta))
         x = x + spread * noise
-        z = _predict(self.network, self.config, x, torch.full((len(x),), eta).to(x), condition)
+        z = _predict(
+            self.network, self.config, x, torch.full((len(x),), eta).to(x.device), condition
+        )
         before = self.etas[at - 1] / eta if at else 0.0
         return before * x + (1 - before) * z

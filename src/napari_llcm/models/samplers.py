@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .consistency import refine, step_sigmas
+from .finite import FiniteSteps
 from .methods import METHODS
 from .noise import noise_field
 
@@ -63,7 +64,7 @@ def regress(denoiser: Denoiser, zeros: Tensor, condition: Tensor) -> Tensor:
 
 
 def make_sampler(info: ModelInfo, networks: StainerNetworks, steps: int | None = None) -> Sampler:
-    """Return the sampler of a model in the latent space.
+    """Return the sampler of a model in the latent space; each of its steps is checked.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def make_sampler(info: ModelInfo, networks: StainerNetworks, steps: int | None =
     make = METHODS[info.method].sampler
     if make is None:
         raise ValueError(f"{info.method} has no sampler")
-    return make(info, networks, info.steps(steps))
+    return FiniteSteps(make(info, networks, info.steps(steps)), info.name)
 
 
 def field_at(
@@ -128,7 +129,7 @@ def virtual_dapi(
     Raises
     ------
     UserError
-        If the method cannot take that many steps.
+        If the method cannot take that many steps, or one gives values that are no numbers.
     """
     if not METHODS[info.method].latent:
         return networks.generator(qpi).float()
