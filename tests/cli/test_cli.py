@@ -187,6 +187,9 @@ def test_wrong_settings_end_in_one_sentence(cli: Run, phase: Path, tmp_path: Pat
         (("stain", phase, out, "--spacing", "0,0,0"), "spacing"),
         (("stain", phase, out, "--device", "abacus"), "abacus"),
         (("stain", phase, tmp_path / "out.docx"), "docx"),
+        (("stain", phase, tmp_path / "outs", "--part", "8"), "0/8 to 7/8"),
+        (("stain", phase, tmp_path / "outs", "--part", "8/8"), "counted from 0"),
+        (("stain", phase, out, "--part", "0/8"), "name a folder for them"),
         (("train", "--pairs", tmp_path), "--out"),
         (("evaluate", "--pairs", tmp_path / "none", "--out", tmp_path / "r"), "none"),
     ]:

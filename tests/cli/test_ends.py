@@ -91,8 +91,10 @@ def test_one_bad_pair_does_not_keep_the_others_from_being_checked(
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["a.png", "c.png"]
 
 
-def _interrupted(arguments: Sequence[object], when: str, presses: int = 1) -> tuple[int, str]:
-    """Run the program, press Ctrl-C once it prints `when`; return exit code and all it printed."""
+def _interrupted(
+    arguments: Sequence[object], when: str, presses: int = 1, number: int = signal.SIGINT
+) -> tuple[int, str]:
+    """Run the program, signal to it once it prints `when`; return exit code and all it printed."""
     command = [sys.executable, "-m", "napari_llcm", *map(str, arguments), "--events", "-"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -103,16 +105,19 @@ def _interrupted(arguments: Sequence[object], when: str, presses: int = 1) -> tu
             said += line
             if when in line:
                 for _ in range(presses):
-                    child.send_signal(signal.SIGINT)
+                    child.send_signal(number)
                 when = "\0"
         return child.wait(60), said
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one child alone")
-def test_what_was_broken_off_and_kept_ends_in_130(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal for one child alone")
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_was_broken_off_and_kept_tells_the_signal(
+    tmp_path: Path, number: int, expected: int
+) -> None:
     arguments = ("specimen", tmp_path / "s", "--n", 500, "--size", "8,32,32")
-    code, said = _interrupted(arguments, '"progress"')
-    assert code == 130, said
+    code, said = _interrupted(arguments, '"progress"', 1 if expected == 130 else 3, number)
+    assert code == expected, said
     assert "what is done is kept" in said
     assert '"finished"' in said
     assert list((tmp_path / "s" / "qpi").iterdir())

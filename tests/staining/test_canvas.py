@@ -232,6 +232,28 @@ def test_a_folder_is_stained_file_by_file(model: ModelBundle, tmp_path: Path) ->
         list(stain_files([empty], out, model))
 
 
+def test_jobs_side_by_side_each_stain_a_part(model: ModelBundle, tmp_path: Path) -> None:
+    source, stack = tmp_path / "in", make_volume((4, 16, 16))
+    source.mkdir()
+    for name in "abcde":
+        write(source / f"{name}.ome.tif", stack)
+    series = write(
+        tmp_path / "t.ome.tif", stack.replace(data=np.stack([stack.numpy()] * 3), axes="tzyx")
+    )
+    for given, parts in ((source, ["ace", "bd"]), (series, ["02", "1"])):
+        names = []
+        for number in range(2):
+            job = stain_files([given], tmp_path / "out", model, CPU, part=(number, 2))
+            written = list(job)[-1].result["written"]
+            names.append([Path(p).name.removesuffix(" virtual DAPI.ome.zarr")[-1] for p in written])
+        assert names == [[*part] for part in parts]
+    events = list(stain_files([source], tmp_path / "out", model, CPU, part=(6, 7)))
+    assert events[-1].result["written"] == []
+    assert any("holds no stack" in e.text for e in events if isinstance(e, Notice))
+    with pytest.raises(UserError, match="counted from 0"):
+        list(stain_files([source], tmp_path / "out", model, CPU, part=(2, 2)))
+
+
 def test_a_noisy_stack_is_noticed(specimen: Specimen) -> None:
     from napari_llcm.models.normalise import noise_level
     from napari_llcm.staining.grid import contrast_notices

@@ -160,3 +160,5 @@ def test_diffusion_never_divides_by_the_signal(prediction: str) -> None:
             results.append(sampler.step(0, noise, noise, condition))
         hook.remove()
     assert float((results[1] - results[0]).abs().max()) < 1.1
+    with pytest.raises(UserError, match="at most 1000 steps"):
+        make_sampler(info, model.networks, 1001)

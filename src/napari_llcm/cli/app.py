@@ -32,14 +32,14 @@ class _Verbs(TyperGroup):
     """Ends every verb alike, whatever it was doing: its options, its reading, its job."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a verb; its failure is its last event, and Ctrl-C has an exit code of its own."""
+        """Run a verb; its failure is its last event, and signals have exit codes of their own."""
         words = [*ctx._protected_args, *ctx.args]
         outcome.begin(as_json=any(w == "--events" or w.startswith("--events=") for w in words))
         try:
             result = super().invoke(ctx)
         except typer.Exit:
             if outcome.interrupted:
-                raise typer.Exit(_INTERRUPTED) from None
+                raise typer.Exit(outcome.interrupted) from None
             raise
         except KeyboardInterrupt:
             outcome.fail("It was broken off by Ctrl-C.")
@@ -49,10 +49,10 @@ class _Verbs(TyperGroup):
             outcome.fail(sentence)
             if outcome.interrupted:
                 stderr.print(f"napari-llcm: {sentence}", soft_wrap=True)
-                raise typer.Exit(_INTERRUPTED) from error
+                raise typer.Exit(outcome.interrupted) from error
             raise
         if outcome.interrupted:
-            raise typer.Exit(_INTERRUPTED)
+            raise typer.Exit(outcome.interrupted)
         return result
 
 

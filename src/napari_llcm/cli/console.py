@@ -47,16 +47,17 @@ class _Outcome:
 
     Attributes
     ----------
-    interrupted : bool
-        Whether Ctrl-C was pressed.
+    interrupted : int
+        The exit code that shells know for the signal that asked to stop; 0 where none did.
     """
 
     def __init__(self) -> None:
-        self.interrupted = self._as_json = self._told = False
+        self.interrupted = 0
+        self._as_json = self._told = False
 
     def begin(self, as_json: bool) -> None:
         """Start anew; where events are printed, nothing else is."""
-        self._as_json, self._told, self.interrupted = as_json, False, False
+        self._as_json, self._told, self.interrupted = as_json, False, 0
         stdout.quiet = as_json
 
     def hear(self, event: Event) -> None:
@@ -75,14 +76,17 @@ outcome = _Outcome()
 
 
 class StopOnInterrupt:
-    """Turns the first Ctrl-C into a request to stop and keep; the second one interrupts."""
+    """Turns the first Ctrl-C into a request to stop and keep; the second one interrupts.
+
+    So does SIGTERM, which SLURM and Kubernetes send some time before they take a machine away.
+    """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __call__(self) -> bool:
-        """Return True once Ctrl-C was pressed, or `ask` was called."""
+        """Return True once a signal came, or `ask` was called."""
         return self.asked
 
     def ask(self) -> None:
@@ -90,7 +94,8 @@ class StopOnInterrupt:
         self.asked = True
 
     def __enter__(self) -> StopOnInterrupt:
-        self._before = signal.signal(signal.SIGINT, self._handle)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -99,13 +104,16 @@ class StopOnInterrupt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = outcome.interrupted = True
-        stderr.print("Stopping; what is done is kept. Press Ctrl-C again to break off.")
+        self.asked = True
+        outcome.interrupted = outcome.interrupted or 128 + number
+        again = " Press Ctrl-C again to break off." if number == signal.SIGINT else ""
+        stderr.print(f"Stopping; what is done is kept.{again}")
 
 
 def run(make_job: Callable[[StopOnInterrupt], Job], as_json: bool = False) -> Finished:

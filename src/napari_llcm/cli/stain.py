@@ -33,6 +33,13 @@ def stain(
         ),
     ],
     model: Model = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Stain part K, from 0, of N parts of the stacks: for N jobs side by side.",
+        ),
+    ] = None,
     events: Events = None,
     *,
     options: Staining,
@@ -50,13 +57,18 @@ def stain(
             f"{source} is a folder of stacks: name a folder for their results in place of "
             f"{out.name}, such as {out.with_name('stained')}."
         )
+    if part is not None and not several:
+        raise UserError(
+            f"--part is for many stacks: name a folder for the results, not {out.name}."
+        )
+    share = (0, 1) if part is None else _share(part)
 
     def job(stop: ShouldStop) -> Job:
         """Stain one stack, or all that there are."""
         if several:
             bundle = load_model(model, str(pick_device(options.device)))
             yield from stain_files(
-                [source], out, bundle, options, reading=reading, should_stop=stop
+                [source], out, bundle, options, reading=reading, part=share, should_stop=stop
             )
         else:
             yield from stain_file(source, out, model, options, reading=reading, should_stop=stop)
@@ -78,3 +90,17 @@ def stain(
         for path, reason in zip(failed, result["reasons"], strict=True):
             stdout.print(f"Not stained: {'' if path in reason else f'{path}: '}{reason}")
         raise typer.Exit(1)
+
+
+def _share(text: str) -> tuple[int, int]:
+    """Return K and N of "K/N".
+
+    Raises
+    ------
+    UserError
+        If it is something else.
+    """
+    number, slash, parts = text.partition("/")
+    if not (slash and number.isdecimal() and parts.isdecimal()):
+        raise UserError(f"--part takes a number, from 0, and how many: 0/8 to 7/8, not {text!r}.")
+    return int(number), int(parts)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..events import UserError
 from .config import DiffusionConfig
 from .consistency import Denoiser
 from .torchvision import check_torchvision
@@ -116,9 +117,16 @@ class DiffusionSampler:
         Schedule and guidance.
     steps : int
         Steps of the sampler.
+
+    Raises
+    ------
+    UserError
+        If they are more than those of the training.
     """
 
     def __init__(self, network: Predictor, config: DiffusionConfig, steps: int) -> None:
+        if steps > config.train_steps:
+            raise UserError(f"This diffusion model takes at most {config.train_steps} steps.")
         self.network, self.config, self.steps = network, config, steps
         self.scheduler = make_scheduler(config)
         self.scheduler.set_timesteps(steps)

@@ -32,6 +32,7 @@ def stain_files(
     *,
     reading: ReadOptions | None = None,
     spacing: Sequence[float] | None = None,
+    part: tuple[int, int] = (0, 1),
     should_stop: ShouldStop | None = None,
 ) -> Job:
     """Stain files one after another: each image and time point into an OME-Zarr of its name.
@@ -53,6 +54,9 @@ def stain_files(
         How each is read; without an image or a time point, all of a file are stained.
     spacing : sequence of float, optional
         Voxel size (z, y, x) in µm for files that do not tell theirs.
+    part : tuple of int
+        Which part, from 0, of how many: of the files, or of what a single file holds. Jobs that
+        run side by side each take one.
     should_stop : callable, optional
         Asked before every layer of the networks.
 
@@ -65,21 +69,32 @@ def stain_files(
     Raises
     ------
     UserError
-        If there is nothing to stain, or the output folder cannot be written.
+        If there is nothing to stain, there is no such part, or the output folder cannot be
+        written.
     """
+    number, parts = part
+    if not 0 <= number < parts:
+        raise UserError(f"There is no part {number} of {parts}: they are counted from 0.")
     paths = _paths(Found(sources), out)
+    single = len(paths) == 1
+    if not single:
+        paths = Found(paths[number::parts], paths.notes)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     yield Started(job="stain", unit="files", total=len(paths))
     yield from notices(paths)
+    if not paths:
+        yield Notice(text=f"Part {number} of {parts} holds no stack: there are fewer of them.")
     total, written, failed = Total(len(paths)), list[str](), dict[str, str]()
-    for number, path in enumerate(paths, start=1):
+    for count, path in enumerate(paths, start=1):
         if total.stopped:
             break
         try:
-            for stack in _stacks(path, reading or ReadOptions(), spacing):
+            for index, stack in enumerate(_stacks(path, reading or ReadOptions(), spacing)):
                 if total.stopped:
                     break
+                if single and index % parts != number:
+                    continue
                 target = out / f"{_plain(stack.name)} virtual DAPI.ome.zarr"
                 if target.exists() and not options.overwrite:
                     yield Notice(
@@ -87,12 +102,12 @@ def stain_files(
                     )
                     continue
                 job = stain(stack, model, options, out=target, should_stop=should_stop)
-                yield from total.part(job, f"{path.name} ({number} of {len(paths)})")
+                yield from total.part(job, f"{path.name} ({count} of {len(paths)})")
                 written += [] if total.stopped else [str(target)]
         except UserError as error:
             failed[str(path)] = str(error)
             yield Notice(text=f"{path.name} was left out. {error}")
-        total.done = number
+        total.done = count
     yield total.finished(
         out=str(out), written=written, failed=list(failed), reasons=list(failed.values())
     )

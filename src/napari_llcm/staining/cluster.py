@@ -157,7 +157,7 @@ def _stain_region(
     tile: Sequence[int],
 ) -> list[tuple[Box, np.ndarray]]:
     """Return the boxes and voxels of a region's tiles; runs on a worker."""
-    device = pick_device()
+    device = pick_device(options.device)
     ready(model, device)
     output = CollectedTiles(tile, wanted)
     with tempfile.TemporaryDirectory() as folder:
