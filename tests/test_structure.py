@@ -18,8 +18,16 @@ import napari_llcm
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def _files(pattern: str) -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
+
+
 UNSAFE = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 HEAVY = ("cellpose", "matplotlib", "monai", "napari", "qtpy", "skimage", "torch")
+SCRIPTS = [".ci/lock", ".ci/run", *_files("deploy/slurm/*.sh")]
+MANIFESTS = _files("deploy/kubernetes/*.yaml")
 FORMS = [f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("wrong-result", "crash", "idea")]
 
 
@@ -39,7 +47,11 @@ GATES = {
     "issue forms": _schema("github-issue-forms", *FORMS),
     "issue config": _schema("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
     "citation": _schema("citation-file-format", "CITATION.cff"),
+    "shellcheck": ["shellcheck", *SCRIPTS],
+    "kubernetes": ["kubernetes-validate", "--strict", "-k", "1.33", *MANIFESTS],
 }
+if sys.platform != "win32":  # it has no build for it
+    GATES["hadolint"] = ["hadolint", "deploy/Dockerfile"]
 
 
 @pytest.mark.gate

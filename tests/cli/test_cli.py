@@ -189,7 +189,7 @@ def test_wrong_settings_end_in_one_sentence(cli: Run, phase: Path, tmp_path: Pat
         (("stain", phase, tmp_path / "out.docx"), "docx"),
         (("stain", phase, tmp_path / "outs", "--part", "8"), "0/8 to 7/8"),
         (("stain", phase, tmp_path / "outs", "--part", "8/8"), "counted from 0"),
-        (("stain", phase, out, "--part", "0/8"), "name a folder for them"),
+        (("stain", phase, out, "--part", "0/8"), "name a folder"),
         (("train", "--pairs", tmp_path), "--out"),
         (("evaluate", "--pairs", tmp_path / "none", "--out", tmp_path / "r"), "none"),
     ]:

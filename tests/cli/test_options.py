@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ import typer
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
+import napari_llcm
 from napari_llcm.cli.app import app
 from napari_llcm.cli.from_models import FromModel, options_from_models
 from napari_llcm.events import UserError
@@ -55,6 +57,30 @@ def _run(*arguments: str, error: Exception | None = None) -> Any:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return given[0][1] if given else result
+
+
+# verbs that run no networks
+_WITHOUT_DEVICE = {
+    "specimen", "phantom", "slices thicken", "slices interpolate", "slices compare",
+    "model list", "model info", "model import", "model export", "model fetch",
+}  # fmt: skip
+
+
+def _verbs(command: Any, *path: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield every verb and its flags."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _verbs(inner, *path, name)
+    if not hasattr(command, "commands"):
+        yield " ".join(path), {flag for p in command.params for flag in p.opts}
+
+
+def test_every_verb_that_runs_networks_takes_a_device() -> None:
+    verbs = dict(_verbs(typer.main.get_command(app)))
+    assert {v for v, flags in verbs.items() if "--device" not in flags} == _WITHOUT_DEVICE
+
+
+def test_the_version_is_told_without_a_verb(cli: Any) -> None:
+    assert cli("--version")[:2] == (0, f"{napari_llcm.__version__}\n")
 
 
 def test_every_type_of_field_is_an_option() -> None:

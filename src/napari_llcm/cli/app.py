@@ -78,13 +78,25 @@ app.add_typer(model.app, name="model")
 app.add_typer(benchmark.app, name="benchmark")
 
 
-@app.callback()
-def _callback(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         stdout.print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _callback(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and end.",
+            callback=_print_version,
+            is_eager=True,  # before a verb is missed
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
