@@ -158,6 +158,15 @@ def test_each_trial_stain_encodes_its_view_once(shipped: ModelBundle, own: Volum
     assert len(seen) == 2  # of one part, and of that flipped
 
 
+def test_a_decoder_that_overflows_gives_no_verdict(shipped: ModelBundle, own: Volume) -> None:
+    hook = shipped.networks.autoencoder.decoder.register_forward_hook(lambda *given: given[2] / 0)
+    try:
+        with pytest.raises(UserError, match=r"The decoder of model specimen-v6 gives values"):
+            verdict(own, shipped)
+    finally:
+        hook.remove()
+
+
 def test_of_a_huge_stack_little_is_read(shipped: ModelBundle, own: Volume) -> None:
     mirrored = np.pad(own.numpy(), [(0, n) for n in own.shape], mode="symmetric")
     stack = Huge(mirrored)

@@ -101,6 +101,15 @@ def test_what_cannot_be_told_is_said_in_a_sentence(fitted: ModelBundle) -> None:
     assert end.result == {"stopped": True}
 
 
+def test_an_encoder_that_overflows_tells_no_width(fitted: ModelBundle) -> None:
+    hook = fitted.networks.condition.register_forward_hook(lambda *given: given[2] / 0)
+    try:
+        with pytest.raises(UserError, match=r"The encoder of model \w+ gives values"):
+            estimate_nucleus_width(discs(9, "bright", 1), fitted, "cpu")
+    finally:
+        hook.remove()
+
+
 def test_scales_agree_on_what_most_of_the_near_ones_say() -> None:
     tried = np.arange(2.0, 6.0, 0.5)
     width, deviation = agreed(tried, np.clip(4.2 - tried, -1, 1))

@@ -99,6 +99,17 @@ def test_a_poisoned_step_ends_the_job_by_its_name(
     np.testing.assert_array_equal(read(first.result["out"]).numpy(), again.value.numpy())
 
 
+@pytest.mark.parametrize("method", ["llcm", "pix2pix"])
+def test_what_overflows_after_the_last_step_is_named(method: MethodName, tmp_path: Path) -> None:
+    model, out = model_of(method, BLENDED), tmp_path / "out.ome.tif"
+    name = {"llcm": "autoencoder.decoder", "pix2pix": "generator"}[method]
+    hook = model.networks.get_submodule(name).register_forward_hook(lambda *given: given[2] / 0)
+    said = refusal(model, out=out)
+    hook.remove()
+    assert said.startswith(f"The {name.split('.')[-1]} of model test gives values that are no")
+    assert not out.exists()
+
+
 def grow(model: ModelBundle, factor: float) -> None:
     """Let the features of the U-Net's last convolution grow, as a bad training does."""
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Sampling that ends where its numbers do: no black volume without a word."""
+"""Networks that end a job where their numbers end: no black volume without a word."""
 
 from __future__ import annotations
 
@@ -41,16 +41,34 @@ class FiniteSteps:
             If some of it are no numbers.
         """
         x = self.sampler.step(index, x.float(), noise.float(), condition)
-        if not torch.isfinite(x).all():
-            raise UserError(
-                f"Step {index + 1} of {self.steps} of model {self.model} gives values that are no "
-                f"numbers, so nothing of them was written: {_likely_cause(x.device)}."
-            )
-        return x
+        return checked(x, f"Step {index + 1} of {self.steps} of model {self.model}")
+
+
+def checked(x: Tensor, what: str) -> Tensor:
+    """Return what a network has given.
+
+    Parameters
+    ----------
+    x : Tensor
+        Of any shape.
+    what : str
+        What gave it, for the user: "The decoder of model tissue".
+
+    Raises
+    ------
+    UserError
+        If some values are NaN or infinite; it tells the likely cause.
+    """
+    if not torch.isfinite(x).all():
+        raise UserError(
+            f"{what} gives values that are no numbers, so nothing of them was written: "
+            f"{_likely_cause(x.device)}."
+        )
+    return x
 
 
 def _likely_cause(device: torch.device) -> str:
-    """Return why a step that has just run on a device overflowed, and what to do about it."""
+    """Return why a network that has just run on a device overflowed, and what to do about it."""
     kind = device.type
     if not torch.is_autocast_enabled(kind):
         return "its weights have probably grown too large, so choose another model or train it anew"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .consistency import refine, step_sigmas
-from .finite import FiniteSteps
+from .finite import FiniteSteps, checked
 from .methods import METHODS
 from .noise import noise_field
 
@@ -129,10 +129,10 @@ def virtual_dapi(
     Raises
     ------
     UserError
-        If the method cannot take that many steps, or one gives values that are no numbers.
+        If the method cannot take that many steps, or a network gives values that are no numbers.
     """
     if not METHODS[info.method].latent:
-        return networks.generator(qpi).float()
+        return checked(networks.generator(qpi).float(), f"The generator of model {info.name}")
     sampler = make_sampler(info, networks, steps)
     condition = networks.condition(qpi) if condition is None else condition
     stop = tuple(a + n for a, n in zip(start, condition.shape[2:], strict=True))
@@ -141,4 +141,4 @@ def virtual_dapi(
     for i in range(sampler.steps):
         noise = field_at(seed, i, channels, start, stop).to(qpi.device)
         x = sampler.step(i, x, noise, condition)
-    return networks.decode(x, qpi).float()
+    return checked(networks.decode(x, qpi).float(), f"The decoder of model {info.name}")

@@ -210,6 +210,8 @@ class FirstLook:
         """Return the features (2 × channels,) of the stack, with nuclei of so many pixels."""
         import torch
 
+        from ..models.finite import checked
+
         # the stacks of the fit were zoomed along z as in the plane; so is one without a voxel size
         spacing = self.qpi.spacing or self.model.info.spacing
         assert spacing is not None
@@ -227,6 +229,7 @@ class FirstLook:
                 seen = self.model.networks.condition(
                     torch.from_numpy(part)[None, None].to(self.device)
                 )
+                checked(seen, f"The encoder of model {self.model.info.name}")
             channels = seen[0].float().flatten(1)
             found.append(
                 torch.cat([channels.mean(1), (channels.std(1) + 1e-3).log()]).cpu().numpy()
