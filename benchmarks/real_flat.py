@@ -35,7 +35,7 @@ from napari_llcm.evaluation import nuclear_auc
 from napari_llcm.evaluation.statistics import interval
 from napari_llcm.events import result_of
 from napari_llcm.models import load_model
-from napari_llcm.models.bundle import ModelInfo
+from napari_llcm.models.info import ModelInfo
 from napari_llcm.nuclei import Comparison, compare_nuclei, make_segmenter
 from napari_llcm.nuclei.counts import Counts
 from napari_llcm.nuclei.thresholding import counts_of

@@ -25,9 +25,9 @@ from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, Networ
 from napari_llcm.models.config import MethodName
 from napari_llcm.models.consistency import refine
 from napari_llcm.models.device import autocast, pick_device, precision
-from napari_llcm.models.normalise import Scaling
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.staining import StainOptions, Tiling, stain
+from napari_llcm.tasks.normalise import Scaling
 from napari_llcm.volumes import Volume
 
 BARE = (48, 192, 192)  # voxels of the tile that the bare networks run on

@@ -33,14 +33,15 @@ import torch
 from torch import Tensor
 
 from napari_llcm.models import load_bundle
-from napari_llcm.models.bundle import ModelInfo, save_bundle
+from napari_llcm.models.bundle import save_bundle
 from napari_llcm.models.device import autocast
+from napari_llcm.models.info import ModelInfo
 from napari_llcm.models.library import find_model
-from napari_llcm.models.normalise import HOT, dapi_scaling, qpi_scaling, stabilise
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.models.widening import widened
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.specimen.optics import Modality
+from napari_llcm.tasks.normalise import HOT, dapi_scaling, qpi_scaling, stabilise
 from napari_llcm.training import make_job
 from napari_llcm.training.augment import AUGMENTATIONS, augmented
 from napari_llcm.training.config import TrainJob

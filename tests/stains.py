@@ -10,9 +10,9 @@ import torch
 
 from napari_llcm.events import Finished, Job, ShouldStop
 from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
-from napari_llcm.models.normalise import Scaling
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.staining import Canvas, Focus, StainOptions, stain
+from napari_llcm.tasks.normalise import Scaling
 from napari_llcm.volumes import Volume
 
 SMALL = NetworkConfig(

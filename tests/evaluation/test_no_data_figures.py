@@ -9,11 +9,11 @@ import pytest
 
 from napari_llcm.evaluation import image_metrics
 from napari_llcm.events import Notice, result_of
-from napari_llcm.models.normalise import dapi_scaling, noise_level, qpi_scaling
 from napari_llcm.nuclei import compare_nuclei
 from napari_llcm.nuclei.features import measure
 from napari_llcm.nuclei.scale import estimate_diameter, normalise, readable_image
 from napari_llcm.specimen import Specimen, make_specimen
+from napari_llcm.tasks.normalise import dapi_scaling, noise_level, qpi_scaling
 from napari_llcm.training.reading import ReadPair, Standardised
 from napari_llcm.volumes import Pair, Volume, find_no_data, write
 

@@ -22,7 +22,7 @@ from napari_llcm.models.familiarity import Verdict
 from napari_llcm.models.library import list_models
 from napari_llcm.specimen import Specimen, write_specimens
 from napari_llcm.training import make_job, train
-from napari_llcm.training.config import load_job
+from napari_llcm.training.jobs import load_job
 from napari_llcm.training.runs import runs_folder
 from tiny import NETWORK
 

@@ -23,7 +23,7 @@ from napari_llcm.gui.train.run_jobs import settling
 from napari_llcm.models.library import DEFAULT_MODEL, list_models
 from napari_llcm.specimen import Specimen, write_specimens
 from napari_llcm.training import train
-from napari_llcm.training.config import load_job, save_job
+from napari_llcm.training.jobs import load_job, save_job
 from napari_llcm.training.runs import read_run, run_state, runs_folder
 from tiny import NETWORK
 

@@ -26,8 +26,8 @@ from napari_llcm.models import (
     save_bundle,
 )
 from napari_llcm.models.library import keep_model, user_folder
-from napari_llcm.models.normalise import Scaling
 from napari_llcm.models.stainer import StainerNetworks
+from napari_llcm.tasks.normalise import Scaling
 from napari_llcm.volumes.sole_writer import sole_writer
 
 SMALL = NetworkConfig(

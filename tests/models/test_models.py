@@ -31,8 +31,8 @@ from napari_llcm.models.config import MethodName
 from napari_llcm.models.consistency import Denoiser, ect_loss, one_step, sample, step_sigmas
 from napari_llcm.models.methods import METHODS
 from napari_llcm.models.noise import noise_field
-from napari_llcm.models.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
 from napari_llcm.models.stainer import StainerNetworks
+from napari_llcm.tasks.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
 
 SMALL = NetworkConfig(
     encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 8)

@@ -8,11 +8,11 @@ import torch
 from napari_llcm.models import ConsistencyConfig, NetworkConfig, load_bundle
 from napari_llcm.models.config import MethodName
 from napari_llcm.models.library import DEFAULT_MODEL, find_model
-from napari_llcm.models.normalise import qpi_scaling
-from napari_llcm.models.samplers import virtual_dapi
+from napari_llcm.models.samplers import predict
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.models.widening import can_widen, widened
 from napari_llcm.specimen import Specimen
+from napari_llcm.tasks.normalise import qpi_scaling
 
 SMALL = NetworkConfig(
     encoder_widths=(8, 12),
@@ -84,7 +84,7 @@ def test_the_shipped_model_is_widened_by_any_share(specimen: Specimen) -> None:
     bundle = load_bundle(find_model(DEFAULT_MODEL))
     qpi = torch.from_numpy(qpi_scaling(specimen.qpi.data).apply(specimen.qpi.numpy()))
     qpi = qpi.float()[None, None]
-    stain = virtual_dapi(bundle.info, bundle.networks, qpi)
+    stain = predict(bundle.info, bundle.networks, qpi)
     twice = wider(bundle.info.network, 2)
     sizes = {"unet_widths": (96, 144, 192), "condition_widths": (48, 96)}
     for config, limit in (
@@ -92,7 +92,7 @@ def test_the_shipped_model_is_widened_by_any_share(specimen: Specimen) -> None:
         # some channels count twice in a norm
         (bundle.info.network.model_copy(update=sizes), 0.05),
     ):
-        other = virtual_dapi(bundle.info, widened(bundle.networks, config), qpi)
+        other = predict(bundle.info, widened(bundle.networks, config), qpi)
         assert float((other - stain).abs().mean() / stain.std()) < limit
 
 

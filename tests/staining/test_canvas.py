@@ -12,7 +12,6 @@ import pytest
 
 from napari_llcm.events import Notice, Progress, Tile, UserError
 from napari_llcm.models import ModelBundle
-from napari_llcm.models.normalise import Scaling, qpi_scaling
 from napari_llcm.specimen import Specimen
 from napari_llcm.staining import (
     Canvas,
@@ -24,6 +23,7 @@ from napari_llcm.staining import (
     stain_times,
 )
 from napari_llcm.staining import memory as memory_module
+from napari_llcm.tasks.normalise import Scaling, qpi_scaling
 from napari_llcm.volumes import Volume, read, write
 from stains import SMALL, difference, make_model, make_volume, run, stained, staining
 
@@ -255,8 +255,8 @@ def test_jobs_side_by_side_each_stain_a_part(model: ModelBundle, tmp_path: Path)
 
 
 def test_a_noisy_stack_is_noticed(specimen: Specimen) -> None:
-    from napari_llcm.models.normalise import noise_level
-    from napari_llcm.staining.grid import contrast_notices
+    from napari_llcm.staining.fit import contrast_notices
+    from napari_llcm.tasks.normalise import noise_level
 
     rng = np.random.default_rng(0)
     scaling = qpi_scaling(specimen.qpi.data)

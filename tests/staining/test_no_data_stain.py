@@ -117,7 +117,7 @@ def test_a_job_that_was_stopped_goes_on_exactly(model: ModelBundle, tmp_path: Pa
 
 def test_a_large_stack_is_not_scaled_by_one_plane(model: ModelBundle) -> None:
     """Of planes of more than 8 million voxels one was looked at, the first."""
-    from napari_llcm.models.normalise import qpi_scaling
+    from napari_llcm.tasks.normalise import qpi_scaling
 
     rng = np.random.default_rng(0)
     data = rng.normal(5, 1, (12, 100, 100)).astype(np.float32)

@@ -13,8 +13,8 @@ import torch
 
 from napari_llcm.events import Notice, UserError
 from napari_llcm.models import ModelBundle
-from napari_llcm.models.normalise import Scaling
 from napari_llcm.staining import Tiling
+from napari_llcm.tasks.normalise import Scaling
 from napari_llcm.volumes import read, write
 from stains import make_volume, stained, staining
 

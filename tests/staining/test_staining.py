@@ -14,9 +14,9 @@ from napari_llcm.models import ModelBundle
 from napari_llcm.models.consistency import sample, step_sigmas
 from napari_llcm.models.networks import Decoder, Encoder, LatentUNet
 from napari_llcm.models.noise import noise_field
-from napari_llcm.models.normalise import qpi_scaling, unstabilise
 from napari_llcm.staining import Focus, Stainer, Tiling
 from napari_llcm.staining import tiled as tiled_module
+from napari_llcm.tasks.normalise import qpi_scaling, unstabilise
 from napari_llcm.volumes import Volume, read
 from stains import SMALL, difference, make_model, make_volume, run, stained, staining
 

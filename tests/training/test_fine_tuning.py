@@ -15,8 +15,8 @@ from napari_llcm.models.nucleus_width import in_plane
 from napari_llcm.models.taught import Taught
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import TrainJob, make_job, train
-from napari_llcm.training.config import load_job, save_job
 from napari_llcm.training.held_out import Part, fitting_patch
+from napari_llcm.training.jobs import load_job, save_job
 from napari_llcm.volumes import Pair, Volume, find_pairs, read, write
 from tiny import job
 

@@ -27,9 +27,10 @@ from napari_llcm.models.library import find_model, keep_model, read_info
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import train
 from napari_llcm.training.clock import RunClock
-from napari_llcm.training.config import TrainJob, load_job, save_job
+from napari_llcm.training.config import TrainJob
 from napari_llcm.training.estimate import estimate
 from napari_llcm.training.history import History
+from napari_llcm.training.jobs import load_job, save_job
 from napari_llcm.training.runs import list_runs, new_events, read_run
 
 

@@ -22,7 +22,7 @@ from napari_llcm.events import (
     result_of,
 )
 from napari_llcm.models import PRESETS, NetworkConfig, load_bundle
-from napari_llcm.models.samplers import virtual_dapi
+from napari_llcm.models.samplers import predict
 from napari_llcm.models.taught import ENOUGH
 from napari_llcm.specimen import make_specimen, write_specimens
 from napari_llcm.specimen.truth import nucleus_width
@@ -166,7 +166,7 @@ def test_a_wider_network_goes_on_from_a_narrower_one(pairs: Path, tmp_path: Path
     assert second.info.network == wide
     qpi = torch.randn(1, 1, 8, 32, 32)
     with torch.no_grad():
-        a, b = (virtual_dapi(bundle.info, bundle.networks, qpi) for bundle in (first, second))
+        a, b = (predict(bundle.info, bundle.networks, qpi) for bundle in (first, second))
     # weights are saved as float16, and the statistics of the latents are measured anew
     assert float((a - b).abs().mean() / a.std()) < 0.05
     narrow = NETWORK.model_copy(update={"unet_widths": (8, 8)})
@@ -253,7 +253,7 @@ def test_the_choices_that_are_measured_can_be_trained(
 
 
 def test_linear_intensities_come_back_as_they_were() -> None:
-    from napari_llcm.models.normalise import Scaling, stabilise, unstabilise
+    from napari_llcm.tasks.normalise import Scaling, stabilise, unstabilise
 
     counts = np.linspace(100, 900, 50, dtype=np.float32)
     for root in (True, False):

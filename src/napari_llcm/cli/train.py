@@ -28,7 +28,11 @@ def train(
     ] = None,
     pairs: Annotated[
         list[Path] | None,
-        typer.Option("--pairs", help="Folder with qpi/ and dapi/, or a list; may be repeated."),
+        typer.Option(
+            "--pairs",
+            help="Folder with qpi/ and dapi/ (for superres: of thin volumes), or a list; may be "
+            "repeated.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.")] = None,
     network: Annotated[
@@ -36,6 +40,13 @@ def train(
         typer.Option(
             help="default, or plan: the 512 times smaller latent. That of the model if it starts "
             "from one, or a wider one, into which that is widened."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="stain (the default), superres (finer slices of microscopy), superres-ct, or a "
+            "YAML file. That of the model if it starts from one."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -47,7 +58,7 @@ def train(
     options: Annotated[TrainOptions, FromModel(short={"seed": "-s"})],
     reading: PairReading,
 ) -> None:
-    """Train a stainer on pairs of label-free and DAPI stacks, or fine-tune one."""
+    """Train a model on pairs of label-free and DAPI stacks, or for another task."""
     from ..evaluation.while_training import NucleiJudge
     from ..training import load_job, make_job, train
 
@@ -58,7 +69,8 @@ def train(
     else:
         if not pairs or out is None:
             raise UserError("Give --pairs and --out, or a job file; see napari-llcm train --help.")
-        further: dict[str, Any] = {"network": network} if network else {}
+        given = {"network": network, "task": task}
+        further: dict[str, Any] = {name: value for name, value in given.items() if value}
         settings = make_job(
             **options.model_dump(), pairs=pairs, out=out, reading=reading, **further
         )

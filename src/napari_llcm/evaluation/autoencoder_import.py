@@ -252,8 +252,8 @@ def _sent(
     job: AutoencoderImport, network: Published, volume: Volume, judge: Judge, sums: LatentSums
 ) -> Volume:
     from ..models.device import pick_device, precision
-    from ..models.normalise import stabilise, unstabilise
     from ..staining.memory import blended_window, working_memory
+    from ..tasks.normalise import stabilise, unstabilise
 
     device = pick_device(job.device)
     config = NetworkConfig(autoencoder=network.kind)

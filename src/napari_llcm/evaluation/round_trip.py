@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.device import autocast
-from ..models.normalise import dapi_scaling, stabilise, unstabilise
+from ..tasks.normalise import dapi_scaling, stabilise, unstabilise
 from ..volumes import Volume
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def round_trip(model: ModelBundle, dapi: Volume) -> Volume:
     """Return a DAPI volume through a model's autoencoder and back, in its own unit."""
     networks, info = model.networks, model.info
     device = next(networks.parameters()).device
-    scaling = dapi_scaling(dapi.data).model_copy(update={"root": info.dapi.root})
+    root = info.scalings[info.task.outputs[0].name].root
+    scaling = dapi_scaling(dapi.data).model_copy(update={"root": root})
     x = stabilise(dapi.numpy(), scaling)
     y = through(networks.autoencoder, x, info.network.multiple, device)
     return dapi.replace(data=unstabilise(y, scaling), name=f"{dapi.name} round trip")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from ..events import Event, ShouldStop, relay
-from ..models.normalise import Scaling, dapi_scaling
+from ..tasks.normalise import Scaling, dapi_scaling
 from ..volumes import Volume
 
 if TYPE_CHECKING:

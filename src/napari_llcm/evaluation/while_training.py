@@ -36,6 +36,8 @@ class NucleiJudge:
         Of that model.
     """
 
+    judges = "nuclei"
+
     def __init__(self, device: str = "auto", reference: str | None = None) -> None:
         from ..models.library import find_model
 

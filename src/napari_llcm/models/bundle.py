@@ -10,33 +10,13 @@ import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import ValidationError
 
 from ..events import UserError
 from ..volumes.atomic import replacing, write_text
-from .confidence_model import ConfidenceModel
-from .config import (
-    ConsistencyConfig,
-    DiffusionConfig,
-    MethodName,
-    NetworkConfig,
-    ResShiftConfig,
-)
-from .familiarity import Familiarity
-from .methods import METHODS
-from .normalise import Scaling
-from .taught import Taught
-from .width_model import WidthModel
+from .info import FORMAT, ModelInfo
 
 if TYPE_CHECKING:
     import torch
@@ -44,76 +24,7 @@ if TYPE_CHECKING:
     from .stainer import StainerNetworks
 
 MODEL_JSON, WEIGHTS = "model.json", "weights.safetensors"
-FORMAT = 2  # 1 said "kind" for "method"
 _MOST = {MODEL_JSON: 2**24, WEIGHTS: 2**33}  # bytes; the shipped model has 10 kB and 12 MB
-
-
-def _usable(scaling: Scaling) -> Scaling:
-    if not scaling.usable:
-        raise ValueError(f"{scaling.low:g} to {scaling.high:g} is no range of intensities")
-    return scaling
-
-
-_Scaling = Annotated[Scaling, AfterValidator(_usable)]
-_Size = Annotated[float, Field(gt=0)]
-
-
-class ModelInfo(BaseModel):
-    """Everything about a trained stainer but its weights; the content of `model.json`."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-    format: int = FORMAT
-    name: str = Field(max_length=1000)
-    # "kind" in format 1
-    method: MethodName = Field(default="llcm", validation_alias=AliasChoices("method", "kind"))
-    network: NetworkConfig = NetworkConfig()
-    consistency: ConsistencyConfig = ConsistencyConfig()
-    diffusion: DiffusionConfig = DiffusionConfig()
-    resshift: ResShiftConfig = ResShiftConfig()
-    spacing: tuple[_Size, _Size, _Size] | None = None  # µm (z, y, x) of the training volumes
-    # width of their nuclei in µm: of the disk as large as the largest cut through a usual one
-    nucleus_um: _Size | None = None
-    width_model: WidthModel | None = None  # tells the width of a stack's nuclei, where fitted
-    dapi: _Scaling  # median over the training volumes: gives the output its unit
-    qpi: _Scaling | None = None  # median over the training volumes: for warnings only
-    confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
-    familiarity: Familiarity | None = None  # which stacks it can read, where calibrated
-    taught: Taught | None = None  # on what, and how well it did there
-    qpi_noise: float | None = None  # median `noise_level` of the training volumes: for warnings
-    metrics: dict[str, float] = Field(default_factory=dict)  # on validation volumes
-    provenance: dict[str, Any] = Field(default_factory=dict)  # command, data, steps, versions
-
-    @field_validator("metrics", mode="before")
-    @classmethod
-    def _known(cls, metrics: Any) -> Any:
-        """Leave out figures that could not be measured, which JSON holds as null."""
-        if not isinstance(metrics, dict):
-            return metrics
-        return {k: v for k, v in metrics.items() if v is not None and v == v}
-
-    @property
-    def local(self) -> bool:
-        """True where staining can go tile by tile without seams."""
-        return METHODS[self.method].latent and self.network.local
-
-    def steps(self, wanted: int | None = None) -> int:
-        """Return the number of sampler steps: the method's own where none are wanted.
-
-        Raises
-        ------
-        UserError
-            If the method cannot take that many.
-        """
-        method = METHODS[self.method]
-        own = method.default_steps(self)
-        if wanted is None or wanted == own:
-            return own
-        if wanted < 1:
-            raise UserError("Staining takes at least one step.")
-        if not method.any_steps:
-            raise UserError(f"The model {self.name} ({self.method}) always takes {own} step(s).")
-        return wanted
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,18 @@ class NetworkConfig(BaseModel):
     autoencoder: AutoencoderKind = LocalKind()  # or the name of a kind, or its settings
     unet: Literal["local", "monai"] = "local"  # monai: DiffusionModelUNet
     condition: Literal["spatial", "vector"] = "spatial"  # vector: the design's ablation
+    inputs: int = Field(default=1, ge=1, le=16)  # channels that the phase encoder sees
+    outputs: int = Field(default=1, ge=1, le=8)  # channels of the volumes that are encoded
     factor: Factor = (2, 4, 4)  # voxels (z, y, x) for each latent site
     latent_channels: int = Field(default=4, ge=1, le=1024)
-    encoder_widths: Widths = (32, 64)  # of the DAPI encoder, fine to coarse
-    decoder_widths: Widths = (32, 80)  # of the DAPI decoder, fine to coarse
-    condition_widths: Widths = (32, 64)  # of the QPI encoder, fine to coarse
+    encoder_widths: Widths = (32, 64)  # of the encoder of outputs, fine to coarse
+    decoder_widths: Widths = (32, 80)  # of their decoder, fine to coarse
+    condition_widths: Widths = (32, 64)  # of the encoder of inputs, fine to coarse
     unet_widths: Widths = (64, 96, 128)  # of the latent U-Net, fine to coarse
     unet_blocks: int = Field(default=1, ge=1, le=64)  # residual blocks for each level and direction
-    decoder_skip: bool = False  # QPI features at half the resolution into the decoder
+    # what is encoded: outputs less the inputs that they are like, channel by channel
+    residual: bool = False
+    decoder_skip: bool = False  # input features at half the resolution into the decoder
     generator_widths: Widths = (48, 96, 160)  # of Pix2Pix's U-Net, fine to coarse
 
     @model_validator(mode="before")
@@ -73,6 +77,10 @@ class NetworkConfig(BaseModel):
         for name in names:
             if len(getattr(self, name)) != levels:
                 raise ValueError(f"{name} needs {levels} entries for factor {self.factor}")
+        if self.residual and self.inputs < self.outputs:
+            raise ValueError("a residual needs an input for each output")
+        if self.outputs > 1 and not kind.local:
+            raise ValueError("several outputs need the local autoencoder")
         if self.decoder_skip and not kind.local:
             raise ValueError("decoder_skip needs the local autoencoder")
         return self

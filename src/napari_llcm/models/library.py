@@ -15,13 +15,13 @@ from .bundle import (
     MODEL_JSON,
     WEIGHTS,
     ModelBundle,
-    ModelInfo,
     is_bundle,
     load_bundle,
     read_info,
     save_bundle,
     zip_bundle,
 )
+from .info import ModelInfo
 
 if TYPE_CHECKING:
     from .stainer import StainerNetworks

@@ -14,7 +14,7 @@ from .config import MethodName, NetworkConfig
 if TYPE_CHECKING:
     from torch import nn
 
-    from .bundle import ModelInfo
+    from .info import ModelInfo
     from .samplers import Sampler
     from .stainer import StainerNetworks
 
@@ -138,7 +138,7 @@ def _guess(network: NetworkConfig) -> nn.Module:
 def _generator(network: NetworkConfig) -> nn.Module:
     from .pix2pix import Generator
 
-    return Generator(network.generator_widths)
+    return Generator(network.generator_widths, network.inputs, network.outputs)
 
 
 LLCM = Method(

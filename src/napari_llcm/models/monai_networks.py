@@ -66,13 +66,13 @@ class MonaiUNet(nn.Module):
 
 
 class VectorCondition(nn.Module):
-    """The design's ablation: QPI pooled to one vector, the same at every latent site."""
+    """The design's ablation: the inputs pooled to one vector, the same at every latent site."""
 
     def __init__(self, config: NetworkConfig, outputs: int) -> None:
         super().__init__()
-        self.encoder = Encoder(config.condition_widths, config.factor, outputs)
+        self.encoder = Encoder(config.condition_widths, config.factor, outputs, config.inputs)
 
-    def forward(self, qpi: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Return (B, outputs, z, y, x), constant over space."""
-        features = self.encoder(qpi)
+        features = self.encoder(inputs)
         return features.mean((2, 3, 4), keepdim=True).expand_as(features)

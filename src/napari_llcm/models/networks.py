@@ -1,4 +1,4 @@
-"""The local networks: autoencoder of DAPI, encoder of QPI, U-Net in the latent space.
+"""The local networks: autoencoder of the outputs, encoder of the inputs, latent U-Net.
 
 Sizes in comments are for a patch of 32 x 64 x 64 voxels and the default configuration.
 """
@@ -25,17 +25,19 @@ from .config import Factor, NetworkConfig
 
 
 class Encoder(nn.Sequential):
-    """Volume (B, 1, Z, Y, X) to features (B, outputs, Z/f, Y/f, X/f).
+    """Volume (B, C, Z, Y, X) to features (B, outputs, Z/f, Y/f, X/f).
 
     A space-to-depth stem makes the first halving, strided convolutions the others. `halo` is how
-    many voxels (z, y, x) beyond its own an output site sees.
+    many voxels (z, y, x) beyond its own an output site sees. `channels` is C.
     """
 
-    def __init__(self, widths: Sequence[int], factor: Factor, outputs: int) -> None:
+    def __init__(
+        self, widths: Sequence[int], factor: Factor, outputs: int, channels: int = 1
+    ) -> None:
         stem, *strides = level_strides(factor)
         layers: list[nn.Module] = [
             SpaceToDepth(stem),
-            nn.Conv3d(stem[0] * stem[1] * stem[2], widths[0], 3, padding=1),
+            nn.Conv3d(channels * stem[0] * stem[1] * stem[2], widths[0], 3, padding=1),
             ResBlock(widths[0], widths[0]),
         ]
         for stride, before, after in zip(strides, widths[:-1], widths[1:], strict=True):
@@ -52,12 +54,14 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """Latent (B, C, z, y, x) to volume (B, 1, z·f, y·f, x·f).
+    """Latent (B, C, z, y, x) to volume (B, channels, z·f, y·f, x·f).
 
     `halo` is how many latent sites (z, y, x) beyond the one it lies in a voxel sees.
     """
 
-    def __init__(self, widths: Sequence[int], factor: Factor, inputs: int) -> None:
+    def __init__(
+        self, widths: Sequence[int], factor: Factor, inputs: int, channels: int = 1
+    ) -> None:
         stem, *strides = level_strides(factor)
         last = widths[-1]
         layers: list[nn.Module] = [nn.Conv3d(inputs, last, 3, padding=1), ResBlock(last, last)]
@@ -68,7 +72,7 @@ class Decoder(nn.Sequential):
             ResBlock(widths[0], widths[0]),
             ChannelNorm(widths[0]),
             nn.SiLU(),
-            nn.Conv3d(widths[0], stem[0] * stem[1] * stem[2], 3, padding=1),
+            nn.Conv3d(widths[0], channels * stem[0] * stem[1] * stem[2], 3, padding=1),
             DepthToSpace(stem),
         ]
         super().__init__(*layers)
@@ -98,7 +102,7 @@ class LatentUNet(nn.Module):
     channels : int
         Latent channels, in and out.
     condition : int
-        Channels of the QPI features, concatenated to the noisy latent.
+        Channels of the inputs' features, concatenated to the noisy latent.
     widths : sequence of int
         Channels of each level; each level halves z, y and x.
     blocks : int
@@ -145,24 +149,25 @@ class LocalAutoencoder(Autoencoder):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(config.encoder_widths, config.factor, 2 * config.latent_channels)
-        self.decoder = Decoder(config.decoder_widths, config.factor, config.latent_channels)
+        factor, latents, channels = config.factor, config.latent_channels, config.outputs
+        self.encoder = Encoder(config.encoder_widths, factor, 2 * latents, channels)
+        self.decoder = Decoder(config.decoder_widths, factor, latents, channels)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance (B, C, z, y, x) of the latent of x (B, 1, Z, Y, X)."""
+        """Return mean and log variance (B, C, z, y, x) of the latent of x (B, outputs, Z, Y, X)."""
         mean, log_variance = self.encoder(x).chunk(2, 1)
         return mean, log_variance.clamp(-20, 10)
 
     def decode(self, z: Tensor, skip: Tensor | None = None) -> Tensor:
-        """Return the volume (B, 1, Z, Y, X) of a latent; `skip` as in `Decoder`."""
+        """Return the volume (B, outputs, Z, Y, X) of a latent; `skip` as in `Decoder`."""
         return self.decoder(z, skip)
 
 
 def make_skip(config: NetworkConfig) -> nn.Module:
-    """Return the encoder of QPI whose features join the decoder; at first it adds nothing."""
+    """Return the encoder of inputs whose features join the decoder; at first it adds nothing."""
     stem = level_strides(config.factor)[0]
     width = config.decoder_widths[0]
-    encoder = Encoder((width,), stem, width)
+    encoder = Encoder((width,), stem, width, config.inputs)
     last = encoder[-1]
     assert isinstance(last, nn.Conv3d)
     nn.init.zeros_(last.weight)

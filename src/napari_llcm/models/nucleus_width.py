@@ -15,7 +15,7 @@ from ..events import UserError
 from ..volumes import Spacing, Volume
 
 if TYPE_CHECKING:
-    from .bundle import ModelInfo
+    from .info import ModelInfo
 
 # Narrower nuclei show no texture that could tell them from other things.
 _NARROWEST = 3.0  # pixels

@@ -21,19 +21,23 @@ _STEM = (2, 2, 2)
 
 
 class Generator(nn.Module):
-    """U-Net from QPI (B, 1, Z, Y, X) to stabilised DAPI of the same shape, with skips.
+    """U-Net from inputs (B, I, Z, Y, X) to outputs (B, O, Z, Y, X), with skips.
 
     Parameters
     ----------
     widths : sequence of int
         Channels of each level behind the stem; each level halves z, y and x.
+    inputs, outputs : int
+        I and O.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], inputs: int = 1, outputs: int = 1) -> None:
         super().__init__()
         voxels = _STEM[0] * _STEM[1] * _STEM[2]
         pairs = list(pairwise(widths))
-        self.stem = nn.Sequential(SpaceToDepth(_STEM), nn.Conv3d(voxels, widths[0], 3, padding=1))
+        self.stem = nn.Sequential(
+            SpaceToDepth(_STEM), nn.Conv3d(inputs * voxels, widths[0], 3, padding=1)
+        )
         self.down = nn.ModuleList(ResBlock(w, w) for w in widths)
         self.shrink = nn.ModuleList(nn.Conv3d(a, b, 3, 2, 1) for a, b in pairs)
         self.grow = nn.ModuleList(nn.Conv3d(b, a, 3, padding=1) for a, b in pairs)
@@ -41,13 +45,13 @@ class Generator(nn.Module):
         self.head = nn.Sequential(
             ChannelNorm(widths[0]),
             nn.SiLU(),
-            nn.Conv3d(widths[0], voxels, 3, padding=1),
+            nn.Conv3d(widths[0], outputs * voxels, 3, padding=1),
             DepthToSpace(_STEM),
         )
 
-    def forward(self, qpi: Tensor) -> Tensor:
-        """Return stabilised DAPI."""
-        h = self.stem(qpi)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return normalised outputs."""
+        h = self.stem(inputs)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             h = block(self.shrink[level - 1](h) if level else h)
@@ -60,14 +64,20 @@ class Generator(nn.Module):
         return output
 
 
-def make_discriminator() -> nn.Module:
-    """Return a PatchGAN of QPI and DAPI, (B, 2, Z, Y, X), with spectral norms (MONAI's)."""
+def make_discriminator(channels: int = 2) -> nn.Module:
+    """Return a PatchGAN of inputs and outputs, (B, I + O, Z, Y, X), with spectral norms (MONAI's).
+
+    Parameters
+    ----------
+    channels : int
+        I + O.
+    """
     from monai.networks.nets import PatchDiscriminator
     from torch.nn.utils.parametrizations import spectral_norm
 
     # a norm over space besides the spectral one would undo its bound
     patch = PatchDiscriminator(
-        spatial_dims=3, channels=32, in_channels=2, num_layers_d=2, norm=None
+        spatial_dims=3, channels=32, in_channels=channels, num_layers_d=2, norm=None
     )
     for module in patch.modules():
         if isinstance(module, nn.Conv3d):
@@ -86,9 +96,9 @@ def adversarial_losses(
     Parameters
     ----------
     discriminator : Module
-        From (B, 2, Z, Y, X) to a list whose last entry are the verdicts (MONAI's).
+        From (B, I + O, Z, Y, X) to a list whose last entry are the verdicts (MONAI's).
     condition, fake, real : Tensor
-        (B, 1, Z, Y, X).
+        (B, I, Z, Y, X), (B, O, Z, Y, X) and the same.
     """
     from monai.losses import PatchAdversarialLoss
 

@@ -1,4 +1,4 @@
-"""From noise and QPI features to a latent: one interface for every method."""
+"""From noise and features of the inputs to a latent: one interface for every method."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .methods import METHODS
 from .noise import noise_field
 
 if TYPE_CHECKING:
-    from .bundle import ModelInfo
     from .consistency import Denoiser
+    from .info import ModelInfo
     from .stainer import StainerNetworks
 
 
@@ -97,26 +97,26 @@ def field_at(
     return torch.from_numpy(field)[None]
 
 
-def virtual_dapi(
+def predict(
     info: ModelInfo,
     networks: StainerNetworks,
-    qpi: Tensor,
+    inputs: Tensor,
     *,
     seed: int = 0,
     steps: int | None = None,
     start: tuple[int, ...] = (0, 0, 0),
     condition: Tensor | None = None,
 ) -> Tensor:
-    """Return stabilised DAPI (1, 1, Z, Y, X), float32, of one standardised QPI window.
+    """Return normalised outputs (1, O, Z, Y, X), float32, of one window of normalised inputs.
 
     Parameters
     ----------
     info : ModelInfo
         Method and settings.
     networks : StainerNetworks
-        On the device of `qpi`.
-    qpi : Tensor
-        (1, 1, Z, Y, X), sizes multiples of `info.network.multiple`.
+        On the device of `inputs`.
+    inputs : Tensor
+        (1, I, Z, Y, X), sizes multiples of `info.network.multiple`.
     seed : int
         Which noise field.
     steps : int, optional
@@ -124,7 +124,7 @@ def virtual_dapi(
     start : tuple of int
         Latent site of the volume at which the window begins.
     condition : Tensor, optional
-        What the phase encoder makes of `qpi`, where that is known; other methods have none.
+        What the phase encoder makes of `inputs`, where that is known; other methods have none.
 
     Raises
     ------
@@ -132,13 +132,13 @@ def virtual_dapi(
         If the method cannot take that many steps, or a network gives values that are no numbers.
     """
     if not METHODS[info.method].latent:
-        return checked(networks.generator(qpi).float(), f"The generator of model {info.name}")
+        return checked(networks.generator(inputs).float(), f"The generator of model {info.name}")
     sampler = make_sampler(info, networks, steps)
-    condition = networks.condition(qpi) if condition is None else condition
+    condition = networks.condition(inputs) if condition is None else condition
     stop = tuple(a + n for a, n in zip(start, condition.shape[2:], strict=True))
     channels = info.network.latent_channels
-    x = torch.zeros((1, channels, *condition.shape[2:]), device=qpi.device)
+    x = torch.zeros((1, channels, *condition.shape[2:]), device=inputs.device)
     for i in range(sampler.steps):
-        noise = field_at(seed, i, channels, start, stop).to(qpi.device)
+        noise = field_at(seed, i, channels, start, stop).to(inputs.device)
         x = sampler.step(i, x, noise, condition)
-    return checked(networks.decode(x, qpi).float(), f"The decoder of model {info.name}")
+    return checked(networks.decode(x, inputs).float(), f"The decoder of model {info.name}")

@@ -13,7 +13,7 @@ from .networks import Encoder, LatentUNet, make_skip
 
 
 class StainerNetworks(nn.Module):
-    """Autoencoder of DAPI, encoder of QPI and denoiser in the latent space.
+    """Autoencoder of the outputs, encoder of the inputs and denoiser in the latent space.
 
     Parameters
     ----------
@@ -52,28 +52,39 @@ class StainerNetworks(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(shape))
         self.register_buffer("latent_std", torch.ones(shape))
 
-    def encode(self, dapi: Tensor) -> Tensor:
-        """Return the standardised latent (B, C, z, y, x) of stabilised DAPI (B, 1, Z, Y, X)."""
-        mean, _ = self.autoencoder.encode(dapi)
+    def coded(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """Return what the autoencoder is given of normalised outputs (B, K, Z, Y, X).
+
+        Themselves or, where `network.residual`, what they have beside the inputs.
+        """
+        return outputs - inputs[:, : outputs.shape[1]] if self.network.residual else outputs
+
+    def encode(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """Return the standardised latent (B, C, z, y, x) of normalised outputs (B, K, Z, Y, X)."""
+        mean, _ = self.autoencoder.encode(self.coded(outputs, inputs))
         return (mean.float() - self.latent_mean) / self.latent_std
 
     def decode(
-        self, latent: Tensor, qpi: Tensor | None = None, skip: Tensor | None = None
+        self, latent: Tensor, inputs: Tensor | None = None, skip: Tensor | None = None
     ) -> Tensor:
-        """Return stabilised DAPI (B, 1, Z, Y, X) of a standardised latent.
+        """Return normalised outputs (B, K, Z, Y, X) of a standardised latent.
 
-        Where the decoder has a skip, `qpi` (B, 1, Z, Y, X), standardised, is what it is made of, or
-        `skip` is the skip itself, as in `Decoder`.
+        Where the decoder has a skip, `inputs` (B, I, Z, Y, X), normalised, is what it is made of,
+        or `skip` is the skip itself, as in `Decoder`. Where a residual is coded, `inputs` is what
+        it is added to; without them, the residual is returned.
         """
         z = latent.float() * self.latent_std + self.latent_mean
-        if skip is None and self.network.decoder_skip and qpi is not None:
-            skip = self.skip(qpi)
-        return self.autoencoder.decode(z, skip)
+        if skip is None and self.network.decoder_skip and inputs is not None:
+            skip = self.skip(inputs)
+        decoded = self.autoencoder.decode(z, skip)
+        if self.network.residual and inputs is not None:
+            decoded = decoded.float() + inputs[:, : decoded.shape[1]].float()
+        return decoded
 
 
 def _condition(network: NetworkConfig, features: int) -> nn.Module:
     if network.condition == "spatial":
-        return Encoder(network.condition_widths, network.factor, features)
+        return Encoder(network.condition_widths, network.factor, features, network.inputs)
     from .monai_networks import VectorCondition
 
     return VectorCondition(network, features)

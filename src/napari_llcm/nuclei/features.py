@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..models.confidence_model import STACK
-from ..models.normalise import dapi_scaling, qpi_scaling, stabilise
+from ..tasks.normalise import dapi_scaling, qpi_scaling, stabilise
 from ..volumes import Volume, filled, find_no_data
 
 Features = dict[str, np.ndarray]

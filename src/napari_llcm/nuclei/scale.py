@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..events import UserError
-from ..models.normalise import Scaling, noise_level
+from ..tasks.normalise import Scaling, noise_level
 from ..volumes import Volume, check_stack, filled, with_nan
 from ..volumes.flat import is_flat
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from ..events import Job, Meter, Notice
 from ..models.device import autocast, precision
-from ..models.normalise import unstabilise
-from ..models.samplers import virtual_dapi
+from ..models.samplers import predict
 from .job import StainJob
 from .memory import blended_window, working_memory
+from .pipeline import on_result_grid
 
 
 def run_blended(job: StainJob) -> Job:
@@ -26,7 +26,7 @@ def run_blended(job: StainJob) -> Job:
     config = job.model.info.network
     grid = job.grid
     whole = tuple((0, n) for n in grid.padded)
-    qpi = torch.from_numpy(job.scaling.apply(grid.read(whole)).astype(np.float32))[None, None]
+    seen = torch.from_numpy(job.inputs.read(whole))[None]
     itemsize = precision(job.device).itemsize
     roi = blended_window(
         config, grid.padded, itemsize, working_memory(job.device, job.options.memory_share)
@@ -37,17 +37,17 @@ def run_blended(job: StainJob) -> Job:
             "overlapping windows are blended, which is slower and less exact."
         )
     inside = tuple((0, n) for n in grid.shape)
-    meter, dapi = Meter(job.options.samples), []
+    meter, outputs = Meter(job.options.samples), []
     for k, seed in enumerate(job.options.seeds):
-        stabilised = _sample(job, qpi, roi, seed)
-        cut = stabilised[tuple(slice(n) for n in grid.shape)]
-        dapi.append(grid.back(inside, unstabilise(cut, job.model.info.dapi), inside))
+        normalised = _sample(job, seen, roi, seed)
+        cut = normalised[(slice(None), *(slice(n) for n in grid.shape))]
+        outputs.append(on_result_grid(job.model.info, job.inputs, cut, inside, inside))
         yield meter.at(k + 1)
-    yield job.put(grid.outputs(inside), np.stack(dapi))
+    yield job.put(grid.outputs(inside), np.stack(outputs))
 
 
-def _sample(job: StainJob, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarray:
-    """Return stabilised DAPI (z, y, x) of the padded volume (1, 1, z, y, x) for one seed."""
+def _sample(job: StainJob, seen: Any, roi: Sequence[int], seed: int) -> np.ndarray:
+    """Return normalised outputs (O, z, y, x) of the padded inputs (1, I, z, y, x) for one seed."""
     import torch
     from monai.inferers import sliding_window_inference
 
@@ -57,11 +57,11 @@ def _sample(job: StainJob, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarra
         spans = zip(coordinates[0][2:], info.network.factor, strict=True)
         start = tuple(s.start // f for s, f in spans)
         with autocast(job.device):
-            return virtual_dapi(info, networks, window, seed=seed, steps=job.steps, start=start)
+            return predict(info, networks, window, seed=seed, steps=job.steps, start=start)
 
     with torch.inference_mode():
         result = sliding_window_inference(
-            qpi,
+            seen,
             roi,
             1,
             stain_window,
@@ -71,4 +71,4 @@ def _sample(job: StainJob, qpi: Any, roi: Sequence[int], seed: int) -> np.ndarra
             device="cpu",
             with_coord=True,
         )
-    return np.asarray(result[0, 0].numpy())  # type: ignore[index]
+    return np.asarray(result[0].numpy())  # type: ignore[index]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..models.normalise import no_data_of_sample
+from ..tasks.normalise import no_data_of_sample
 from ..volumes import NoData
 
 _PLANES = 8

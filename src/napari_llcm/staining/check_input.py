@@ -6,11 +6,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ..events import Event, Finished, Job, Meter, Progress, ShouldStop, Started
-from ..models.bundle import ModelBundle, ModelInfo
+from ..models.bundle import ModelBundle
 from ..models.device import pick_device
 from ..models.familiarity import LIKE, Verdict, value_of
+from ..models.info import ModelInfo
 from ..models.library import load_model
-from ..models.normalise import Scaling
+from ..tasks.normalise import Scaling
 from ..volumes import NoData, ReadOptions, Volume
 from ..volumes.reading import read_role
 from . import input_features

@@ -19,9 +19,8 @@ import numpy as np
 from ..events import Job, Meter, Notice, UserError
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device
-from ..models.normalise import Scaling
 from ..volumes import Volume
-from .grid import NetworkGrid
+from .inputs import StackInputs
 from .job import StainJob, Stopped
 from .options import StainOptions
 from .setup import ready
@@ -106,7 +105,7 @@ def run_distributed(job: StainJob, scheduler: str) -> Job:
         yield Notice(
             text=f"Workers at {scheduler}: {workers}; parts of the volume: {len(regions)}."
         )
-        work = partial(_stain_region, scaling=job.scaling, options=job.options, tile=tile)
+        work = partial(_stain_region, options=job.options, tile=tile)
         model = client.scatter(job.model, broadcast=True)
         pipeline = make_pipeline(job)
         waiting, running = list(regions), dict[Any, Box]()
@@ -115,7 +114,7 @@ def run_distributed(job: StainJob, scheduler: str) -> Job:
             while waiting and len(running) < _FOR_EACH_WORKER * workers:
                 region = waiting.pop()
                 sites = pipeline.features_window(pipeline.region_block(region))
-                part = job.grid.cut(pipeline.qpi_window(sites))
+                part = job.inputs.cut(pipeline.input_window(sites))
                 boxes = {job.outputs(t) for t in pending if shared(t, region)}
                 running[client.submit(work, model, part, region, boxes, pure=False)] = region
             if job.should_stop is not None and job.should_stop():
@@ -148,11 +147,10 @@ def _regions(
 
 def _stain_region(
     model: ModelBundle,
-    grid: NetworkGrid,
+    inputs: StackInputs,
     region: Box,
     wanted: set[Box],
     *,
-    scaling: Scaling,
     options: StainOptions,
     tile: Sequence[int],
 ) -> list[tuple[Box, np.ndarray]]:
@@ -161,7 +159,7 @@ def _stain_region(
     ready(model, device)
     output = CollectedTiles(tile, wanted)
     with tempfile.TemporaryDirectory() as folder:
-        job = StainJob(model, device, grid, scaling, options, 1, output, Path(folder))
+        job = StainJob(model, device, inputs, options, 1, output, Path(folder))
         for _ in TiledRun(job, region).events():
             pass
     return output.parts

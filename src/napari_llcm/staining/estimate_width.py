@@ -11,9 +11,9 @@ import numpy as np
 from ..events import Finished, Job, Meter, ShouldStop, Started, result_of
 from ..models.bundle import ModelBundle
 from ..models.device import autocast, pick_device
-from ..models.normalise import HOT, Scaling, no_data_of_sample, qpi_scaling
 from ..models.nucleus_width import in_plane, matched_spacing
 from ..models.width_model import agreed
+from ..tasks.normalise import HOT, Scaling, no_data_of_sample, qpi_scaling
 from ..volumes import FilledStack, Volume
 from .grid import NetworkGrid
 from .options import StainOptions

@@ -12,7 +12,7 @@ from scipy import ndimage
 from ..models.bundle import ModelBundle
 from ..models.device import autocast
 from ..models.methods import METHODS
-from ..models.normalise import Scaling
+from ..tasks.normalise import Scaling
 from .grid import NetworkGrid
 from .tiling import Box
 
@@ -169,14 +169,14 @@ def _trial(
     """Return two stains of a part, and the statistics of the encoder's channels."""
     import torch
 
-    from ..models.samplers import virtual_dapi
+    from ..models.samplers import predict
 
     with torch.inference_mode(), autocast(device):
         phase = torch.from_numpy(np.ascontiguousarray(part, np.float32))[None, None].to(device)
         latent = METHODS[model.info.method].latent
         condition = model.networks.condition(phase) if latent else None
-        one = virtual_dapi(model.info, model.networks, phase, condition=condition)
-        two = virtual_dapi(model.info, model.networks, phase.flip(-1), seed=1).flip(-1)
+        one = predict(model.info, model.networks, phase, condition=condition)
+        two = predict(model.info, model.networks, phase.flip(-1), seed=1).flip(-1)
         encoded = np.zeros(0)
         further: Features = {}
         if condition is not None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..events import Event, ShouldStop, Tile, UserError
 from ..models.bundle import ModelBundle
-from ..models.normalise import Scaling
 from .grid import NetworkGrid
+from .inputs import StackInputs
 from .options import StainOptions
 from .output import Output
 from .tiling import Box, scaled, size
@@ -55,10 +55,8 @@ class StainJob:
         Its networks lie on `device`.
     device : torch.device
         Where they run.
-    grid : NetworkGrid
+    inputs : StackInputs
         The input on the networks' grid.
-    scaling : Scaling
-        Of the input's intensities, from the whole volume.
     options : StainOptions
         Seeds, memory, tile sizes.
     steps : int
@@ -79,8 +77,7 @@ class StainJob:
 
     model: ModelBundle
     device: torch.device
-    grid: NetworkGrid
-    scaling: Scaling
+    inputs: StackInputs
     options: StainOptions
     steps: int
     output: Output
@@ -91,27 +88,35 @@ class StainJob:
     tiles: int = 0
     voxels: int = 0
 
+    @property
+    def grid(self) -> NetworkGrid:
+        """The networks' grid over the input."""
+        return self.inputs.grid
+
     def outputs(self, tile: Box) -> Box:
-        """Return the input voxels of a tile (latent sites)."""
+        """Return the result's voxels of a tile (latent sites)."""
         voxels = scaled(tile, self.model.info.network.factor)
         return self.grid.outputs(self.grid.inside(voxels))
 
-    def put(self, box: Box, dapi: np.ndarray, part: bool = False) -> Event:
-        """Put the samples (samples, z, y, x) of a box of input voxels; return the `Tile`.
+    def put(self, box: Box, outputs: np.ndarray, part: bool = False) -> Event:
+        """Put the samples (samples, channels, z, y, x) of a box of voxels; return the `Tile`.
 
         Parameters
         ----------
         box : Box
-            Input voxels.
-        dapi : numpy.ndarray
+            Voxels of the result.
+        outputs : numpy.ndarray
             The samples.
         part : bool
             Whether the box is no more than a part of a tile.
         """
-        data = dapi[0]
-        if self.options.samples > 1:
-            data = np.stack([dapi.mean(0), dapi.std(0, ddof=1)])
-            box = ((0, 2), *box)
+        data = outputs[0]
+        if self.options.samples > 1:  # their mean and spread, channel by channel
+            data = np.concatenate([outputs.mean(0), outputs.std(0, ddof=1)])
+        if len(data) == 1:
+            data = data[0]
+        else:
+            box = ((0, len(data)), *box)
         return self.keep(box, data, part)
 
     def keep(self, box: Box, data: np.ndarray, part: bool = False) -> Event:

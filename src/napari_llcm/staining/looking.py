@@ -12,11 +12,12 @@ from ..events import Event, Meter, ShouldStop, UserError
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device
 from ..models.familiarity import Familiarity
-from ..models.normalise import HOT, Scaling, noise_level, qpi_scaling
+from ..tasks.normalise import HOT, Scaling, noise_level, qpi_scaling
 from ..volumes import FilledStack, NoData, Volume, check_stack
 from . import input_features
 from .bounded import sample_of
-from .grid import NetworkGrid, spacing_ratio
+from .fit import spacing_ratio
+from .grid import NetworkGrid
 from .options import StainOptions
 from .setup import ready
 from .tiling import Box

@@ -12,28 +12,26 @@ import torch
 from ..models.blocks import level_strides
 from ..models.bundle import ModelBundle
 from ..models.device import autocast, precision
+from ..models.info import ModelInfo
 from ..models.networks import Decoder, Encoder, LatentUNet
-from ..models.normalise import Scaling, unstabilise
 from ..models.samplers import field_at, make_sampler
-from .grid import NetworkGrid
+from .inputs import StackInputs
 from .memory import scratch, unet_stride
 from .tiling import Box, scaled, slices, window
 
 
 class LocalPipeline:
-    """QPI encoder, latent U-Net and decoder of one staining job.
+    """Encoder of the inputs, latent U-Net and decoder of one staining job.
 
-    Features of the QPI and latents of the whole volume are kept, in memory or, if they are too
+    Features of the inputs and latents of the whole volume are kept, in memory or, if they are too
     large, in scratch files: no network runs twice over the same place but for the halos.
 
     Parameters
     ----------
     model : ModelBundle
         Local networks, as `ready` leaves them.
-    grid : NetworkGrid
-        The input.
-    scaling : Scaling
-        Of the input's intensities, from the whole volume.
+    inputs : StackInputs
+        The input on the networks' grid.
     seeds : sequence of int
         One for each sample.
     steps : int
@@ -43,19 +41,18 @@ class LocalPipeline:
     def __init__(
         self,
         model: ModelBundle,
-        grid: NetworkGrid,
-        scaling: Scaling,
+        inputs: StackInputs,
         seeds: Sequence[int],
         steps: int,
     ) -> None:
         config = model.info.network
         self.networks = model.networks
         self.info = model.info
-        self.grid, self.scaling, self.seeds = grid, scaling, seeds
+        self.inputs, self.grid, self.seeds = inputs, inputs.grid, seeds
         self.device = next(model.networks.parameters()).device
         self.sampler = make_sampler(model.info, model.networks, steps)
         self.factor, self.stride = config.factor, unet_stride(config)
-        self.latent = tuple(n // f for n, f in zip(grid.padded, config.factor, strict=True))
+        self.latent = tuple(n // f for n, f in zip(self.grid.padded, config.factor, strict=True))
         self.encoder = cast("Encoder", self.networks.condition)
         self.unet = cast("LatentUNet", self.networks.denoiser.network)
         self.decoder = cast("Decoder", self.networks.autoencoder.decoder)
@@ -77,23 +74,23 @@ class LocalPipeline:
     def latents_window(self, tile: Box) -> Box:
         """Return the latent sites that the decoder needs for a tile."""
         # bringing a result back onto the input's grid interpolates: one site more
-        margin = 1 if self.grid.resampled else 0
+        margin = 1 if self.grid.brought_back else 0
         return window(tile, [h + margin for h in self.decoder.halo], self.latent)
 
     def region_block(self, region: Box) -> Box:
         """Return the block whose latents are all that the tiles of a region need."""
         return window(self.latents_window(region), (0, 0, 0), self.latent, self.stride)
 
-    def qpi_window(self, sites: Box) -> Box:
-        """Return the voxels of the padded grid that the QPI encoder needs for a box of sites."""
+    def input_window(self, sites: Box) -> Box:
+        """Return the voxels of the padded grid that the encoder needs for a box of sites."""
         return window(scaled(sites, self.factor), self.encoder.halo, self.grid.padded, self.factor)
 
     @torch.inference_mode()
     def encode(self, box: Box) -> None:
-        """Compute the features of the QPI at a box of latent sites."""
-        voxels = self.qpi_window(box)
+        """Compute the features of the inputs at a box of latent sites."""
+        voxels = self.input_window(box)
         with autocast(self.device):
-            features = self.encoder(self._qpi(voxels))
+            features = self.encoder(self._read(voxels))
         sites = tuple((a // f, b // f) for (a, b), f in zip(voxels, self.factor, strict=True))
         self._features[_all(box)] = features[0][_all(box, sites)].cpu()
 
@@ -115,31 +112,33 @@ class LocalPipeline:
 
     @torch.inference_mode()
     def decode(self, tile: Box) -> tuple[Box, np.ndarray]:
-        """Return the input's voxels of a tile (latent sites) and every sample's DAPI there.
+        """Return the result's voxels of a tile (latent sites) and every sample's outputs there.
 
         Returns
         -------
         box : Box
-            Input voxels.
-        dapi : np.ndarray
-            (samples, z, y, x), float32, in the units of the training DAPI.
+            Voxels of the result.
+        outputs : np.ndarray
+            (samples, channels, z, y, x), float32, in the unit of each channel.
         """
         sites = self.latents_window(tile)
         latents = self._latents[(self.sampler.steps - 1) % 2]
         inside = self.grid.inside(scaled(tile, self.factor))
-        margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.resampled else inside
+        margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.brought_back else inside
         skip = self._skip(sites) if self.info.network.decoder_skip else None
-        dapi = []
+        outputs = []
         for k in range(len(self.seeds)):
             z = latents[k][_all(sites)][None].to(self.device)
             with autocast(self.device):
-                y = self.networks.decode(z, skip=skip)[0, 0]
-            cut = y[slices(margin, scaled(sites, self.factor))].float().cpu().numpy()
-            dapi.append(self.grid.back(inside, unstabilise(cut, self.info.dapi), margin))
-        return self.grid.outputs(inside), np.stack(dapi)
+                y = self.networks.decode(z, skip=skip)[0]
+            cut = y[_all(margin, scaled(sites, self.factor))].float().cpu().numpy()
+            if self.info.network.residual:
+                cut += self.inputs.read(margin)[: len(cut)]
+            outputs.append(on_result_grid(self.info, self.inputs, cut, inside, margin))
+        return self.grid.outputs(inside), np.stack(outputs)
 
     def _skip(self, sites: Box) -> torch.Tensor:
-        """Return the QPI's features that join the decoder, at a box of latent sites.
+        """Return the inputs' features that join the decoder, at a box of latent sites.
 
         They reach less far than the latents of the U-Net, whose input has been read: no other part
         of a stack is needed.
@@ -148,17 +147,37 @@ class LocalPipeline:
         encoder, stem = cast("Encoder", self.networks.skip), level_strides(self.factor)[0]
         voxels = window(inside, encoder.halo, self.grid.padded, stem)
         with autocast(self.device):
-            features = encoder(self._qpi(voxels))
+            features = encoder(self._read(voxels))
         cells, within = (
             tuple((a // s, b // s) for (a, b), s in zip(box, stem, strict=True))
             for box in (inside, voxels)
         )
         return features[(slice(None), *_all(cells, within))]
 
-    def _qpi(self, voxels: Box) -> torch.Tensor:
-        """Return the standardised QPI (1, 1, z, y, x) at a box of the padded grid."""
-        qpi = self.scaling.apply(self.grid.read(voxels)).astype(np.float32)
-        return torch.from_numpy(qpi)[None, None].to(self.device)
+    def _read(self, voxels: Box) -> torch.Tensor:
+        """Return the normalised inputs (1, I, z, y, x) at a box of the padded grid."""
+        return torch.from_numpy(self.inputs.read(voxels))[None].to(self.device)
+
+
+def on_result_grid(
+    info: ModelInfo, inputs: StackInputs, values: np.ndarray, box: Box, within: Box
+) -> np.ndarray:
+    """Return what a decoder gave, in the unit of each channel, on the grid of the result.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        The model.
+    inputs : StackInputs
+        What was stained.
+    values : ndarray
+        (channels, z, y, x), normalised, in the window `within` of the networks' grid.
+    box, within : Box
+        As in `NetworkGrid.back`.
+    """
+    given = zip(info.task.outputs, values, strict=True)
+    undone = (c.intensity.undo(v, info.output_scaling(c, inputs.by_name)) for c, v in given)
+    return np.stack([inputs.grid.back(box, v, within) for v in undone])
 
 
 def _all(box: Box, within: Box | None = None) -> tuple[slice, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +15,12 @@ import numpy as np
 from ..events import UserError
 from ..models.bundle import ModelBundle
 from ..models.device import channels_last
-from ..models.normalise import Scaling, hot_share, no_data_of_sample, qpi_scaling
+from ..tasks.intensity import Intensity
+from ..tasks.normalise import Scaling, no_data_of_sample, share_beyond
 from ..volumes import NoData, Volume, check_stack, disk_errors
 from ..volumes.atomic import remove
+from ..volumes.thick_slices import with_planes
+from .inputs import input_stacks
 from .output import Canvas, MemoryOutput, Output
 from .stored import StoredOutput, fingerprint
 from .tiling import Box
@@ -25,7 +28,7 @@ from .tiling import Box
 if TYPE_CHECKING:
     import torch
 
-_FEW_HOT = 1e-4  # share of hot voxels that is not worth a word
+_FEW_CLIPPED = 1e-4  # share of clipped voxels that is not worth a word
 _AT_ONCE = 2**28  # voxels that are looked through within a second or two
 
 
@@ -75,7 +78,7 @@ def ready(model: ModelBundle, device: torch.device) -> None:
     channels_last(model.networks.to(device).eval())
 
 
-def contrast(qpi: Volume, no_data: NoData) -> Scaling:
+def contrast(qpi: Volume, intensity: Intensity, no_data: NoData) -> Scaling:
     """Return the scaling of a volume whose contrast is enough to be scaled.
 
     Raises
@@ -83,7 +86,7 @@ def contrast(qpi: Volume, no_data: NoData) -> Scaling:
     UserError
         If nearly all voxels are the same.
     """
-    scaling = qpi_scaling(qpi.data, no_data)
+    scaling = intensity.measure(qpi.data, no_data)
     if scaling.high - scaling.low <= 1e-7 * max(abs(scaling.low), 1e-4):
         raise UserError(
             f"98 % of the voxels of {qpi.name} have the same value ({scaling.low:g}): there is "
@@ -92,7 +95,9 @@ def contrast(qpi: Volume, no_data: NoData) -> Scaling:
     return scaling
 
 
-def no_data_notices(qpi: Volume, no_data: NoData, scaling: Scaling) -> list[str]:
+def no_data_notices(
+    qpi: Volume, no_data: NoData, scaling: Scaling, intensity: Intensity
+) -> list[str]:
     """Return what a user should know of voxels without data, and of hot ones."""
     notices = [no_data.sentence(qpi.name)] if no_data else []
     if no_data.masked:
@@ -100,12 +105,11 @@ def no_data_notices(qpi: Volume, no_data: NoData, scaling: Scaling) -> list[str]
             f"About {100 * no_data.masked:.0f} % of the voxels of {qpi.name} have one exact value, "
             "as if the background had been masked: it is stained as it is."
         )
-    hot = hot_share(qpi.data, scaling, no_data)
-    if hot > _FEW_HOT:
+    clipped = share_beyond(qpi.data, intensity.limits(scaling), no_data)
+    if clipped > _FEW_CLIPPED:
         notices.append(
-            f"{100 * hot:.1g} % of the voxels of {qpi.name} are brighter or darker than all others "
-            "by far (hot pixels, or a bright corner): they are clipped. Do not trust the stain "
-            "there."
+            f"{100 * clipped:.1g} % of the voxels of {qpi.name} {intensity.clips(scaling)}: they "
+            "are clipped. Do not trust the result there."
         )
     return notices
 
@@ -114,32 +118,40 @@ def make_output(
     qpi: Volume,
     model: ModelBundle,
     settings: dict[str, Any],
-    scaling: Scaling,
+    inputs: dict[str, Any],
     where: Canvas | Path | None,
     overwrite: bool,
-    no_data: NoData,
+    holes: Sequence[NoData],
 ) -> Output:
-    """Return where tiles go; the result has the input's grid, and the record of its making."""
-    many = settings["samples"] > 1
-    result = qpi.replace(
+    """Return where tiles go; the result has the task's grid, and the record of its making."""
+    task = model.info.task
+    channels = tuple(channel.name for channel in task.outputs)
+    if settings["samples"] > 1:
+        spread = ("spread",) if len(channels) == 1 else tuple(f"{c} spread" for c in channels)
+        channels = (*channels, *spread)
+    many = len(channels) > 1
+    first = input_stacks(qpi, task)[0]
+    no_data = next((found for found in holes if found), NoData())
+    planes, *plane = first.shape
+    result = with_planes(first, task.planes).replace(
         data=None,
-        name=f"{qpi.name} virtual DAPI",
+        name=f"{qpi.name} {task.result}",
         axes="czyx" if many else "zyx",
-        channels=("dapi", "spread") if many else (),
+        channels=channels if many else (),
         source=str(where) if isinstance(where, Path) else None,
         chosen={},
         metadata={
             **settings,
             **({"no_data": no_data.where, "no_data_share": no_data.share} if no_data else {}),
-            "made_by": f"napari-llcm {version('napari-llcm')}: virtual staining",
+            "made_by": f"napari-llcm {version('napari-llcm')}: {task.title.lower()}",
             "input": qpi.source or qpi.name,
             **({"input_chosen": qpi.chosen} if qpi.chosen else {}),
         },
     )
-    shape = (2, *qpi.shape) if many else qpi.shape
+    shape = (*([len(channels)] if many else []), task.planes * planes, *plane)
     if where is None:
         return MemoryOutput(result, shape)
-    mark = fingerprint(qpi, model, {**settings, "qpi": scaling.model_dump(), **no_data.key})
+    mark = fingerprint(qpi, model, {**settings, **inputs, **no_data.key})
     if isinstance(where, Path):
         return StoredOutput(where, result, shape, mark, overwrite)
     if where.array.shape != shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from ..events import Finished, Job, Notice, ShouldStop, Started, UserError, noti
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision, precision_notices
 from ..models.library import load_model
-from ..models.normalise import HOT, Scaling
-from ..volumes import FilledStack, NoData, Volume, losses
+from ..tasks.normalise import Scaling
+from ..volumes import NoData, Volume, losses
 from .check_input import verdict_on
-from .grid import NetworkGrid, contrast_notices, spacing_ratio
+from .fit import contrast_notices, spacing_ratio
+from .inputs import StackInputs, empty, filled_stack, input_stacks
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
 from .output import Canvas
@@ -39,7 +41,7 @@ def stain(
     Parameters
     ----------
     qpi : Volume
-        Axes "zyx"; lazily read.
+        Axes "zyx"; lazily read. For a model of several inputs, "czyx".
     model : ModelBundle
         The stainer; its networks are moved to the device, in eval mode and channels last.
     options : StainOptions
@@ -51,8 +53,8 @@ def stain(
     focus : Focus
         What is stained first, or alone.
     scaling : Scaling, optional
-        `qpi_scaling` of the input, where it is known already: the input is not read once more
-        to measure and to check it.
+        Of the one input, where it is known already: the input is not read once more to measure and
+        to check it.
     no_data : NoData, optional
         With `scaling`: which voxels hold no data. They are stained as 0.
     should_stop : callable, optional
@@ -62,9 +64,10 @@ def stain(
     ------
     Event
         Started, Notice, Progress (but not where it follows), Tile for each finished part
-        (float32, in the units of the training DAPI), and Finished. Its value is the Volume on the
-        input's grid, or None where the job was stopped (`result["stopped"]`) and has no `Canvas`.
-        What the notices said stands in `result["notices"]` and in the volume's metadata.
+        (float32, in the unit of each output), and Finished. Its value is the Volume on the input's
+        grid, with more planes where that is the task, or None where the job was stopped
+        (`result["stopped"]`) and has no `Canvas`. What the notices said stands in
+        `result["notices"]` and in the volume's metadata.
 
     Raises
     ------
@@ -92,21 +95,29 @@ def _stain(
     steps = model.info.steps(options.steps)
     began = time.monotonic()
     found: list[str] = []
+    task = model.info.task
+    stacks = input_stacks(qpi, task)
     if scaling is not None and not scaling.usable:
         raise UserError(
             f"The scaling of {qpi.name}, {scaling.low:g} to {scaling.high:g}, is no range of "
             "intensities."
         )
-    if scaling is None:
-        no_data = look_through(qpi, None if focus.region is None else focus.region())
-        scaling = contrast(qpi, no_data)
-        found = no_data_notices(qpi, no_data, scaling)
-    no_data = NoData() if no_data is None else no_data
+    scalings: list[Scaling] = []
+    holes: list[NoData] = []
+    for stack, channel in zip(stacks, task.inputs, strict=True):
+        if scaling is not None and len(stacks) == 1:
+            holes.append(NoData() if no_data is None else no_data)
+            scalings.append(scaling)
+            continue
+        holes.append(look_through(stack, None if focus.region is None else focus.region()))
+        scalings.append(contrast(stack, channel.intensity, holes[-1]))
+        found += no_data_notices(stack, holes[-1], scalings[-1], channel.intensity)
+    scaling, no_data = scalings[0], holes[0]
     device = pick_device(options.device)
     ready(model, device)
-    ratio, further = spacing_ratio(qpi, model.info, options.nucleus_um)
+    ratio, further = spacing_ratio(stacks[0], model.info, options.nucleus_um)
     lost = losses(out, qpi) if isinstance(out, Path) else []
-    unlike = contrast_notices(qpi, scaling, model.info, no_data)
+    unlike = contrast_notices(stacks[0], scaling, model.info, no_data)
     said = [
         *(Notice(text=text) for text in (*qpi.notes, *found, *lost)),
         *further,
@@ -130,16 +141,25 @@ def _stain(
             )
         whole = f"Model {model.info.name} needs the whole volume at once: all is stained."
         said.append(Notice(text=whole, warning=False))
-    output = make_output(qpi, model, settings, scaling, out, options.overwrite, no_data)
-    began_with = {**settings, "qpi": scaling.model_dump()}
-    yield Started(job="stain", total=float(np.prod(qpi.shape)), unit="voxels", settings=began_with)
+    inputs = {c.name: s.model_dump() for c, s in zip(task.inputs, scalings, strict=True)}
+    began_with = {**settings, **inputs}
+    output = make_output(qpi, model, settings, inputs, out, options.overwrite, holes)
+    total = float(task.planes * np.prod(stacks[0].shape))
+    yield Started(job="stain", total=total, unit="voxels", settings=began_with)
     for text in filter(None, (notice, output.notice)):
         yield Notice(text=text)  # of this run alone: a resumed result is the same
     notices: list[str] = []
     record: dict[str, Any] = {"notices": notices}
     yield from noting(said, notices)
     verdict = yield from verdict_on(
-        qpi, model, options, output, scaling, no_data, quiet=focus.follow, should_stop=should_stop
+        stacks[0],
+        model,
+        options,
+        output,
+        scaling,
+        no_data,
+        quiet=focus.follow,
+        should_stop=should_stop,
     )
     if verdict is not None:
         record["input_check"] = verdict.model_dump()
@@ -150,21 +170,20 @@ def _stain(
 
     stopped = False
     path = out if isinstance(out, Path) else None
-    stack = FilledStack(qpi.data, no_data, scaling.low, (scaling.undo(-HOT), scaling.undo(HOT)))
+    given = zip(stacks, task.inputs, scalings, holes, strict=True)
+    filled = [filled_stack(*each) for each in given]
     with scratch_folder(path, options.scratch) as folder:
-        grid = NetworkGrid(stack, ratio, model.info.network.multiple)
         job = StainJob(
             model,
             device,
-            grid,
-            scaling,
+            StackInputs.at(model.info, filled, scalings, ratio),
             options,
             steps,
             output,
             folder,
             focus,
             should_stop,
-            stack.empty,
+            partial(empty, filled, task.planes),
         )
         try:
             yield from noting(_run(job), notices)
@@ -217,7 +236,7 @@ class Stainer:
         Parameters
         ----------
         qpi : Volume
-            Axes "zyx".
+            Axes "zyx"; "czyx" for a model of several inputs.
         out : Path or str, optional
             As in `stain`.
         **options
@@ -226,7 +245,7 @@ class Stainer:
         Returns
         -------
         Volume
-            float32, in the units of the training DAPI.
+            float32, in the unit of each output.
 
         Raises
         ------

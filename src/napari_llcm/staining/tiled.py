@@ -147,16 +147,17 @@ class TiledRun:
         return self.job.put(*self.pipeline.decode(tile), part)
 
     def _sites_of(self, voxels: Box) -> Box:
-        """Return the latent sites that hold a box of input voxels."""
-        steps = [r * f for r, f in zip(self.job.grid.ratio, self.pipeline.factor, strict=True)]
+        """Return the latent sites that hold a box of the result's voxels."""
+        ratio = self.job.grid.output_ratio
+        steps = [r * f for r, f in zip(ratio, self.pipeline.factor, strict=True)]
         spans = zip(voxels, steps, self.pipeline.latent, strict=True)
         return tuple((int(a // s), min(math.ceil(b / s), n)) for (a, b), s, n in spans)
 
     def _take(self, boxes: list[Box]) -> Box:
         """Remove and return the box nearest to the centre."""
         grid, factor, centre = self.job.grid, self.pipeline.factor, self.job.focus.centre
-        point = centre() if centre else [n / 2 for n in grid.input_shape]
-        sites = [p / r / f for p, r, f in zip(point, grid.ratio, factor, strict=True)]
+        point = centre() if centre else [n / 2 for n in grid.output_shape]
+        sites = [p / r / f for p, r, f in zip(point, grid.output_ratio, factor, strict=True)]
         return boxes.pop(min(range(len(boxes)), key=lambda i: distance(boxes[i], sites)))
 
     def _run(self, stage: str, box: Box, work: Callable[[Box], Event | None]) -> Job:
@@ -211,7 +212,7 @@ class TiledRun:
 
 def make_pipeline(job: StainJob) -> LocalPipeline:
     """Return the pipeline of a job, without its arrays."""
-    return LocalPipeline(job.model, job.grid, job.scaling, job.options.seeds, job.steps)
+    return LocalPipeline(job.model, job.inputs, job.options.seeds, job.steps)
 
 
 def tile_sizes(job: StainJob) -> tuple[Sites, Sites, Sites]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .config import TrainJob, load_job, make_job
+from .config import TrainJob
+from .jobs import load_job, make_job
 from .runs import train_or_go_on
 
 if TYPE_CHECKING:

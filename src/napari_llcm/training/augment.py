@@ -1,4 +1,4 @@
-"""Random views of label-free patches: other optics, light, noise and sampling of the same nuclei.
+"""Random views of input patches: other optics, light, noise and sampling of the same nuclei.
 
 On batches, on whatever device they lie: each patch draws its own. In the order in which a stack
 comes about: optics, contrast, light, camera, sampling along z, standardisation.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..models.normalise import HOT
+from ..tasks.normalise import HOT
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Augmentation:
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Augmentation(),
     # blur or more noise would hide the texture that tells a nucleus of this microscope from its
     # cytoplasm
     "gentle": Augmentation(gain=0.3, offset=0.3, noise=0.04),

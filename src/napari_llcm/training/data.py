@@ -24,13 +24,14 @@ from torch import Tensor
 
 from ..events import UserError
 from ..models.blocks import DepthToSpace, SpaceToDepth
-from ..models.normalise import Scaling, no_data_of_sample, noise_level, qpi_scaling
+from ..tasks import Task
+from ..tasks.normalise import Scaling, no_data_of_sample, noise_level
 from ..volumes import Pair, Spacing, Volume
 from .augment import AUGMENTATIONS, augmented
 from .flat import PadColumns, columns
 from .held_out import Part
 from .instances import InstanceTargets, target_stride
-from .reading import PLANES, OnlyPart, ReadPair, Standardised
+from .reading import PLANES, Normalised, OnlyPart, ReadPair, SeenBeside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,26 +58,29 @@ def load_pairs(
     import psutil
 
     nuclei = bool(job.instance_weight)
-    keys = ["qpi", "dapi", *(["labels"] if nuclei else [])]
+    task = job.task
+    keys = ["inputs", "outputs", *(["labels"] if nuclei else [])]
     pad = {"method": "end", "mode": "edge", "allow_missing_keys": True}
     pads = [
         SpatialPadd(keys, job.patch, **pad), DivisiblePadd(keys, job.network.multiple, **pad)
     ]  # fmt: skip
     transform = Compose(
         [
-            ReadPair(spacing, labels=nuclei),
-            Standardised(["qpi", "dapi"], job.root),
+            ReadPair(spacing, labels=nuclei, task=task),
+            Normalised(task, job.root),
             OnlyPart(keys),
             PadColumns(job, Compose(pads)),
+            SeenBeside(task),
             InstanceTargets(spacing, job.network.factor),
-            EnsureTyped(["qpi", "dapi"], dtype=torch.float32, track_meta=False),
+            EnsureTyped(["inputs", "outputs"], dtype=torch.float32, track_meta=False),
         ]
     )
-    needed = 2 * 4 * voxels  # both as float32; their cached latents take as much again
+    channels = task.seen + len(task.outputs)
+    needed = channels * 4 * voxels  # as float32; their cached latents take as much again
     try:
         if 2 * needed > 0.4 * psutil.virtual_memory().available:
             return PersistentDataset(
-                pairs, transform, cache_dir=cache, hash_func=partial(_key, spacing, nuclei)
+                pairs, transform, cache_dir=cache, hash_func=partial(_key, spacing, nuclei, task)
             )
         return CacheDataset(pairs, transform, num_workers=1, progress=False)
     except RuntimeError as error:  # MONAI wraps what a transform raises
@@ -86,9 +90,9 @@ def load_pairs(
         raise cause or error from error
 
 
-def _key(spacing: Spacing | None, nuclei: bool, pair: Pair | Part) -> bytes:
+def _key(spacing: Spacing | None, nuclei: bool, task: Task, pair: Pair | Part) -> bytes:
     """Return the name under which a pair lies in the cache on disk."""
-    return hashlib.sha256(repr((pair, spacing, nuclei)).encode()).hexdigest().encode()
+    return hashlib.sha256(repr((pair, spacing, nuclei, task)).encode()).hexdigest().encode()
 
 
 def variant(x: Tensor, index: int) -> Tensor:
@@ -151,9 +155,12 @@ class Latents:
 
     @torch.no_grad()
     def _encode(self, index: int, view: int) -> Tensor:
-        dapi = variant(self.dataset[index]["dapi"], view)[None].to(self.device)
+        item = self.dataset[index]
+        outputs, inputs = (
+            variant(item[key], view)[None].to(self.device) for key in ("outputs", "inputs")
+        )
         with self.amp():
-            return self.networks.encode(dapi)[0].float().cpu()
+            return self.networks.encode(outputs, inputs)[0].float().cpu()
 
 
 class Batches:
@@ -174,8 +181,8 @@ class Batches:
         factor = job.network.factor
         stride = target_stride(factor)
         cells = cast("Factor", tuple(f // s for f, s in zip(factor, stride, strict=True)))
-        self._fold = {"qpi": SpaceToDepth(factor), "dapi": SpaceToDepth(factor)}
-        self._unfold = {"qpi": DepthToSpace(factor), "dapi": DepthToSpace(factor)}
+        self._fold = {"inputs": SpaceToDepth(factor), "outputs": SpaceToDepth(factor)}
+        self._unfold = {"inputs": DepthToSpace(factor), "outputs": DepthToSpace(factor)}
         self._fold["instances"] = SpaceToDepth(cells)
         self._unfold["instances"] = DepthToSpace(cells)
         # cropped on the latent grid, so that voxels and latents stay aligned
@@ -190,8 +197,8 @@ class Batches:
         rng = np.random.default_rng([self.job.seed, step, kind])
         pair = self.dataset[index]
         if PLANES in pair:
-            qpi, dapi = variant(pair["qpi"], view), variant(pair["dapi"], view)
-            batch = columns(qpi, dapi, int(pair[PLANES]), self.job, rng)
+            inputs, outputs = variant(pair["inputs"], view), variant(pair["outputs"], view)
+            batch = columns(inputs, outputs, int(pair[PLANES]), self.job, rng)
             return self._augmented(batch, rng)
         item = {
             key: fold(variant(pair[key], view)[None])[0].contiguous()
@@ -200,7 +207,7 @@ class Batches:
         }
         if self.latents is not None:
             item["latent"] = self.latents.at(index, view)
-        crops = [self._crop(item["qpi"].shape[1:], rng) for _ in range(self.job.crops)]
+        crops = [self._crop(item["inputs"].shape[1:], rng) for _ in range(self.job.crops)]
         batch = {}
         for key, whole in item.items():
             patches = torch.stack([whole[crop] for crop in crops])
@@ -209,8 +216,10 @@ class Batches:
 
     def _augmented(self, batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        how = AUGMENTATIONS[self.job.augmentation]
-        batch["qpi"] = augmented(batch["qpi"], how, generator)
+        how = AUGMENTATIONS[self.job.augmentation or self.job.task.augmentation]
+        inputs, beside = batch["inputs"].tensor_split([len(self.job.task.inputs)], 1)
+        changed = [augmented(one, how, generator) for one in inputs.split(1, 1)]
+        batch["inputs"] = torch.cat([*changed, beside], 1)
         return batch
 
     def _crop(self, shape: Sequence[int], rng: np.random.Generator) -> tuple[slice, ...]:
@@ -227,18 +236,27 @@ class Batches:
         return tuple(chosen)
 
 
-def median_scalings(dataset: Any) -> tuple[Scaling, Scaling]:
-    """Return the median QPI and DAPI scalings of a dataset."""
-    both = torch.stack([item["scalings"] for item in dataset]).median(0).values
-    q, d = ((float(low), float(high)) for low, high in both)
-    return Scaling(low=q[0], high=q[1]), Scaling(low=d[0], high=d[1])
+def median_scalings(dataset: Any, root: bool) -> dict[str, Scaling]:
+    """Return the median scaling of each channel of a dataset; `root` as in `TrainJob`."""
+    found: dict[str, list[Tensor]] = {}
+    for item in dataset:
+        for name, scaling in item["scalings"].items():
+            found.setdefault(name, []).append(scaling)
+    medians = {name: torch.stack(some).median(0).values.tolist() for name, some in found.items()}
+    return {n: Scaling(low=low, high=high, root=root) for n, (low, high) in medians.items()}
 
 
-def median_noise(volumes: Sequence[Volume]) -> float:
-    """Return the median noise of label-free stacks, from about six of them."""
+def median_noise(volumes: Sequence[Volume], task: Task) -> float | None:
+    """Return the median noise of a task's first inputs, from about six of them.
+
+    None where inputs are made of outputs: their noise is a matter of how.
+    """
+    if task.thick is not None:
+        return None
     chosen = volumes[:: max(len(volumes) // 6, 1)]
     levels = []
     for data in (v.data for v in chosen):
         no_data = no_data_of_sample(data)
-        levels.append(noise_level(data, qpi_scaling(data, no_data), no_data))
+        scaling = task.inputs[0].intensity.measure(data, no_data)
+        levels.append(noise_level(data, scaling, no_data))
     return float(np.median(levels))

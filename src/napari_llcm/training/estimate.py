@@ -15,13 +15,14 @@ from ..events import Finished, Job, Meter, ShouldStop, Started
 from ..models.device import autocast, memory_in_use, pick_device
 from ..models.methods import AUTOENCODER, METHODS, PhaseName
 from ..models.stainer import StainerNetworks
-from ..volumes import find_pairs, resampled_shape
-from .config import Preset, TrainJob, make_job
+from ..volumes import resampled_shape
+from .config import Preset, TrainJob
 from .data import SERVES, VARIANTS, Batches, Latents
 from .grid import model_grid
+from .jobs import make_job
 from .losses import LossInputs
 from .objectives import make_objective
-from .start import initial_networks
+from .start import initial_networks, settled, with_task
 from .state import PhaseState
 
 _WARM, _TIMED = 1, 3  # steps of each phase
@@ -52,12 +53,12 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     UserError
         If the pairs or the device are not there.
     """
-    phases = job.phases()
+    job, phases = with_task(job), job.phases()
     yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
-    pairs = [pair for source in job.pairs for pair in find_pairs(source, job.reading)]
+    pairs = [p for source in job.pairs for p in job.task.find_pairs(source, job.reading)]
     device = pick_device(job.device)
     networks, info = initial_networks(job)
-    job = job.model_copy(update={"network": networks.network})
+    job = settled(job, networks, info)
     networks.to(device)
     pairs, spacing, _ = model_grid(pairs, info, job.nucleus_um)
     shapes = [resampled_shape(pair.read(flat=True)[0], spacing) for pair in pairs] or [_USUAL]
@@ -131,7 +132,7 @@ def _steps(
     if objective.latents:
         began = time.monotonic()
         latents = Latents(data, networks, device, amp)
-        seconds["encode"] = (time.monotonic() - began) / data[0]["qpi"].numel()
+        seconds["encode"] = (time.monotonic() - began) / data[0]["inputs"][0].numel()
         for view in range(VARIANTS):
             latents.at(0, view)
     batches = Batches(data, job, latents)
@@ -153,8 +154,8 @@ def _made_up(job: TrainJob) -> dict[str, Any]:
     multiple = job.network.multiple
     size = [-(-p // m) * m for p, m in zip(job.patch, multiple, strict=True)]
     generator = torch.Generator().manual_seed(0)
-    both = {k: torch.rand((1, *size), generator=generator) for k in ("qpi", "dapi")}
-    return {**both, "scalings": torch.tensor([[0.0, 1.0], [0.0, 1.0]])}
+    counts = {"inputs": job.task.seen, "outputs": len(job.task.outputs)}
+    return {k: torch.rand((n, *size), generator=generator) for k, n in counts.items()}
 
 
 def _peak(device: torch.device) -> int:

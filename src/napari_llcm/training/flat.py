@@ -20,7 +20,7 @@ from ..models.consistency import pure_noise
 from ..models.methods import METHODS
 from ..models.pix2pix import adversarial_losses
 from ..models.samplers import regress
-from .losses import LossInputs, Parts, image_loss
+from .losses import IMAGE_LOSSES, LossInputs, Parts
 from .reading import PLANES
 
 if TYPE_CHECKING:
@@ -30,33 +30,33 @@ _SOFT = 0.1  # stabilised DAPI by which a voxel is brighter than another e times
 _L1_WEIGHT = 100.0  # as in Pix2Pix
 
 
-def soft_max(dapi: Tensor) -> Tensor:
+def soft_max(outputs: Tensor) -> Tensor:
     """Return the projection (…, 1, Y, X) of stabilised DAPI (…, Z, Y, X).
 
     The mean of each column, weighted by exp(y / 0.1): nearly the maximum, which commutes with the
     square root of the stabilised scale as a mean would not, but with a gradient in every voxel that
     is nearly as bright.
     """
-    dapi = dapi.float()
-    weights = (dapi / _SOFT).softmax(-3)
-    return (weights * dapi).sum(-3, keepdim=True)
+    outputs = outputs.float()
+    weights = (outputs / _SOFT).softmax(-3)
+    return (weights * outputs).sum(-3, keepdim=True)
 
 
-def projected(dapi: Tensor, batch: dict[str, Tensor]) -> Tensor:
+def projected(outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Return the projection of the planes of a batch's columns that are no padding."""
-    return soft_max(dapi[..., : int(batch[PLANES]), :, :])
+    return soft_max(outputs[..., : int(batch[PLANES]), :, :])
 
 
 def consistency_loss(given: LossInputs) -> Parts:
     """Return the LLCM's direct term on projections: what one step makes of pure noise."""
-    denoiser, condition = given.networks.denoiser, given.networks.condition(given.batch["qpi"])
+    denoiser, condition = given.networks.denoiser, given.networks.condition(given.batch["inputs"])
     noise, sigma = pure_noise(denoiser, _latent_like(given), given.generator)
     return _image_loss(given, denoiser(noise, sigma, condition))
 
 
 def regression_loss(given: LossInputs) -> Parts:
     """Return the loss of the one-step regressor on projections."""
-    condition = given.networks.condition(given.batch["qpi"])
+    condition = given.networks.condition(given.batch["inputs"])
     return _image_loss(given, regress(given.networks.denoiser, _latent_like(given), condition))
 
 
@@ -65,10 +65,10 @@ def pix2pix_loss(given: LossInputs) -> Parts:
 
     It judges volumes: the projection is repeated along z, real and fake alike.
     """
-    qpi, real = given.batch["qpi"], given.batch["dapi"]
-    fake = projected(given.networks.generator(qpi), given.batch)
+    inputs, real = given.batch["inputs"], given.batch["outputs"]
+    fake = projected(given.networks.generator(inputs), given.batch)
     l1 = (fake - real).abs().mean()
-    seen = qpi
+    seen = inputs
     while seen.shape[2] < METHODS["pix2pix"].least_patch:
         seen = torch.cat([seen, seen.flip(2)], 2)
     deep = (v.expand(-1, -1, seen.shape[2], -1, -1) for v in (fake, real))
@@ -80,17 +80,17 @@ def pix2pix_loss(given: LossInputs) -> Parts:
 
 def _latent_like(given: LossInputs) -> Tensor:
     """Return zeros of the shape of the latents of a batch's columns."""
-    qpi, network = given.batch["qpi"], given.networks.network
-    sites = [n // f for n, f in zip(qpi.shape[2:], network.factor, strict=True)]
-    return torch.zeros((len(qpi), network.latent_channels, *sites), device=qpi.device)
+    inputs, network = given.batch["inputs"], given.networks.network
+    sites = [n // f for n, f in zip(inputs.shape[2:], network.factor, strict=True)]
+    return torch.zeros((len(inputs), network.latent_channels, *sites), device=inputs.device)
 
 
 def _image_loss(given: LossInputs, output: Tensor) -> Parts:
     """Return the image loss of the projection of a standardised latent."""
     batch = given.batch
-    shown = projected(given.networks.decode(output, batch["qpi"]), batch)
-    loss = image_loss(shown, batch["dapi"])
-    spread = (shown.std() / batch["dapi"].std().clamp_min(1e-6)).detach()
+    shown = projected(given.networks.decode(output, batch["inputs"]), batch)
+    loss = IMAGE_LOSSES[given.job.task.loss].distance(shown, batch["outputs"])
+    spread = (shown.std() / batch["outputs"].std().clamp_min(1e-6)).detach()
     return given.job.consistency.image_weight * loss, {"image": loss, "spread": spread}
 
 
@@ -115,11 +115,11 @@ class PadColumns(Transform):
         """Return the pair, padded."""
         if PLANES not in data:
             return dict(self.whole(data))
-        arrays = {key: np.asarray(data[key]) for key in ("qpi", "dapi")}
+        arrays = {key: np.asarray(data[key]) for key in ("inputs", "outputs")}
         planes = int(data[PLANES])
         order = _reflected(-(-planes // self.multiple[0]) * self.multiple[0], planes)
-        arrays["qpi"] = arrays["qpi"][:, order]
-        sides = zip(arrays["qpi"].shape[2:], self.patch[1:], self.multiple[1:], strict=True)
+        arrays["inputs"] = arrays["inputs"][:, order]
+        sides = zip(arrays["inputs"].shape[2:], self.patch[1:], self.multiple[1:], strict=True)
         pad = [(0, -(-max(n, least) // m) * m - n) for n, least, m in sides]
         for key, array in arrays.items():
             arrays[key] = np.pad(array, [(0, 0), (0, 0), *pad], mode="edge")
@@ -135,13 +135,13 @@ def _reflected(count: int, planes: int) -> np.ndarray:
 
 
 def columns(
-    qpi: Tensor, dapi: Tensor, planes: int, job: TrainJob, rng: np.random.Generator
+    inputs: Tensor, outputs: Tensor, planes: int, job: TrainJob, rng: np.random.Generator
 ) -> dict[str, Tensor]:
     """Return random columns of the whole depth of a flat pair, as many as make a step's voxels.
 
     Parameters
     ----------
-    qpi, dapi : Tensor
+    inputs, outputs : Tensor
         (1, Z, Y, X) and (1, 1, Y, X).
     planes : int
         Of Z, how many are no padding.
@@ -150,7 +150,7 @@ def columns(
     rng : numpy.random.Generator
         Source of their places; centres may lie anywhere, as those of other patches.
     """
-    depth, *sides = qpi.shape[1:]
+    depth, *sides = inputs.shape[1:]
     count = max(1, round(job.crops * job.patch[0] / depth))
     crops = []
     for _ in range(count):
@@ -158,7 +158,8 @@ def columns(
         starts = [int(np.clip(int(rng.integers(n)) - p // 2, 0, n - p)) for n, p in places]
         inside = (slice(s, s + p) for s, p in zip(starts, job.patch[1:], strict=True))
         crops.append((slice(None), slice(None), *inside))
-    patches = {key: torch.stack([x[c] for c in crops]) for key, x in (("qpi", qpi), ("dapi", dapi))}
+    both = {"inputs": inputs, "outputs": outputs}
+    patches = {key: torch.stack([x[c] for c in crops]) for key, x in both.items()}
     return {**patches, PLANES: torch.tensor(planes)}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..events import UserError
-from ..models.bundle import ModelInfo
+from ..models.info import ModelInfo
 from ..models.nucleus_width import matched_spacing
 from ..volumes import Pair, Spacing
 from .pairs import common_spacing
@@ -46,7 +46,7 @@ def model_grid(
     if width is None:
         known = start.spacing if start is not None else None
         return list(pairs), known or common_spacing(opened), None
-    silent = [pair.name for pair, qpi in zip(pairs, opened, strict=True) if qpi.spacing is None]
+    silent = [pair.name for pair, one in zip(pairs, opened, strict=True) if one.spacing is None]
     if silent and (start is None or len(silent) < len(pairs)):
         raise UserError(
             f"A nucleus width in µm needs the voxel size of every pair, but {silent[0]} does not "
@@ -54,7 +54,7 @@ def model_grid(
         )
     if start is None:
         return list(pairs), common_spacing(opened), width
-    matched = [matched_spacing(qpi, start, width) for qpi in opened]
+    matched = [matched_spacing(one, start, width) for one in opened]
     if not matched:
         return [], start.spacing, start.nucleus_um
     own, target = matched[0]

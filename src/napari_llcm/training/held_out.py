@@ -53,6 +53,12 @@ class Part:
         """Open the whole stacks: intensities are scaled by those, and the part is cut last."""
         return self.pair.read(flat=flat)
 
+    def stacks(
+        self, *, flat: bool = False
+    ) -> tuple[tuple[Volume, ...], tuple[Volume, ...], Volume | None]:
+        """Open all of the whole stacks."""
+        return self.pair.stacks(flat=flat)
+
 
 def split(
     job: TrainJob,

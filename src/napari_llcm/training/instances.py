@@ -162,8 +162,8 @@ def with_labels(job: TrainJob, pairs: Sequence[Pair | Part]) -> tuple[TrainJob, 
         return job, []
     how = "No pair has" if not known else f"Only {known} of {len(pairs)} pairs have"
     text = (
-        f"{how} labels of its nuclei (a folder labels beside qpi and dapi): they are not needed, "
-        "but help to tell nuclei apart."
+        f"{how} labels of its nuclei (a folder labels beside the others): they are not needed, but "
+        "help to tell nuclei apart."
     )
     weight = job.instance_weight if known else 0.0
     return job.model_copy(update={"instance_weight": weight}), [Notice(text=text, warning=False)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.consistency import adjacent_loss, ect_loss, one_step, pure_noise, site_distance
-from ..models.normalise import LINEAR
+from ..tasks.normalise import LINEAR
 from .instances import instance_loss
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class LossInputs:
     networks : StainerNetworks
         The model.
     batch : dict of Tensor
-        Patches "qpi" and "dapi" (B, 1, Z, Y, X), in the latent space "latent" (B, C, z, y, x), and
-        where the nuclei are known "instances" (B, 3, Z/2, Y/2, X/2), from `instance_targets`.
+        Patches "inputs" (B, I, Z, Y, X) and "outputs" (B, O, Z, Y, X), in the latent space "latent"
+        (B, C, z, y, x), and where the nuclei are known "instances" (B, 3, Z/2, Y/2, X/2), from
+        `instance_targets`.
     job : TrainJob
         Weights and schedules.
     progress : float
@@ -86,18 +88,19 @@ def _ramp(x: Tensor, low: float, high: float) -> Tensor:
 
 def vae_loss(given: LossInputs) -> Parts:
     """Return the autoencoder's loss and its parts."""
-    autoencoder, job, target = given.networks.autoencoder, given.job, given.batch["dapi"]
+    autoencoder, job = given.networks.autoencoder, given.job
+    target = given.networks.coded(given.batch["outputs"], given.batch["inputs"])
     mean, log_variance = (t.float() for t in autoencoder.encode(target))
     noise = torch.randn(mean.shape, generator=given.generator).to(mean.device)
     output = autoencoder.decode(mean + (log_variance / 2).exp() * noise)
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    image = image_loss(output, target)
+    image = IMAGE_LOSSES[job.task.loss].distance(output, target)
     loss, parts = image + job.kl_weight * kl, {"image": image, "kl": kl}
     if weight := job.vae_adversarial:
         from ..models.pix2pix import adversarial_losses
 
         fooled, judged = adversarial_losses(
-            given.modules["discriminator"], given.batch["qpi"], output.float(), target
+            given.modules["discriminator"], given.batch["inputs"], output.float(), target
         )
         loss = loss + weight * fooled + judged
         parts |= {"gan": fooled, "discriminator": judged}
@@ -135,7 +138,7 @@ def consistency_loss(given: LossInputs) -> Parts:
     """
     c, denoiser = given.job.consistency, given.networks.denoiser
     latent, generator = given.batch["latent"], given.generator
-    condition = given.networks.condition(given.batch["qpi"])
+    condition = given.networks.condition(given.batch["inputs"])
     parts: dict[str, Tensor] = {}
     loss = torch.zeros((), device=latent.device)
     late = c.consistency_start if c.direct_weight else 0.0
@@ -180,15 +183,15 @@ def direct_loss(given: LossInputs, output: Tensor, spectrum_weight: float = 0.0)
         "spread": (output.std() / latent.std()).detach(),
     }
     loss = parts["direct"]
-    c, batch = given.job.consistency, given.batch
+    c, batch, images = given.job.consistency, given.batch, IMAGE_LOSSES[given.job.task.loss]
     if c.image_weight:
         n = _some(latent, c.image_share)
-        decoded = given.networks.decode(output[:n], batch["qpi"][:n])
-        parts["image"] = image_loss(decoded, batch["dapi"][:n])
+        decoded = given.networks.decode(output[:n], batch["inputs"][:n])
+        parts["image"] = images.distance(decoded, batch["outputs"][:n])
         loss = loss + c.image_weight * parts["image"]
-        if spectrum_weight:
+        if spectrum_weight and images.spectrum:
             with torch.no_grad():  # the decoder knows no noise: the DAPI without it
-                clean = given.networks.decode(latent[:n], batch["qpi"][:n])
+                clean = given.networks.decode(latent[:n], batch["inputs"][:n])
             parts["spectrum"] = spectrum_loss(decoded, clean)
             loss = loss + spectrum_weight * parts["spectrum"]
     return loss, parts
@@ -210,9 +213,9 @@ def spectrum_loss(output: Tensor, target: Tensor) -> Tensor:
     return (ratio[:, _SCALE:] - ratio[:, :_SCALE].mean(1, keepdim=True)).abs().mean()
 
 
-def _spectrum(dapi: Tensor) -> Tensor:
+def _spectrum(outputs: Tensor) -> Tensor:
     """Return the power in bins of frequency, even in log, from nuclei to the finest: (B, bins)."""
-    y = dapi.float()[:, 0]
+    y = outputs.float().flatten(0, 1)
     # squared, as in the unit of the camera, by which detail is seen
     y = y * y.abs() + 2 * LINEAR**0.5 * y
     *_, ny, nx = y.shape
@@ -224,6 +227,36 @@ def _spectrum(dapi: Tensor) -> Tensor:
     inside = torch.stack([bins == k for k in range(_BINS)]).to(y)
     share = inside / inside.sum((1, 2), keepdim=True).clamp_min(1)
     return torch.einsum("byx,kyx->bk", power.mean(1), share) + _LEAST
+
+
+def edge_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Return L1 and the distance of gradients: where an edge lies counts beside how bright it is.
+
+    Parameters
+    ----------
+    output, target : Tensor
+        Normalised (B, C, Z, Y, X).
+    """
+    return (output.float() - target.float()).abs().mean() + perceptual_loss(output, target)
+
+
+@dataclass(frozen=True)
+class ImageLoss:
+    """What matters in an image.
+
+    Parameters
+    ----------
+    distance : callable
+        From output and target, (B, C, Z, Y, X), to a scalar.
+    spectrum : bool
+        Whether `spectrum_loss` applies, which knows light that was counted and nuclei.
+    """
+
+    distance: Callable[[Tensor, Tensor], Tensor]
+    spectrum: bool
+
+
+IMAGE_LOSSES = {"nuclei": ImageLoss(image_loss, True), "edges": ImageLoss(edge_loss, False)}
 
 
 def _some(batch: Tensor, share: float) -> int:

@@ -11,7 +11,8 @@ from ..models.bundle import read_info
 from ..models.config import MethodName
 from ..models.library import DEFAULT_MODEL, list_models
 from ..models.methods import METHODS
-from .config import Preset, TrainJob, TrainOptions, make_job
+from .config import Preset, TrainJob, TrainOptions
+from .jobs import make_job
 from .runs import runs_folder
 
 PRESETS: dict[Preset, str] = {

@@ -16,6 +16,7 @@ from .reading import PLANES
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..models.config import NetworkConfig
     from ..models.stainer import StainerNetworks
     from .config import TrainJob
 
@@ -65,7 +66,9 @@ def _autoencoder(networks: StainerNetworks, job: TrainJob) -> Objective:
     modules: dict[str, nn.Module] = {"autoencoder": networks.autoencoder}
     rates = {"autoencoder": job.thaw_rate} if job.autoencoder else {}
     if job.vae_adversarial:
-        modules["discriminator"] = make_discriminator()
+        modules["discriminator"] = make_discriminator(
+            networks.network.inputs + networks.network.outputs
+        )
         rates |= _SLOW_DISCRIMINATOR
     return Objective(losses.vae_loss, modules, rates, latents=False)
 
@@ -111,10 +114,17 @@ def _consistency(networks: StainerNetworks, job: TrainJob) -> Objective:
 
 
 def _adversarial(networks: StainerNetworks, _: TrainJob) -> Objective:
-    modules = {"generator": networks.generator, "discriminator": make_discriminator()}
+    modules = {
+        "generator": networks.generator,
+        "discriminator": _discriminator(networks.network),
+    }
     return Objective(
         rivals.pix2pix_loss, modules, _SLOW_DISCRIMINATOR, latents=False, flat=flat.pix2pix_loss
     )
+
+
+def _discriminator(network: NetworkConfig) -> nn.Module:
+    return make_discriminator(network.inputs + network.outputs)
 
 
 # at equal rates the discriminator wins within epochs, and the generator learns nothing

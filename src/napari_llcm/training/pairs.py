@@ -57,7 +57,7 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
         listed = find_pairs(source)
         pairs = [(p.name, *p.read(flat=True)[:2]) for p in listed]
     else:
-        pairs = [(name, *_on_one_grid(name, qpi, dapi)) for name, qpi, dapi in source]
+        pairs = [(name, *_on_one_grid(name, inputs, outputs)) for name, inputs, outputs in source]
     chosen = looked_at(len(pairs))
     yield Started(job="pairs", total=len(chosen))
     yield from notices(listed)
@@ -67,13 +67,13 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     for done, index in enumerate(chosen):
         if should_stop is not None and should_stop():
             return
-        name, qpi, dapi = pairs[index]
+        name, inputs, outputs = pairs[index]
         yield meter.at(done, f"looking whether {name} lies on its DAPI")
-        found = check_registration(qpi, dapi)
+        found = check_registration(inputs, outputs)
         yield from (Notice(text=note) for note in found.notes)
         checked.append({"name": name, "verdict": found.verdict, "sentence": found.sentence})
     yield meter.at(len(chosen))
-    voxels = sum(int(np.prod(qpi.shape)) for _, qpi, _ in pairs)
+    voxels = sum(int(np.prod(inputs.shape)) for _, inputs, _ in pairs)
     result: dict[str, Any] = {"pairs": len(pairs), "voxels": voxels, "checked": checked}
     yield Finished(result=result, value=result)
 
@@ -94,7 +94,7 @@ def write_pairs(
     pairs : sequence of (str, Volume, Volume)
         Name, label-free and DAPI volume of each.
     folder : Path
-        Gets the folders `qpi` and `dapi`; files of the same names are replaced.
+        Gets the folders `inputs` and `outputs`; files of the same names are replaced.
     should_stop : callable, optional
         Asked between the pairs; the job ends without `Finished` when it returns True.
 
@@ -110,16 +110,16 @@ def write_pairs(
     """
     yield Started(job="pairs", total=len(pairs))
     meter = Meter(len(pairs))
-    for done, (name, qpi, dapi) in enumerate(pairs):
+    for done, (name, inputs, outputs) in enumerate(pairs):
         if should_stop is not None and should_stop():
             return
-        qpi, dapi = _on_one_grid(name, qpi, dapi)
-        yield from notices(qpi, dapi)
+        inputs, outputs = _on_one_grid(name, inputs, outputs)
+        yield from notices(inputs, outputs)
         yield meter.at(done, f"saving {name}")
         file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
         if len(pairs) > 1:  # two may have the same name
             file = f"{done + 1:03d}_{file}"
-        for kind, volume in (("qpi", qpi), ("dapi", dapi)):
+        for kind, volume in (("inputs", inputs), ("outputs", outputs)):
             write(folder / kind / f"{file}.ome.tif", volume, overwrite=True)
     yield meter.at(len(pairs))
     yield Finished(result={"pairs": len(pairs), "folder": str(folder)}, value=folder)
@@ -156,7 +156,7 @@ def spacing_notices(
             "know it."
         )
         return
-    sizes = [(name, qpi) for name, qpi, _ in pairs]
+    sizes = [(name, inputs) for name, inputs, _ in pairs]
     other = [(n, v.spacing) for n, v in sizes if v.spacing and needs_resampling(v, spacing)]
     source = "the median of the pairs" if start is None else "those of the model it starts from"
     if start is not None and spacing != start:
@@ -181,8 +181,8 @@ def registration_notices(pairs: Sequence[Pair], should_stop: ShouldStop | None) 
     for i in chosen:
         if should_stop is not None and should_stop():
             return
-        qpi, dapi, _ = pairs[i].read(flat=True)
-        found = check_registration(qpi, dapi)
+        inputs, outputs, _ = pairs[i].read(flat=True)
+        found = check_registration(inputs, outputs)
         if found.verdict != "registered":
             yield Notice(text=f"{pairs[i].name}: {found.sentence}")
     if len(chosen) < len(pairs):
@@ -206,7 +206,7 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _on_one_grid(name: str, qpi: Volume, dapi: Volume) -> tuple[Volume, Volume]:
+def _on_one_grid(name: str, inputs: Volume, outputs: Volume) -> tuple[Volume, Volume]:
     """Return the stacks of a pair on one grid.
 
     Raises
@@ -214,17 +214,17 @@ def _on_one_grid(name: str, qpi: Volume, dapi: Volume) -> tuple[Volume, Volume]:
     UserError
         If they are no stacks with something in them, or of different grids.
     """
-    if flat := holds_one_plane(dapi) and not holds_one_plane(qpi):
-        dapi = as_flat(dapi)
-    for volume in (qpi, dapi):
+    if flat := holds_one_plane(outputs) and not holds_one_plane(inputs):
+        outputs = as_flat(outputs)
+    for volume in (inputs, outputs):
         if volume.axes != "zyx":
             raise UserError(
                 f"{volume.name} is not one stack of planes (its axes are {volume.axes}): "
                 "training needs 3D stacks."
             )
-        check_stack(volume, least=1 if flat and volume is dapi else 2)
+        check_stack(volume, least=1 if flat and volume is outputs else 2)
     try:
-        first, second = beside(qpi, dapi) if flat else on_one_grid(qpi, dapi)
+        first, second = beside(inputs, outputs) if flat else on_one_grid(inputs, outputs)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     return first, second

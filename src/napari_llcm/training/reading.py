@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from monai.transforms import MapTransform, Transform
 
-from ..models.normalise import HOT, dapi_scaling, qpi_scaling, stabilise
+from ..tasks import Task
+from ..tasks.normalise import Scaling
+from ..tasks.registry import STAIN
 from ..volumes import (
     Pair,
     Spacing,
@@ -30,7 +32,7 @@ PLANES = "planes"  # of a pair whose DAPI is one plane: how many planes are no p
 class ReadPair(Transform):
     """Read a pair as arrays on the grid that is trained on.
 
-    Both stacks are opened together, since a file may not tell the voxel size that its partner
+    All stacks are opened together, since a file may not tell the voxel size that its partner
     tells: resampled by itself, each would end up on a grid of its own.
 
     Parameters
@@ -39,71 +41,79 @@ class ReadPair(Transform):
         Voxel size (z, y, x) in µm; None leaves all as they are.
     labels : bool
         Whether the labels of nuclei are read too, where a pair has them.
+    task : Task
+        Which channels a pair has.
     """
 
-    def __init__(self, spacing: Spacing | None, labels: bool = False) -> None:
-        self.spacing, self.labels = spacing, labels
+    def __init__(self, spacing: Spacing | None, labels: bool = False, task: Task = STAIN) -> None:
+        self.spacing, self.labels, self.task = spacing, labels, task
 
     def __call__(self, data: Pair | Part) -> dict[str, Any]:
-        """Return "qpi" and "dapi", float32 of one shape (1, z, y, x), where they are
-        "filled", and what pair or part they are "of".
+        """Return "inputs" (I, z, y, x) and "outputs" (O, z, y, x), float32, where they are
+        "filled" (1, z, y, x), and what pair or part they are "of".
 
         With them "labels", uint32, where they are read.
 
-        Voxels without data in one of the two are filled in both alike, by mirroring: what is seen
+        Voxels without data in one of the stacks are filled in all alike, by mirroring: what is seen
         there is another view of a true pair.
         """
-        qpi, dapi, nuclei = data.read(flat=True)
-        if is_flat(dapi):
-            return {**self._flat(data, qpi, dapi), "of": data}
+        given, wanted, nuclei = data.stacks(flat=True)
+        if is_flat(wanted[0]):
+            return {**self._flat(data, given[0], wanted[0]), "of": data}
         labels = [labels_of(nuclei)] if self.labels and nuclei is not None else []
-        holes, told = np.zeros(qpi.shape, bool), list[str]()
-        for volume in (qpi, dapi):
+        stacks = [*given, *wanted]
+        holes, told = np.zeros(stacks[0].shape, bool), list[str]()
+        for volume in stacks:
             if no_data := check_stack(volume):
                 holes |= no_data.mask(volume.data)
                 told.append(no_data.sentence(f"{data.name} ({volume.name})"))
         told += [note for volume in labels for note in volume.notes]
         if holes.any():
-            qpi, dapi = (_filled(volume, holes) for volume in (qpi, dapi))
+            stacks = [_filled(volume, holes) for volume in stacks]
             labels = [_mirrored(volume, holes) for volume in labels]
-        if self.spacing is not None and needs_resampling(qpi, self.spacing):
-            where = resample(qpi.replace(data=holes), self.spacing, order=0)
-            images = (resample(v, self.spacing) for v in (qpi, dapi))
-            labels = [resample(v, self.spacing, order=0) for v in labels]
-            qpi, dapi, *labels = on_one_grid(*images, *labels)
-            holes = where.numpy()
-        both = {"qpi": qpi, "dapi": dapi}
-        arrays = {name: np.asarray(v.numpy(), np.float32)[None] for name, v in both.items()}
+        spacing = trained_spacing(stacks[0], self.spacing, self.task)
+        if spacing is not None and needs_resampling(stacks[0], spacing):
+            where = resample(stacks[0].replace(data=holes), spacing, order=0)
+            images = (resample(v, spacing) for v in stacks)
+            labels = [resample(v, spacing, order=0) for v in labels]
+            *stacks, last = on_one_grid(*images, *labels, where)
+            stacks, labels = stacks[: len(given) + len(wanted)], stacks[len(given) + len(wanted) :]
+            holes = last.numpy()
+        arrays = [np.asarray(v.numpy(), np.float32) for v in stacks]
+        read: dict[str, Any] = {
+            "inputs": np.stack(arrays[: len(given)]),
+            "outputs": np.stack(arrays[len(given) :]),
+        }
         if labels:
-            arrays["labels"] = labels[0].numpy()[None]
-        return {**arrays, "filled": holes[None], "told": told, "of": data}
+            read["labels"] = labels[0].numpy()[None]
+        return {**read, "filled": holes[None], "told": told, "of": data}
 
-    def _flat(self, data: Pair | Part, qpi: Volume, dapi: Volume) -> dict[str, Any]:
-        """Return a pair whose DAPI is one plane: that is of shape (1, 1, y, x).
+    def _flat(self, data: Pair | Part, stack: Volume, plane: Volume) -> dict[str, Any]:
+        """Return a pair whose output is one plane: that is of shape (1, 1, y, x).
 
         "filled" is where the stack is, and "planes" how many planes it has.
         """
         told, holes = list[str](), []
-        for volume, least in ((qpi, 2), (dapi, 1)):
+        for volume, least in ((stack, 2), (plane, 1)):
             no_data = check_stack(volume, least=least)
             holes.append(no_data.mask(volume.data))
             if no_data:
                 told.append(no_data.sentence(f"{data.name} ({volume.name})"))
-        of_dapi = holes[1] | holes[0].all(0)  # columns of which nothing is known
-        of_qpi = holes[0] | of_dapi
-        qpi = _filled(qpi, of_qpi) if of_qpi.any() else qpi
-        dapi = _filled(dapi, of_dapi) if of_dapi.any() else dapi
-        if self.spacing is not None and needs_resampling(qpi, self.spacing):
-            where = resample(qpi.replace(data=of_qpi), self.spacing, order=0)
-            qpi, of_qpi = resample(qpi, self.spacing), where.numpy()
-            assert dapi.spacing is not None
-            dapi = resample(dapi, (dapi.spacing[0], *self.spacing[1:]))
-        arrays = {"qpi": qpi, "dapi": dapi}
+        of_plane = holes[1] | holes[0].all(0)  # columns of which nothing is known
+        of_stack = holes[0] | of_plane
+        stack = _filled(stack, of_stack) if of_stack.any() else stack
+        plane = _filled(plane, of_plane) if of_plane.any() else plane
+        if self.spacing is not None and needs_resampling(stack, self.spacing):
+            where = resample(stack.replace(data=of_stack), self.spacing, order=0)
+            stack, of_stack = resample(stack, self.spacing), where.numpy()
+            assert plane.spacing is not None
+            plane = resample(plane, (plane.spacing[0], *self.spacing[1:]))
+        arrays = {"inputs": stack, "outputs": plane}
         return {
             **{name: np.asarray(v.numpy(), np.float32)[None] for name, v in arrays.items()},
-            "filled": of_qpi[None],
+            "filled": of_stack[None],
             "told": told,
-            PLANES: qpi.shape[0],
+            PLANES: stack.shape[0],
         }
 
 
@@ -145,36 +155,83 @@ class OnlyPart(Transform):
         return rest | {key: data[key][tuple(box)] for key in self.keys if key in data}
 
 
-class Standardised(MapTransform):
-    """Standardise QPI and stabilise DAPI by the statistics of the whole volume.
+class Normalised(MapTransform):
+    """Normalise each channel by the statistics of the whole volume.
 
     Parameters
     ----------
-    keys : sequence of str
-        "qpi" and "dapi".
+    task : Task
+        How each channel is normalised.
     root : bool
-        Whether DAPI goes through the square root.
+        Whether light goes through the square root.
     """
 
-    def __init__(self, keys: Sequence[str], root: bool = True) -> None:
-        super().__init__(keys)
-        self.root = root
+    def __init__(self, task: Task = STAIN, root: bool = True) -> None:
+        super().__init__(["inputs", "outputs"])
+        self.task, self.root = task, root
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return the pair with scaled intensities and the scalings used."""
-        qpi, dapi = (np.asarray(data[key], np.float32) for key in ("qpi", "dapi"))
-        holes = [data["filled"], data["filled"]]
+        holes = {"inputs": data["filled"][0], "outputs": data["filled"][0]}
         if PLANES in data:  # a plane has none but where all of a column are
-            holes[1] = data["filled"].all(1, keepdims=True)
-        with_data = [
-            np.where(h, np.float32(np.nan), v)[0] for h, v in zip(holes, (qpi, dapi), strict=True)
-        ]
-        q, d = qpi_scaling(with_data[0]), dapi_scaling(with_data[1])
+            holes["outputs"] = data["filled"].all(1)
+        scalings: dict[str, Scaling] = {}
+        arrays = {}
+        for key, channels in (("inputs", self.task.inputs), ("outputs", self.task.outputs)):
+            normalised = []
+            for values, channel in zip(data[key], channels, strict=True):
+                if channel.scaled_as is not None:
+                    scaling = scalings[channel.scaled_as]
+                else:
+                    known = np.where(holes[key], np.float32(np.nan), values)
+                    scaling = channel.intensity.measure(known)
+                    if key == "outputs":
+                        scaling = scaling.model_copy(update={"root": self.root})
+                scalings[channel.name] = scaling
+                normalised.append(channel.intensity.apply(values, scaling))
+            arrays[key] = np.stack(normalised)
         return {
-            "qpi": np.clip(q.apply(qpi), -HOT, HOT).astype(np.float32),
-            "dapi": stabilise(dapi, d.model_copy(update={"root": self.root})),
+            **arrays,
             "told": data["told"],
             "of": data["of"],
             **{key: data[key] for key in ("labels", PLANES) if key in data},
-            "scalings": torch.tensor([[q.low, q.high], [d.low, d.high]], dtype=torch.float64),
+            "scalings": {n: torch.tensor([s.low, s.high]).double() for n, s in scalings.items()},
         }
+
+
+class SeenBeside(Transform):
+    """Join to the inputs what the networks see beside them, on the grid of the whole volume.
+
+    Parameters
+    ----------
+    task : Task
+        Which task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the pair with as many input channels as the networks see."""
+        beside = self.task.seen_beside(0, np.shape(data["inputs"])[1:])
+        return {**data, "inputs": np.concatenate([data["inputs"], beside])}
+
+
+def trained_spacing(volume: Volume, spacing: Spacing | None, task: Task) -> Spacing | None:
+    """Return the voxel size that a volume is trained at.
+
+    Planes that are made of thick slices stay what they are: resampled, they would no longer lie
+    where the task says.
+
+    Parameters
+    ----------
+    volume : Volume
+        Its own is kept along z where the task makes planes.
+    spacing : tuple of float, optional
+        The model's.
+    task : Task
+        Which task.
+    """
+    if spacing is None or task.planes == 1:
+        return spacing
+    return (volume.step[0], *spacing[1:])

@@ -16,14 +16,14 @@ _L1_WEIGHT = 100.0  # as in Pix2Pix
 
 def regression_loss(given: LossInputs) -> Parts:
     """Return the loss of the one-step regressor: the LLCM's direct term, without noise."""
-    condition = given.networks.condition(given.batch["qpi"])
+    condition = given.networks.condition(given.batch["inputs"])
     zeros = torch.zeros_like(given.batch["latent"])
     return direct_loss(given, regress(given.networks.denoiser, zeros, condition))
 
 
 def diffusion_loss(given: LossInputs) -> Parts:
     """Return the loss of latent diffusion."""
-    condition = given.networks.condition(given.batch["qpi"])
+    condition = given.networks.condition(given.batch["inputs"])
     config = given.job.diffusion
     network = predictor(given.networks.denoiser, config)
     loss = noise_loss(network, config, given.batch["latent"], condition, given.generator)
@@ -33,7 +33,7 @@ def diffusion_loss(given: LossInputs) -> Parts:
 def resshift_loss(given: LossInputs) -> Parts:
     """Return the loss of residual shifting."""
     networks, config = given.networks, given.job.resshift
-    condition = networks.condition(given.batch["qpi"])
+    condition = networks.condition(given.batch["inputs"])
     network, latent = networks.denoiser.network, given.batch["latent"]
     loss = shift_loss(network, networks.guess, config, latent, condition, given.generator)
     return loss, {"x0": loss}
@@ -41,14 +41,14 @@ def resshift_loss(given: LossInputs) -> Parts:
 
 def pix2pix_loss(given: LossInputs) -> Parts:
     """Return Pix2Pix's loss, L1 x 100 and the GAN's, with that of its discriminator."""
-    qpi, dapi = given.batch["qpi"], given.batch["dapi"]
-    fake = given.networks.generator(qpi).float()
-    l1 = (fake - dapi).abs().mean()
-    fooled, judged = adversarial_losses(given.modules["discriminator"], qpi, fake, dapi)
+    inputs, outputs = given.batch["inputs"], given.batch["outputs"]
+    fake = given.networks.generator(inputs).float()
+    l1 = (fake - outputs).abs().mean()
+    fooled, judged = adversarial_losses(given.modules["discriminator"], inputs, fake, outputs)
     parts = {
         "l1": l1,
         "gan": fooled,
         "discriminator": judged,
-        "spread": (fake.std() / dapi.std()).detach(),
+        "spread": (fake.std() / outputs.std()).detach(),
     }
     return _L1_WEIGHT * l1 + fooled + judged, parts

@@ -12,7 +12,8 @@ from ..models.methods import PhaseName
 from ..volumes.atomic import open_log
 from ..volumes.disk_errors import disk_errors
 from ..volumes.sole_writer import MARK
-from .config import TrainJob, save_job
+from .config import TrainJob
+from .jobs import save_job
 
 COLUMNS = ("phase", "step", "name", "value")
 

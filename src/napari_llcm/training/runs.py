@@ -12,7 +12,8 @@ from ..models.bundle import is_bundle, read_info
 from ..volumes.atomic import remove
 from ..volumes.disk_errors import disk_errors
 from ..volumes.sole_writer import is_written, sole_writer
-from .config import TrainJob, load_job
+from .config import TrainJob
+from .jobs import load_job
 
 _MADE = (
     "events.jsonl", "metrics.csv", "tensorboard", "checkpoints", "cache", "model", "preview.png",

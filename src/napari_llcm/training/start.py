@@ -10,13 +10,22 @@ from pydantic import ValidationError
 
 from ..events import UserError
 from ..models.autoencoders.saved import load_autoencoder
-from ..models.bundle import ModelBundle, ModelInfo, load_bundle, save_bundle
+from ..models.bundle import ModelBundle, load_bundle, read_info, save_bundle
 from ..models.config import NetworkConfig
+from ..models.info import ModelInfo
 from ..models.library import find_model
 from ..models.methods import METHODS
 from ..models.stainer import StainerNetworks
 from ..models.widening import can_widen, widened
+from ..tasks import Task
 from .config import TrainJob
+
+
+def with_task(job: TrainJob) -> TrainJob:
+    """Return a job with the task of the model that it starts from, if of one."""
+    if job.init is None:
+        return job
+    return job.model_copy(update={"task": read_info(find_model(job.init)).task})
 
 
 def settled(job: TrainJob, networks: StainerNetworks, info: ModelInfo | None) -> TrainJob:
@@ -27,7 +36,7 @@ def settled(job: TrainJob, networks: StainerNetworks, info: ModelInfo | None) ->
     """
     update: dict[str, Any] = {"network": networks.network}
     if info is not None and "vae" not in job.phases():
-        update["root"] = info.dapi.root
+        update["root"] = all(scaling.root for scaling in info.scalings.values())
     return job.model_copy(update=update)
 
 
@@ -36,7 +45,7 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     if job.autoencoder is not None:
         return _on_autoencoder(job, job.autoencoder), None
     if job.init is None:
-        return StainerNetworks(job.network, job.consistency, job.method), None
+        return StainerNetworks(for_task(job.network, job.task), job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))
     start = _as_wide_as(job, bundle)
     networks = StainerNetworks(start.network, job.consistency, job.method)
@@ -54,12 +63,34 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
     return networks, bundle.info
 
 
+def for_task(network: NetworkConfig, task: Task) -> NetworkConfig:
+    """Return a network with as many channels as a task has.
+
+    Raises
+    ------
+    UserError
+        If the network cannot have them.
+    """
+    # what has an output's unit is coded as its difference to the input
+    residual = all(channel.scaled_as is not None for channel in task.outputs)
+    own = {"inputs": task.seen, "outputs": len(task.outputs), "residual": residual}
+    asked = network.model_dump(include=network.model_fields_set)
+    try:
+        return NetworkConfig(**asked | own)
+    except ValidationError as error:
+        raise UserError(
+            f"The network that the job asks for does not fit the task {task.name}: "
+            f"{error.errors()[0]['msg']}."
+        ) from error
+
+
 def _on_autoencoder(job: TrainJob, name: str) -> StainerNetworks:
     """Return fresh networks around an autoencoder that was taken in."""
     saved = load_autoencoder(name)
     asked = job.network.model_dump(include=job.network.model_fields_set)
     try:
         network = NetworkConfig(**asked | {"autoencoder": saved.info.autoencoder})
+        network = for_task(network, job.task)
     except ValidationError as error:
         raise UserError(
             f"The network that the job asks for does not fit the autoencoder {saved.info.name}: "

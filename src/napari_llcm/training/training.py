@@ -22,12 +22,13 @@ from ..events import (
     Step,
 )
 from ..models.blocks import ResBlock
-from ..models.bundle import ModelInfo, save_bundle
+from ..models.bundle import save_bundle
 from ..models.device import autocast, channels_last, pick_device, precision_notices
+from ..models.info import ModelInfo
 from ..models.nucleus_width import in_plane
 from ..models.stainer import StainerNetworks
 from ..models.taught import Taught
-from ..volumes import Found, Pair, find_pairs, notices, resampled_shape
+from ..volumes import Found, Pair, notices, resampled_shape
 from ..volumes.apart import check_apart
 from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
@@ -38,8 +39,9 @@ from .grid import model_grid
 from .held_out import fitting_patch, split
 from .instances import with_labels
 from .pairs import few, registration_notices, spacing_notices
+from .reading import trained_spacing
 from .run_folder import RunFolder, check_run_folder
-from .start import initial_networks, keep_start, settled
+from .start import initial_networks, keep_start, settled, with_task
 from .trainer import Trainer
 from .validation import Judge, Validator
 
@@ -75,7 +77,8 @@ def train(
         If pairs are missing or do not match, or the folder is taken, holds the pairs, cannot be
         written, or is written by another process.
     """
-    found = [find_pairs(source, job.reading) for source in job.pairs]
+    job = with_task(job)
+    found = [job.task.find_pairs(source, job.reading) for source in job.pairs]
     check_run_folder(job.out, resume)
     for source, some in zip(job.pairs, found, strict=True):
         check_apart(job.out, inputs_of(source, some), replaced=False)
@@ -117,11 +120,13 @@ def _run(
     # a mismatched pair ends the job here
     pairs, spacing, nucleus_um = model_grid(pairs, info, job.nucleus_um)
     opened = [(p.name, *p.read(flat=True)[:2]) for p in pairs]
-    phase_stacks = [qpi for _, qpi, _ in opened]
+    first_inputs = [one for _, one, _ in opened]
     yield from spacing_notices(opened, spacing, info.spacing if info else None)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
-    yield from registration_notices(pairs, should_stop)
-    shapes = [resampled_shape(qpi, spacing) for qpi in phase_stacks]
+    if job.task.thick is None:  # what is made of the output lies on it
+        yield from registration_notices(pairs, should_stop)
+    sizes = [trained_spacing(one, spacing, job.task) for one in first_inputs]
+    shapes = [resampled_shape(*each) for each in zip(first_inputs, sizes, strict=True)]
     voxels = sum(prod(shape) for shape in shapes)
     same = info is not None and info.method == job.method
     training, validation, where = split(job, pairs, shapes, networks)
@@ -136,7 +141,6 @@ def _run(
     held_out = load_pairs(validation, as_is, spacing, voxels, folder.cache) if validation else []
     job, of_flat = of_planes(job, data)
     yield from of_flat
-    qpi, dapi = median_scalings(data)
     told = (text for part in (data, held_out) for item in part for text in item["told"])
     yield from few(Notice(text=text) for text in told)
     # described anew, also when it starts from a model: that one's figures are not this one's
@@ -147,13 +151,14 @@ def _run(
         consistency=job.consistency,
         diffusion=job.diffusion,
         resshift=job.resshift,
-        dapi=dapi.model_copy(update={"root": job.root}),
-        qpi=qpi,
-        qpi_noise=median_noise(phase_stacks),
+        task=job.task,
+        scalings=median_scalings(data, job.root),
+        input_noise=median_noise(first_inputs, job.task),
         spacing=spacing,
         nucleus_um=nucleus_um,
     )
-    validator = Validator(networks, held_out, info, amp, device, where, shown=data, judge=judge)
+    fitting = judge if judge is not None and judge.judges == job.task.judge else None
+    validator = Validator(networks, held_out, info, amp, device, where, shown=data, judge=fitting)
     channels_last(networks)
     ResBlock.recompute = job.recompute
     started, stopped, kept_start = time.monotonic(), False, False

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from ..events import Job, Preview, Step
-from ..models.bundle import ModelInfo
+from ..models.info import ModelInfo
 from ..models.methods import PhaseName
-from ..models.normalise import unstabilise
-from ..models.samplers import virtual_dapi
+from ..models.samplers import predict
 from ..models.stainer import StainerNetworks
 from ..models.taught import ENOUGH
+from ..tasks import Task
 from ..volumes import Volume
 from ..volumes.atomic import save_figure
 from .reading import PLANES
@@ -28,17 +28,18 @@ class Judge(Protocol):
     """Counts nuclei, and knows a model to be compared with; see `evaluation.NucleiJudge`."""
 
     name: str
+    judges: str  # the `judge` of the tasks that it is for
 
     def __call__(self, pairs: Sequence[tuple[Volume, Volume]]) -> dict[str, float]:
         """Return figures of the nuclei in pairs of real and virtual DAPI."""
 
-    def stain(self, qpi: Volume) -> Volume | None:
+    def stain(self, inputs: Volume) -> Volume | None:
         """Return the virtual DAPI by the model to be compared with."""
 
 
 _RATES = ("recall", "precision", "f1")
 _JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
-_TITLES = {"qpi": "label-free", "real": "real DAPI", "virtual": "virtual DAPI"}
+_IMAGES = ("input", "real", "virtual")
 _LARGEST = (48, 192, 192)  # voxels of a volume's centre that are looked at
 
 
@@ -119,17 +120,18 @@ class Validator:
         images: dict[str, np.ndarray] = {}
         judged: list[tuple[Volume, Volume]] = []
         prefix = "val_vae_" if phase == "vae" else "val_"
-        for qpi, dapi, planes in self.shown:
+        for inputs, outputs, planes in self.shown:
             if phase == "vae" and planes:
                 continue  # a plane has no latent
-            output = self._output(phase, qpi, dapi)
+            output = self._output(phase, inputs, outputs)
             virtual = output[:, :, : planes or None]
             output = virtual.amax(2, keepdim=True) if planes else output
-            measured.append({prefix + k: v for k, v in _compare(dapi, output).items()})
+            measured.append({prefix + k: v for k, v in _compare(outputs, output).items()})
             if self.judge is not None and phase != "vae" and len(judged) < _JUDGED:
-                judged.append((self._volume(dapi, "real"), self._volume(virtual, "virtual")))
+                judged.append((self._volume(outputs, "real"), self._volume(virtual, "virtual")))
             if not images:
-                images = {"qpi": _array(qpi), "real": _array(dapi), "virtual": _array(output)}
+                three = (inputs, outputs, output)
+                images = dict(zip(_IMAGES, map(_array, three), strict=True))
         if not images:
             return
         means: dict[str, float] = {}
@@ -142,7 +144,7 @@ class Validator:
         self.figures = Figures(score if self.pairs else None, means, nuclei)
         self.seconds = time.monotonic() - began
         path = folder / "preview.png"
-        _save_preview(images, path)
+        _save_preview(images, self.info.task, path)
         yield Preview(phase=phase, step=step, path=str(path), images=images)
 
     def start(self, phase: PhaseName, folder: Path) -> Job:
@@ -157,11 +159,11 @@ class Validator:
         if self.judge is None:
             return
         pairs = []
-        for qpi, dapi, planes in self.shown[:_JUDGED]:
-            image = Volume(_array(qpi)[: planes or None], self.info.spacing, name="validation")
+        for inputs, outputs, planes in self.shown[:_JUDGED]:
+            image = Volume(_array(inputs)[: planes or None], self.info.spacing, name="validation")
             virtual = self.judge.stain(image)
             if virtual is not None:
-                pairs.append((self._volume(dapi, "real"), virtual))
+                pairs.append((self._volume(outputs, "real"), virtual))
         if pairs:
             self._reference = self.judge(pairs)
             yield self._told(phase)
@@ -197,16 +199,20 @@ class Validator:
         return {**self.figures.nuclei, **told}
 
     @torch.no_grad()
-    def _output(self, phase: PhaseName, qpi: Tensor, dapi: Tensor) -> Tensor:
+    def _output(self, phase: PhaseName, inputs: Tensor, outputs: Tensor) -> Tensor:
         n = self.networks
         with self.amp():
             if phase == "vae":
-                return n.autoencoder.decode(n.autoencoder.encode(dapi)[0]).float()
-            return virtual_dapi(self.info, n, qpi)
+                coded = n.coded(outputs, inputs)
+                missed = n.autoencoder.decode(n.autoencoder.encode(coded)[0]) - coded
+                return outputs + missed.float()
+            return predict(self.info, n, inputs)
 
-    def _volume(self, dapi: Tensor, name: str) -> Volume:
-        """Return stabilised DAPI (1, 1, Z, Y, X) as a volume in counts."""
-        return Volume(unstabilise(_array(dapi), self.info.dapi), self.info.spacing, name=name)
+    def _volume(self, outputs: Tensor, name: str) -> Volume:
+        """Return the first of normalised outputs (1, O, Z, Y, X) as a volume in its unit."""
+        channel = self.info.task.outputs[0]
+        data = channel.intensity.undo(_array(outputs), self.info.output_scaling(channel, {}))
+        return Volume(data, self.info.spacing, name=name)
 
     def _centre(self, item: dict[str, Any]) -> tuple[Tensor, Tensor, int]:
         """Return the centre of a pair, (1, 1, Z, Y, X).
@@ -215,7 +221,7 @@ class Validator:
         that are no padding; else it is 0.
         """
         planes = int(item.get(PLANES, 0))
-        size = item["qpi"].shape[1:]
+        size = item["inputs"].shape[1:]
         index: list[slice] = [slice(None)]
         for n, largest, m in zip(size, _LARGEST, self.info.network.multiple, strict=True):
             width = min(n, largest) // m * m
@@ -223,8 +229,8 @@ class Validator:
                 width = n
             start = (n - width) // 2 // m * m
             index.append(slice(start, start + width))
-        qpi, dapi = item["qpi"][tuple(index)], item["dapi"][tuple(index)]
-        return qpi[None].to(self.device), dapi[None].to(self.device), planes
+        inputs, outputs = item["inputs"][tuple(index)], item["outputs"][tuple(index)]
+        return inputs[None].to(self.device), outputs[None].to(self.device), planes
 
 
 def _compare(truth: Tensor, output: Tensor) -> dict[str, float]:
@@ -243,15 +249,17 @@ def _array(x: Tensor) -> np.ndarray:
     return np.asarray(x[0, 0].cpu().numpy(), np.float32)
 
 
-def _save_preview(images: dict[str, np.ndarray], path: Path) -> None:
+def _save_preview(images: dict[str, np.ndarray], task: Task, path: Path) -> None:
     """Save the middle plane of each image side by side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4 * len(images), 4.6), layout="constrained")
     for axis, (name, image) in zip(figure.subplots(1, len(images)), images.items(), strict=True):
-        low, high = (-2, 2) if name == "qpi" else (0, 1)
+        shown = task.inputs[0] if name == "input" else task.outputs[0]
+        low, high = shown.intensity.shown
         axis.imshow(image[len(image) // 2], cmap="gray", vmin=low, vmax=high)
-        axis.set_title(_TITLES.get(name, name), color="gray", fontsize=26)  # shown a third as large
+        title = " ".join([*([name] if name != "input" else []), shown.title])
+        axis.set_title(title, color="gray", fontsize=26)  # shown a third as large
         axis.set(xticks=[], yticks=[])
     # seen through and in grey, it can be read on light and on dark windows; whole or not at all,
     # as somebody may be looking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from .folders import existing, short_form
 from .names import plain_name
 from .reading import stem
 
-_FILES = ("qpi", "dapi", "labels")
 
-
-def read_list(source: Path) -> list[tuple[str, dict[str, Path]]]:
-    """Return name and files ("qpi", "dapi" and, if there are any, "labels") of each entry.
+def read_list(
+    source: Path, names: Sequence[str] = ("qpi", "dapi")
+) -> list[tuple[str, dict[str, Path]]]:
+    """Return name and files (by `names` and, if there are any, "labels") of each entry.
 
     Raises
     ------
@@ -24,17 +25,17 @@ def read_list(source: Path) -> list[tuple[str, dict[str, Path]]]:
     """
     entries = []
     for number, row in enumerate(_rows(source), start=1):
-        unknown = set(row) - {*_FILES, "name"}
-        if unknown or not row.get("qpi") or not row.get("dapi"):
+        unknown = set(row) - {*names, "labels", "name"}
+        if unknown or not all(row.get(name) for name in names):
             raise UserError(
-                f"Entry {number} of {source} needs qpi and dapi and may have labels and name; "
-                f"it has {', '.join(str(k) for k, v in row.items() if v) or 'nothing'}."
+                f"Entry {number} of {source} needs {' and '.join(names)} and may have labels and "
+                f"name; it has {', '.join(str(k) for k, v in row.items() if v) or 'nothing'}."
             )
-        paths = {k: _path(source.parent, str(row[k])) for k in _FILES if row.get(k)}
+        paths = {k: _path(source.parent, str(row[k])) for k in (*names, "labels") if row.get(k)}
         for path in paths.values():
             if not path.exists():
                 raise UserError(f"Entry {number} of {source} names {path}, which does not exist.")
-        entries.append((_name(row.get("name"), paths["qpi"], source, number), paths))
+        entries.append((_name(row.get("name"), paths[names[0]], source, number), paths))
     return entries
 
 

@@ -198,19 +198,23 @@ def _combined(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
 
 def _on_grid(like: Volume, values: np.ndarray, count: int, made: dict[str, object]) -> Volume:
     """Return values on a grid of so many planes over the extent of a volume."""
-    ratio = like.shape[0] / count
     if like.dtype.kind in "iu":
         limits = np.iinfo(like.dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    z, y, x = like.step
-    sizes = {"spacing" if like.spacing else "scale": (z * ratio, y, x)}
-    first = np.array([(ratio - 1) / 2, 0, 0]) @ like.steps + like.origin
-    return like.replace(
-        data=values.astype(like.dtype, copy=False),
-        origin=tuple(first.tolist()),
-        metadata={**like.metadata, **made},
-        **sizes,
+    return with_planes(like, count / like.shape[0]).replace(
+        data=values.astype(like.dtype, copy=False), metadata={**like.metadata, **made}
     )
+
+
+def with_planes(like: Volume, planes: float) -> Volume:
+    """Return a volume with the place and size of `planes` planes for each of its own.
+
+    Its data are those given: they are to be replaced.
+    """
+    z, y, x = like.step
+    sizes = {"spacing" if like.spacing else "scale": (z / planes, y, x)}
+    first = np.array([(1 / planes - 1) / 2, 0, 0]) @ like.steps + like.origin
+    return like.replace(origin=tuple(first.tolist()), **sizes)
 
 
 def _check_stack(volume: Volume) -> None:

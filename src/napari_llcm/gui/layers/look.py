@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...models.normalise import dapi_scaling, qpi_scaling
+from ...tasks.normalise import dapi_scaling, qpi_scaling
 from ...volumes import Volume
 from .conversion import LayerData, LayerKind, as_layers
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...events import UserError, duration
-from ...staining.grid import spacing_ratio
+from ...staining.fit import spacing_ratio
 from ...staining.options import StainOptions
 from ..config_form import DEVICES, field_widget, set_values
 from ..form import figures, form_layout, tab_order, words

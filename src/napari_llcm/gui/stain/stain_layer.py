@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...models.bundle import ModelInfo
 from ...models.familiarity import Verdict
+from ...models.info import ModelInfo
 from ...staining import Canvas, StainOptions, picture
 from ..layers.conversion import KEY
 from ..layers.following import Following
@@ -129,15 +129,17 @@ class StainLayer:
 
     def _add(self, data: np.ndarray, model: ModelInfo) -> Any:
         shown, attributes = self._on_layer(data)
-        limits = (model.dapi.low, model.dapi.high)
+        scaling = model.scalings[model.task.outputs[0].name]
+        limits = (scaling.low, scaling.high)
         layer = self._image(shown, NAME, model, contrast_limits=limits, **VIRTUAL, **attributes)
-        layer.contrast_limits_range = (0.0, 4 * model.dapi.high)
+        layer.contrast_limits_range = (0.0, 4 * scaling.high)
         return layer
 
     def _add_spread(self, spread: np.ndarray, mean: np.ndarray, model: ModelInfo) -> Any:
         """Add a layer to be looked at alone: it hides what lies below, until it is shown."""
         shown, attributes = self._on_layer(spread)
-        data = RelativeSpread(shown, self._on_layer(mean)[0], model.dapi.low, model.dapi.high)
+        scaling = model.scalings[model.task.outputs[0].name]
+        data = RelativeSpread(shown, self._on_layer(mean)[0], scaling.low, scaling.high)
         look = {"colormap": "inferno", "blending": "opaque", "contrast_limits": (0.0, STRONG)}
         layer = self._image(data, SPREAD, model, visible=False, **look, **attributes)
         layer.contrast_limits_range = (0.0, 1.0)

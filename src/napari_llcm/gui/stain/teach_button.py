@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QPushButton
 
-from ...training.config import FINE_TUNING
+from ...training.jobs import FINE_TUNING
 from ..panel import show_panel
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from ...events import duration
 from ...models.bundle import read_info
 from ...models.library import DEFAULT_MODEL, find_model
 from ...models.methods import METHODS
-from ...training.config import FINE_TUNING, TrainOptions
+from ...training.config import TrainOptions
+from ...training.jobs import FINE_TUNING
 from ...training.new_run import PRESETS, free_name, starts
 from ..config_form import DEVICES, add_rows, field_widget, set_values
 from ..form import place, words

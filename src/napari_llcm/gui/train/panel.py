@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QPushButton, QVBoxLayout
 
 from ...events import Finished, UserError
-from ...training.config import make_job, save_job
+from ...training.jobs import make_job, save_job
 from ...training.new_run import free_name, new_run
 from ...training.runs import Run
 from ..jobs.child_process import ChildRunner

@@ -8,7 +8,7 @@ from pathlib import Path
 from qtpy.QtCore import QObject, QTimer
 
 from ...events import Finished, UserError
-from ...training.config import make_job, save_job
+from ...training.jobs import make_job, save_job
 from ...training.pairs import check_pairs
 from ..jobs.child_process import ChildRunner
 from ..jobs.runner import JobRunner

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...training.config import FINE_TUNING
+from ...training.jobs import FINE_TUNING
 from ..layers.conversion import KEY
 from ..layers.planes import is_plane
 from ..panel import show_panel

@@ -80,9 +80,10 @@ def qpi_scaling(data: Any, no_data: NoData | None = None) -> Scaling:
     return Scaling(low=float(middle), high=float(middle + max(width, 1e-12) / 4))
 
 
-def hot_share(data: Any, scaling: Scaling, no_data: NoData | None = None) -> float:
-    """Return the share of a phase volume that is so bright or dark that it is clipped."""
-    return float(np.mean(np.abs(scaling.apply(subsample(data, no_data))) > HOT))
+def share_beyond(data: Any, limits: tuple[float, float], no_data: NoData | None = None) -> float:
+    """Return the share of a volume's voxels that are below or above limits."""
+    sample = subsample(data, no_data)
+    return float(np.mean((sample < limits[0]) | (sample > limits[1])))
 
 
 def noise_level(data: Any, scaling: Scaling, no_data: NoData | None = None) -> float:

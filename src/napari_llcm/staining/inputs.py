@@ -1,0 +1,127 @@
+"""The input channels of a stack as the networks see them: on their grid, without holes, scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..events import UserError
+from ..models.info import ModelInfo
+from ..tasks import Channel, Task
+from ..tasks.normalise import Scaling
+from ..volumes import FilledStack, NoData, Volume
+from .grid import NetworkGrid
+from .tiling import Box
+
+
+@dataclass(frozen=True)
+class StackInputs:
+    """What the networks see of a stack, box by box.
+
+    Parameters
+    ----------
+    task : Task
+        Which channels, and how each is normalised.
+    grids : tuple of NetworkGrid
+        One for each input, all alike.
+    scalings : tuple of Scaling
+        One for each, from the whole stack.
+    """
+
+    task: Task
+    grids: tuple[NetworkGrid, ...]
+    scalings: tuple[Scaling, ...]
+
+    @classmethod
+    def at(
+        cls,
+        info: ModelInfo,
+        stacks: Sequence[FilledStack],
+        scalings: Sequence[Scaling],
+        ratio: Sequence[float],
+    ) -> StackInputs:
+        """Return the inputs of a model from stacks without holes."""
+        task, multiple = info.task, info.network.multiple
+        grids = (NetworkGrid(stack, ratio, multiple, task.planes) for stack in stacks)
+        return cls(task, tuple(grids), tuple(scalings))
+
+    @property
+    def grid(self) -> NetworkGrid:
+        """The grid of all channels."""
+        return self.grids[0]
+
+    @property
+    def by_name(self) -> Mapping[str, Scaling]:
+        """The scaling of each input."""
+        names = (channel.name for channel in self.task.inputs)
+        return dict(zip(names, self.scalings, strict=True))
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return a box of the padded grid as the networks see it: (channels, z, y, x), float32."""
+        channels = zip(self.task.inputs, self.grids, self.scalings, strict=True)
+        seen = [c.intensity.apply(grid.read(box), scaling) for c, grid, scaling in channels]
+        (first, last), *plane = box
+        beside = self.task.seen_beside(first, (last - first, *(b - a for a, b in plane)))
+        return np.concatenate([np.stack(seen), beside])
+
+    def cut(self, box: Box) -> StackInputs:
+        """Return the same with no more of the stack than a box needs, in memory."""
+        return StackInputs(self.task, tuple(g.cut(box) for g in self.grids), self.scalings)
+
+
+def input_stacks(volume: Volume, task: Task) -> list[Volume]:
+    """Return the stack (z, y, x) of each input of a task.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "zyx" where there is one input; else "czyx", whose channels are named as the task's
+        inputs, or as many and in their order.
+    task : Task
+        Which inputs.
+
+    Raises
+    ------
+    UserError
+        If channels are missing, or there are others.
+    """
+    wanted = [channel.name for channel in task.inputs]
+    if len(wanted) == 1:
+        return [volume]
+    if volume.axes != "czyx" or volume.shape[0] != len(wanted):
+        raise UserError(
+            f"{volume.name} has axes {volume.axes}, but this model takes {len(wanted)} channels "
+            f"at once: {', '.join(channel.title for channel in task.inputs)}."
+        )
+    named = set(wanted) <= set(volume.channels)
+    return [volume.select(channel=name if named else i) for i, name in enumerate(wanted)]
+
+
+def filled_stack(
+    volume: Volume, channel: Channel, scaling: Scaling, no_data: NoData
+) -> FilledStack:
+    """Return a stack whose holes are filled and whose hot voxels are clipped."""
+    hot = channel.intensity.hot
+    limits = channel.intensity.limits(scaling) if hot else (-np.inf, np.inf)
+    return FilledStack(volume.data, no_data, scaling.low, limits)
+
+
+def empty(stacks: Sequence[FilledStack], planes: int, box: Box) -> np.ndarray:
+    """Return which voxels of the result hold no data, as one of the inputs has none.
+
+    Parameters
+    ----------
+    stacks : sequence of FilledStack
+        The inputs.
+    planes : int
+        Planes of the result for each of theirs.
+    box : Box
+        Voxels (z, y, x) of the result.
+    """
+    (first, last), *plane = box
+    source = ((first // planes, -(-last // planes)), *plane)
+    mask = np.any([stack.empty(source) for stack in stacks], 0)
+    start = first - planes * source[0][0]
+    return np.asarray(np.repeat(mask, planes, 0)[start : start + last - first])

@@ -1,0 +1,6 @@
+"""What a task is: its channels, how their intensities are normalised, its grid, loss and judge."""
+
+from .registry import TASKS, find_task
+from .task import Channel, Task
+
+__all__ = ["TASKS", "Channel", "Task", "find_task"]

@@ -1,0 +1,121 @@
+"""How the intensities of a channel become what the networks see, and back: one class a kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..volumes import NoData
+from .normalise import HOT, Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
+
+_FAR = "are brighter or darker than all others by far (hot pixels, or a bright corner)"
+_CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Contrast(BaseModel):
+    """Intensities without a unit: the median to 0, the 1-99 % range to width 4."""
+
+    model_config = _CONFIG
+
+    kind: Literal["contrast"] = "contrast"
+    shown: ClassVar[tuple[float, float]] = (-2.0, 2.0)  # normalised, from black to white
+    hot: ClassVar[bool] = True  # whether a voxel far beyond the limits is a defect of the camera
+
+    def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
+        """Return the scaling of a volume (z, y, x)."""
+        return qpi_scaling(data, no_data)
+
+    def apply(self, x: Any, scaling: Scaling) -> np.ndarray:
+        """Return what the networks see, float32."""
+        return np.clip(scaling.apply(np.asarray(x, np.float32)), -HOT, HOT).astype(np.float32)
+
+    def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
+        """Return intensities, float32."""
+        return np.asarray(scaling.undo(np.asarray(y, np.float32)), np.float32)
+
+    def limits(self, scaling: Scaling) -> tuple[float, float]:
+        """Return the intensities beyond which a voxel is clipped."""
+        return scaling.undo(-HOT), scaling.undo(HOT)
+
+    def clips(self, scaling: Scaling) -> str:
+        """Return in words which voxels are clipped."""
+        return _FAR
+
+
+class Counts(BaseModel):
+    """Light that was counted: background to 0, the brightest to 1, then a square root.
+
+    See `normalise` for the root, which the scaling may leave out.
+    """
+
+    model_config = _CONFIG
+
+    kind: Literal["counts"] = "counts"
+    shown: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    hot: ClassVar[bool] = True
+
+    def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
+        """Return the scaling of a volume (z, y, x)."""
+        return dapi_scaling(data, no_data)
+
+    def apply(self, x: Any, scaling: Scaling) -> np.ndarray:
+        """Return what the networks see, float32."""
+        return stabilise(x, scaling)
+
+    def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
+        """Return intensities, float32; never below 0."""
+        return unstabilise(y, scaling)
+
+    def limits(self, scaling: Scaling) -> tuple[float, float]:
+        """Return the intensities beyond which a voxel is clipped: HOT, in the networks' unit."""
+        y = (HOT + 1) ** 2
+        return scaling.undo(-y), scaling.undo(y)
+
+    def clips(self, scaling: Scaling) -> str:
+        """Return in words which voxels are clipped."""
+        return _FAR
+
+
+class Window(BaseModel):
+    """Intensities with a unit, such as Hounsfield units: a fixed window to -1 … 1.
+
+    Parameters
+    ----------
+    centre, width : float
+        Of the window, in the unit of the volumes. What lies beyond is clipped.
+    """
+
+    model_config = _CONFIG
+
+    kind: Literal["window"] = "window"
+    shown: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    hot: ClassVar[bool] = False
+    centre: float = 40.0
+    width: float = Field(default=400.0, gt=0)
+
+    def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
+        """Return the scaling, which is the same for every volume."""
+        half = self.width / 2
+        return Scaling(low=self.centre - half, high=self.centre + half, root=False)
+
+    def apply(self, x: Any, scaling: Scaling) -> np.ndarray:
+        """Return what the networks see, float32."""
+        return np.clip(2 * scaling.apply(np.asarray(x, np.float32)) - 1, -1, 1).astype(np.float32)
+
+    def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
+        """Return intensities, float32, within the window."""
+        y = np.clip(np.asarray(y, np.float32), -1, 1)
+        return np.asarray(scaling.undo((y + 1) / 2), np.float32)
+
+    def limits(self, scaling: Scaling) -> tuple[float, float]:
+        """Return the intensities beyond which a voxel is clipped."""
+        return scaling.low, scaling.high
+
+    def clips(self, scaling: Scaling) -> str:
+        """Return in words which voxels are clipped."""
+        return f"are outside of {scaling.low:g} to {scaling.high:g}"
+
+
+Intensity = Annotated[Contrast | Counts | Window, Field(discriminator="kind")]
