@@ -12,7 +12,10 @@ from napari_llcm.events import Finished, Job, ShouldStop
 from napari_llcm.models import ConsistencyConfig, ModelBundle, ModelInfo, NetworkConfig
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.staining import Canvas, Focus, StainOptions, stain
+from napari_llcm.tasks import Task
 from napari_llcm.tasks.normalise import Scaling
+from napari_llcm.tasks.registry import STAIN
+from napari_llcm.training.start import for_task
 from napari_llcm.volumes import Volume
 
 SMALL = NetworkConfig(
@@ -24,8 +27,11 @@ SMALL = NetworkConfig(
 )
 
 
-def make_model(config: NetworkConfig = SMALL, spacing: Any = (0.5, 0.25, 0.25)) -> ModelBundle:
+def make_model(
+    config: NetworkConfig = SMALL, spacing: Any = (0.5, 0.25, 0.25), task: Task = STAIN
+) -> ModelBundle:
     torch.manual_seed(0)
+    config = for_task(config, task)
     networks = StainerNetworks(config, ConsistencyConfig())
     with torch.no_grad():
         for weights in networks.parameters():  # residual blocks start as identities: wake them
@@ -35,8 +41,11 @@ def make_model(config: NetworkConfig = SMALL, spacing: Any = (0.5, 0.25, 0.25)) 
         name="test",
         network=config,
         spacing=spacing,
-        dapi=Scaling(low=100, high=900),
-        qpi=Scaling(low=0, high=1),
+        task=task,
+        scalings={
+            **{channel.name: Scaling(low=0, high=1) for channel in task.inputs},
+            **{channel.name: Scaling(low=100, high=900) for channel in task.outputs},
+        },
     )
     return ModelBundle(info, networks.eval(), "test")
 

@@ -54,7 +54,9 @@ def test_pairs_checks_a_flat_pair_in_its_plane(cli: Run, tmp_path: Path) -> None
     assert code == 0, error
     assert "shifted" in said
     mended = Pair(
-        "field0", tmp_path / "mended/qpi/field0.ome.tif", tmp_path / "mended/dapi/field0.ome.tif"
+        "field0",
+        (tmp_path / "mended/qpi/field0.ome.tif",),
+        (tmp_path / "mended/dapi/field0.ome.tif",),
     )
     _, dapi, _ = mended.read(flat=True)
     assert dapi.shape == (1, 192, 192)

@@ -91,7 +91,7 @@ def test_a_pair_with_holes_is_mirrored_in_both_and_told(field: Specimen, tmp_pat
     write(tmp_path / "qpi" / "a.ome.tif", _framed(field.qpi, np.nan))
     write(tmp_path / "dapi" / "a.ome.tif", field.dapi.replace(data=dapi))
     read = ReadPair(None)(
-        Pair("a", tmp_path / "qpi" / "a.ome.tif", tmp_path / "dapi" / "a.ome.tif")
+        Pair("a", (tmp_path / "qpi" / "a.ome.tif",), (tmp_path / "dapi" / "a.ome.tif",))
     )
     item = Standardised(["qpi", "dapi"])(read)
     assert len(item["told"]) == 2

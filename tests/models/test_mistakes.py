@@ -81,9 +81,9 @@ def test_a_folder_that_is_no_model_is_not_replaced_by_one(bundle: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"dapi.low": float("nan")},
-        {"dapi.high": float("inf")},
-        {"dapi.high": -1.0},
+        {"scalings.dapi.low": float("nan")},
+        {"scalings.dapi.high": float("inf")},
+        {"scalings.dapi.high": -1.0},
         {"spacing": [0.0, 1.0, 1.0]},
         {"spacing": [float("nan"), 1.0, 1.0]},
         {"consistency.sigma_max": float("inf")},

@@ -33,6 +33,7 @@ from napari_llcm.models.methods import METHODS
 from napari_llcm.models.noise import noise_field
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.tasks.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
+from napari_llcm.tasks.registry import STAIN
 
 SMALL = NetworkConfig(
     encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 8)
@@ -130,7 +131,7 @@ def test_every_preset_encodes_decodes_and_samples(preset: str) -> None:
     size = [max(m, 32) for m in config.multiple]
     x = torch.randn(1, 1, *size)
     with torch.no_grad():
-        z = made.encode(x)
+        z = made.encode(x, x)
         assert z.shape[2:] == tuple(n // f for n, f in zip(size, config.factor, strict=True))
         assert made.decode(one_step(made.denoiser, z, made.condition(x))).shape == x.shape
     numbers = int(np.prod(config.factor)) // config.latent_channels
@@ -147,7 +148,7 @@ def test_bundle_round_trip_as_folder_zip_and_pth(
     want = networks.condition(x)
     for path in [bundle, zipped, *imported]:
         loaded = load_bundle(path)
-        assert loaded.info.dapi.high == 900
+        assert loaded.info.scalings["dapi"].high == 900
         assert torch.allclose(loaded.networks.condition(x), want, rtol=0.02, atol=0.02)
     assert {"from-zip", "from-pth"} <= set(list_models())
     assert find_model("from-zip") == imported[0]
@@ -164,13 +165,17 @@ def test_a_bundle_of_an_earlier_version_is_read_and_written_anew(
     path = save_bundle(tmp_path / "old", info, made)
     said = json.loads((path / "model.json").read_text())
     said["kind"] = said.pop("method")  # as format 1 called it
+    said |= said.pop("scalings")  # where one was of DAPI and one of the phase
+    del said["task"]
     (path / "model.json").write_text(json.dumps(said | {"format": 1}))
     loaded = load_bundle(path)
     assert loaded.info.method == method
+    assert loaded.info.task == STAIN
+    assert loaded.info.scalings["dapi"] == Scaling(low=0, high=1)
     assert set(loaded.networks.state_dict()) == set(made.state_dict())
     write_info(path, loaded.info)
     said = json.loads((path / "model.json").read_text())
-    assert (said["method"], said["format"]) == (method, 2)
+    assert (said["method"], said["format"]) == (method, 3)
     assert read_info(path).method == method
 
 

@@ -264,7 +264,9 @@ def test_a_noisy_stack_is_noticed(specimen: Specimen) -> None:
     wide = scaling.high - scaling.low
     white = rng.normal(scale=3 * level * wide, size=specimen.qpi.shape)
     noisy = specimen.qpi.replace(data=specimen.qpi.numpy() + white)
-    info = make_model().info.model_copy(update={"qpi": scaling, "qpi_noise": level})
+    info = make_model().info.model_copy(
+        update={"scalings": {"qpi": scaling, "dapi": scaling}, "input_noise": level}
+    )
     assert contrast_notices(specimen.qpi, scaling, info) == []
     (said,) = contrast_notices(noisy, scaling, info)
     assert "3." in said

@@ -35,7 +35,7 @@ def direct(volume: Volume, model: ModelBundle) -> np.ndarray:
         sigmas = step_sigmas(model.info.consistency, 1)
         decoded = networks.decode(sample(networks.denoiser, noise, condition, sigmas), qpi)
     z, y, x = volume.shape
-    return unstabilise(decoded[0, 0, :z, :y, :x].numpy(), model.info.dapi)
+    return unstabilise(decoded[0, 0, :z, :y, :x].numpy(), model.info.scalings["dapi"])
 
 
 @pytest.mark.parametrize("factor", [(2, 4, 4), (1, 8, 8), (2, 2, 2)])

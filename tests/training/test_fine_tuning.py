@@ -124,7 +124,7 @@ def test_one_volume_holds_out_a_part_that_no_patch_touches(
 
 def test_a_patch_is_no_larger_than_the_stacks(tmp_path: Path) -> None:
     usual = make_job(pairs=[tmp_path], out=tmp_path)
-    a, b = Pair("a", tmp_path, tmp_path), Pair("b", tmp_path, tmp_path)
+    a, b = (Pair(name, (tmp_path,), (tmp_path,)) for name in "ab")
     part = Part(b, 2, 0, 30)
 
     def fits(job: TrainJob, trained: list[Any], *shapes: tuple[int, int, int]) -> Any:

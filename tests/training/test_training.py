@@ -50,7 +50,7 @@ def test_training_makes_a_model_logs_and_previews(pairs: Path, tmp_path: Path) -
     assert {e.phase for e in steps} == {"vae", "consistency"}
     assert any("val_psnr" in e.values for e in steps)
     assert any(
-        isinstance(e, Preview) and set(e.images) == {"qpi", "real", "virtual"} for e in events
+        isinstance(e, Preview) and set(e.images) == {"input", "real", "virtual"} for e in events
     )
     bundle = load_bundle(tmp_path / "run" / "model")
     assert bundle.info.spacing == pytest.approx((0.8, 0.5, 0.5))
@@ -248,7 +248,7 @@ def test_the_choices_that_are_measured_can_be_trained(
 ) -> None:
     result_of(train(job(pairs, tmp_path / "run", **changes)))
     bundle = load_bundle(tmp_path / "run" / "model")
-    assert bundle.info.dapi.root is changes.get("root", True)
+    assert bundle.info.scalings["dapi"].root is changes.get("root", True)
     assert bundle.info.provenance["consistency_steps"] == 6
 
 
@@ -288,6 +288,7 @@ def test_nuclei_are_counted_while_it_trains_beside_those_of_the_shipped_model(
         """Finds a quarter of what the model to be compared with finds."""
 
         name = "other"
+        judges = "nuclei"
 
         def __call__(self, volumes: Any) -> dict[str, float]:
             reference = bool((volumes[0][1].numpy() == 7).all())
@@ -324,9 +325,11 @@ def test_both_stacks_of_a_pair_are_resampled_where_one_tells_its_spacing(
             write(tmp_path / "p" / kind / f"{name}.ome.tif", volume)
     run = job(tmp_path / "p", tmp_path / "run", root=False)
     data = load_pairs(find_pairs(tmp_path / "p"), run, (0.8, 0.5, 0.5), 10**5, tmp_path)
-    assert {tuple(item[key].shape) for item in data for key in ("qpi", "dapi")} == {(1, 16, 48, 48)}
+    assert {tuple(item[key].shape) for item in data for key in ("inputs", "outputs")} == {
+        (1, 16, 48, 48)
+    }
     batches = [Batches(data, run).at(step) for step in range(8)]
-    both = [torch.cat([b[key].flatten() for b in batches]) for key in ("qpi", "dapi")]
+    both = [torch.cat([b[key].flatten() for b in batches]) for key in ("inputs", "outputs")]
     assert torch.corrcoef(torch.stack(both))[0, 1] > 0.9
     told = [e.text for e in train(run) if isinstance(e, Notice)]
     assert any("does not tell its voxel size" in text and "fine" in text for text in told)

@@ -40,12 +40,19 @@ def stain(
             help="Stain part K, from 0, of N parts of the stacks: for N jobs side by side.",
         ),
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="A further stack, for a model of several inputs; may be repeated."),
+    ] = None,
     events: Events = None,
     *,
     options: Staining,
     reading: Reading,
 ) -> None:
-    """Stain a label-free stack: write the DAPI volume that you would have seen."""
+    """Stain a label-free stack: write the DAPI volume that you would have seen.
+
+    With a model of another task, such as finer slices: write its result.
+    """
     from ..models import load_model
     from ..models.device import pick_device
     from ..staining import is_folder_of_stacks, stain_files
@@ -71,7 +78,9 @@ def stain(
                 [source], out, bundle, options, reading=reading, part=share, should_stop=stop
             )
         else:
-            yield from stain_file(source, out, model, options, reading=reading, should_stop=stop)
+            yield from stain_file(
+                source, out, model, options, also=also or (), reading=reading, should_stop=stop
+            )
 
     result = run(job, as_json(events)).result
     failed = result.get("failed", [])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..events import Job, Notice, ShouldStop, Started, UserError
 from ..models.bundle import ModelBundle
+from ..tasks import Task
 from ..volumes import (
     Found,
     ReadOptions,
@@ -18,7 +19,8 @@ from ..volumes import (
 )
 from ..volumes.atomic import is_zarr
 from ..volumes.disk_errors import disk_errors
-from ..volumes.reading import CHANNEL_NAMES, stored_images
+from ..volumes.reading import stored_images
+from .inputs import taken
 from .options import StainOptions
 from .series import Total
 from .stainer import stain
@@ -85,17 +87,18 @@ def stain_files(
     yield from notices(paths)
     if not paths:
         yield Notice(text=f"Part {number} of {parts} holds no stack: there are fewer of them.")
+    task = model.info.task
     total, written, failed = Total(len(paths)), list[str](), dict[str, str]()
     for count, path in enumerate(paths, start=1):
         if total.stopped:
             break
         try:
-            for index, stack in enumerate(_stacks(path, reading or ReadOptions(), spacing)):
+            for index, stack in enumerate(_stacks(path, reading or ReadOptions(), spacing, task)):
                 if total.stopped:
                     break
                 if single and index % parts != number:
                     continue
-                target = out / f"{_plain(stack.name)} virtual DAPI.ome.zarr"
+                target = out / f"{_plain(stack.name)} {task.result}.ome.zarr"
                 if target.exists() and not options.overwrite:
                     yield Notice(
                         text=f"{target.name} is there already and stays as it is.", warning=False
@@ -145,7 +148,9 @@ def _paths(sources: Found[Path], out: Path) -> Found[Path]:
     return sources
 
 
-def _stacks(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -> Iterator[Volume]:
+def _stacks(
+    path: Path, reading: ReadOptions, spacing: Sequence[float] | None, task: Task
+) -> Iterator[Volume]:
     """Yield the stack of each image (thumbnails are none) and time point of a file."""
     chosen: list[int | str | None] = [reading.image]
     if reading.image is None and path.exists():
@@ -165,7 +170,7 @@ def _stacks(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
         count = volume.shape[volume.axes.index("t")] if series else 1
         for t in range(count):
             time = t if series else reading.time
-            stack = volume.select(reading.channel, time, CHANNEL_NAMES["qpi"])
+            stack = taken(volume, task, reading.channel, time)
             if series:
                 stack = stack.replace(name=f"{volume.name} t{t:0{len(str(count - 1))}d}")
             yield stack

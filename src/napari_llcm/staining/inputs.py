@@ -11,7 +11,8 @@ from ..events import UserError
 from ..models.info import ModelInfo
 from ..tasks import Channel, Task
 from ..tasks.normalise import Scaling
-from ..volumes import FilledStack, NoData, Volume
+from ..volumes import FilledStack, NoData, Volume, on_one_grid
+from ..volumes.reading import CHANNEL_NAMES
 from .grid import NetworkGrid
 from .tiling import Box
 
@@ -97,6 +98,51 @@ def input_stacks(volume: Volume, task: Task) -> list[Volume]:
         )
     named = set(wanted) <= set(volume.channels)
     return [volume.select(channel=name if named else i) for i, name in enumerate(wanted)]
+
+
+def taken(
+    volume: Volume, task: Task, channel: int | str | None = None, time: int | None = None
+) -> Volume:
+    """Return what a task takes of a volume: one channel, or all where it has several inputs.
+
+    Parameters
+    ----------
+    volume : Volume
+        As it was read.
+    task : Task
+        Which inputs.
+    channel, time : int or str, optional
+        As for `Volume.select`.
+
+    Raises
+    ------
+    UserError
+        If a choice is needed and missing, or does not exist.
+    """
+    if len(task.inputs) > 1:
+        return volume.only(time=time)
+    known = CHANNEL_NAMES.get(task.inputs[0].name, ())
+    return volume.select(channel, time, known)
+
+
+def joined(stacks: Sequence[Volume], task: Task) -> Volume:
+    """Return the inputs of a task, each a stack of its own, as one volume "czyx".
+
+    Raises
+    ------
+    UserError
+        If they are not as many, or do not lie on one grid.
+    """
+    import dask.array as da
+
+    if len(stacks) != len(task.inputs):
+        titles = ", ".join(channel.title for channel in task.inputs)
+        raise UserError(f"This model takes {len(task.inputs)} stacks, not {len(stacks)}: {titles}.")
+    placed = on_one_grid(*stacks)
+    data = da.stack([da.asarray(stack.data) for stack in placed])
+    names = tuple(channel.name for channel in task.inputs)
+    notes = [note for stack in placed for note in stack.notes]
+    return placed[0].replace(data=data, axes="czyx", channels=names).noted(*notes)
 
 
 def filled_stack(
