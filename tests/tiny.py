@@ -53,3 +53,19 @@ def job(pairs: Path, out: Path, **changes: Any) -> TrainJob:
         "tensorboard": False,
     }
     return make_job("quick", **(fields | changes))
+
+
+# a task of two inputs and two outputs
+TWO: dict[str, Any] = {
+    "name": "two",
+    "title": "Two phases to nuclei and membrane",
+    "result": "nuclei and membrane",
+    "inputs": [
+        {"name": "phase", "title": "phase", "intensity": {"kind": "contrast"}},
+        {"name": "bright", "title": "brightfield", "intensity": {"kind": "contrast"}},
+    ],
+    "outputs": [
+        {"name": "nuclei", "title": "nuclei", "intensity": {"kind": "counts"}},
+        {"name": "membrane", "title": "membrane", "intensity": {"kind": "counts"}},
+    ],
+}
