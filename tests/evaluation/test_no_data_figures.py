@@ -14,7 +14,7 @@ from napari_llcm.nuclei.features import measure
 from napari_llcm.nuclei.scale import estimate_diameter, normalise, readable_image
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.tasks.normalise import dapi_scaling, noise_level, qpi_scaling
-from napari_llcm.training.reading import ReadPair, Standardised
+from napari_llcm.training.reading import Normalised, ReadPair
 from napari_llcm.volumes import Pair, Volume, find_no_data, write
 
 INSIDE = (slice(None), slice(10, -10), slice(10, -10))
@@ -93,9 +93,9 @@ def test_a_pair_with_holes_is_mirrored_in_both_and_told(field: Specimen, tmp_pat
     read = ReadPair(None)(
         Pair("a", (tmp_path / "qpi" / "a.ome.tif",), (tmp_path / "dapi" / "a.ome.tif",))
     )
-    item = Standardised(["qpi", "dapi"])(read)
+    item = Normalised()(read)
     assert len(item["told"]) == 2
-    for name in ("qpi", "dapi"):
+    for name in ("inputs", "outputs"):
         assert np.isfinite(item[name]).all()
         np.testing.assert_array_equal(item[name][0, 20], item[name][0, 18])
         np.testing.assert_array_equal(item[name][0, :20, 9, 10:-10], item[name][0, :20, 11, 10:-10])
