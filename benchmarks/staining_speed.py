@@ -103,7 +103,9 @@ def _untrained(method: MethodName, device: torch.device) -> ModelBundle:
     config = NetworkConfig()
     networks = StainerNetworks(config, ConsistencyConfig(), method).eval().to(device)
     networks.to(memory_format=torch.channels_last_3d)  # as a staining job does
-    info = ModelInfo(name=method, method=method, network=config, dapi=Scaling(low=0, high=1))
+    info = ModelInfo(
+        name=method, method=method, network=config, scalings={"dapi": Scaling(low=0, high=1)}
+    )
     return ModelBundle(info, networks, "benchmark")
 
 

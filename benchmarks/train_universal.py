@@ -59,7 +59,7 @@ USUAL = 4  # each fourth is of the kind that the first models knew, so that it i
 USUAL_TAGS = ["cells:tissue", "size:medium", "sign:mixed", "planes:many", "texture:fine"]
 CLEAN = 8  # patches of a step from whose true latent the decoder gives the DAPI back, too
 GENTLE = 0.5  # share of patches that are augmented gently
-KEYS = ("qpi", "dapi", "instances", "latent")
+KEYS = ("inputs", "outputs", "instances", "latent")
 
 
 def make(options: argparse.Namespace) -> None:
@@ -88,8 +88,8 @@ def _make_some(pool: Path, first_seed: int, processes: int, count: int, which: i
         stacks = [view.qpi.numpy() for view in views]
         dapi, labels = views[0].dapi.numpy(), views[0].labels
         arrays = {
-            "qpi": np.stack([np.clip(qpi_scaling(q).apply(q), -HOT, HOT) for q in stacks]),
-            "dapi": stabilise(dapi, dapi_scaling(dapi)),
+            "inputs": np.stack([np.clip(qpi_scaling(q).apply(q), -HOT, HOT) for q in stacks]),
+            "outputs": stabilise(dapi, dapi_scaling(dapi)),
         }
         arrays = {name: array.astype(np.float16) for name, array in arrays.items()}
         arrays["instances"] = np.asarray(instance_targets(labels.numpy(), labels.spacing))
@@ -152,7 +152,7 @@ class Pool:
                 if not kept:
                     continue
                 item = {k: torch.from_numpy(arrays[k]) for k in KEYS if k in arrays}
-                item["qpi"] = item["qpi"][kept]
+                item["inputs"] = item["inputs"][kept]
             # one view of the eight for each: specimens are many, and latents are kept
             view = int(self._rng.integers(8))
             item = {
@@ -160,7 +160,7 @@ class Pool:
                 for k, v in item.items()
             }
             if self.encode is not None:
-                item["latent"] = self.encode(item["dapi"])
+                item["latent"] = self.encode(item["outputs"])
             held = int(name.split(".")[0]) < FIRST_SEED + self.most_held
             (self.held if held else self.items).append(item)
 
@@ -168,7 +168,7 @@ class Pool:
         """Encode every specimen, and from now on each new one."""
         self.encode = encode
         for item in (*self.items, *self.held):
-            item["latent"] = encode(item["dapi"])
+            item["latent"] = encode(item["outputs"])
 
     def batch(self, count: int, held: bool = False) -> dict[str, Tensor]:
         """Return random crops (count, channels, z, y, x), float32."""
@@ -186,7 +186,7 @@ class Pool:
             ]
             for key in KEYS:
                 if (whole := item.get(key)) is not None:
-                    if key == "qpi":  # by one of the microscopes
+                    if key == "inputs":  # by one of the microscopes
                         which = int(rng.integers(len(whole)))
                         whole = whole[which : which + 1]
                     scale = [n / m for n, m in zip(whole.shape[1:], shape, strict=True)]
@@ -240,12 +240,15 @@ def train(options: argparse.Namespace) -> None:
     @torch.no_grad()
     def encode(dapi: Tensor) -> Tensor:
         with amp():
-            return networks.encode(dapi[None].float())[0].half()
+            one = dapi[None].float()
+            return networks.encode(one, one)[0].half()  # inputs have no part where none is coded
 
     with torch.no_grad():
         networks.latent_mean.zero_()
         networks.latent_std.fill_(1.0)
-        some = torch.cat([encode(item["dapi"]).float().flatten(1) for item in pool.items[:64]], 1)
+        some = torch.cat(
+            [encode(item["outputs"]).float().flatten(1) for item in pool.items[:64]], 1
+        )
         networks.latent_mean.copy_(some.mean(1).view_as(networks.latent_mean))
         networks.latent_std.copy_(some.std(1).clamp_min(1e-6).view_as(networks.latent_std))
     pool.start_latents(encode)
@@ -284,7 +287,7 @@ def _phase(
     while (progress := (time.monotonic() - began) / seconds) < 1:
         batch = pool.batch(options.batch)
         if augment is not None:
-            batch["qpi"] = augment(batch["qpi"], on_device)
+            batch["inputs"] = augment(batch["inputs"], on_device)
         generator = torch.Generator().manual_seed(state.step)
         with amp():
             loss, parts = objective.loss(
@@ -292,8 +295,8 @@ def _phase(
             )
             if "decoder" in objective.modules:  # still an autoencoder
                 few = {k: v[:CLEAN] for k, v in batch.items()}
-                clean = networks.decode(few["latent"], few["qpi"])
-                loss = loss + image_loss(clean, few["dapi"])
+                clean = networks.decode(few["latent"], few["inputs"])
+                loss = loss + image_loss(clean, few["outputs"])
         norm = state.update(loss, progress)
         now = time.monotonic()
         if state.step % 8 == 0:
@@ -342,7 +345,7 @@ def _save(
         name=options.name,
         network=job.network,
         consistency=job.consistency,
-        dapi=start.dapi,
+        scalings=start.scalings,
         spacing=start.spacing,
         nucleus_um=7.6,
         provenance={

@@ -101,4 +101,6 @@ def test_a_pair_with_holes_is_mirrored_in_both_and_told(field: Specimen, tmp_pat
         np.testing.assert_array_equal(item[name][0, :20, 9, 10:-10], item[name][0, :20, 11, 10:-10])
     valid = (slice(20), *INSIDE[1:])
     expected = qpi_scaling(field.qpi.numpy()[valid])
-    assert item["scalings"]["qpi"].tolist() == pytest.approx([expected.low, expected.high], rel=1e-5)
+    assert item["scalings"]["qpi"].tolist() == pytest.approx(
+        [expected.low, expected.high], rel=1e-5
+    )

@@ -45,7 +45,7 @@ def outputs(networks: StainerNetworks) -> tuple[torch.Tensor, ...]:
     condition = networks.condition(qpi)
     sigma = torch.tensor([networks.denoiser.config.sigma_max])
     latent = networks.denoiser(sigma * noise, sigma, condition)
-    return networks.encode(qpi), latent, networks.decode(latent, qpi)
+    return networks.encode(qpi, qpi), latent, networks.decode(latent, qpi)
 
 
 @pytest.mark.parametrize("changes", [{}, {"unet_blocks": 2, "decoder_skip": True}], ids=str)

@@ -49,6 +49,7 @@ class Counts:
     """Counts nuclei by how like the truth the stain is: a judge that takes no Cellpose."""
 
     name = "start"
+    judges = "nuclei"
 
     def __call__(self, pairs: Any) -> dict[str, float]:
         r = [np.corrcoef(a.numpy().ravel(), b.numpy().ravel())[0, 1] for a, b in pairs]
@@ -96,7 +97,7 @@ def test_one_volume_holds_out_a_part_that_no_patch_touches(
     class Batches(trainer.Batches):
         def at(self, step: int) -> Any:
             batch = super().at(step)
-            seen["batches"].append(batch["qpi"])
+            seen["batches"].append(batch["inputs"])
             return batch
 
     class Validator(training.Validator):

@@ -67,15 +67,15 @@ def test_columns_have_the_whole_depth_padded_as_a_stack_is_stained(
     job = tiny.job(folder, tmp_path / "run")
     data = load_pairs(find_pairs(folder), job, None, 10**6, tmp_path / "cache")
     depth = -(-planes // job.network.multiple[0]) * job.network.multiple[0]
-    assert data[0]["qpi"].shape == (1, depth, 64, 64)
-    assert data[0]["dapi"].shape == (1, 1, 64, 64)
+    assert data[0]["inputs"].shape == (1, depth, 64, 64)
+    assert data[0]["outputs"].shape == (1, 1, 64, 64)
     period = 2 * (planes - 1)
     mirrored = [min(i % period, period - i % period) for i in range(depth)]
-    torch.testing.assert_close(data[0]["qpi"], data[0]["qpi"][:, mirrored])
+    torch.testing.assert_close(data[0]["inputs"], data[0]["inputs"][:, mirrored])
     batch = Batches(data, job).at(0)
-    assert batch["qpi"].shape[1:] == (1, depth, 32, 32)
-    assert batch["dapi"].shape[1:] == (1, 1, 32, 32)
-    assert len(batch["qpi"]) == max(1, round(job.crops * job.patch[0] / depth))
+    assert batch["inputs"].shape[1:] == (1, depth, 32, 32)
+    assert batch["outputs"].shape[1:] == (1, 1, 32, 32)
+    assert len(batch["inputs"]) == max(1, round(job.crops * job.patch[0] / depth))
 
 
 @pytest.mark.slow
@@ -136,6 +136,7 @@ def test_validation_counts_nuclei_of_projections(fields: list[Specimen], tmp_pat
 
     class Judge:
         name = "none"
+        judges = "nuclei"
 
         def __call__(self, pairs: Any) -> dict[str, float]:
             judged.extend(pairs)

@@ -70,7 +70,7 @@ def test_batches_hold_the_targets_of_what_they_show(pairs: Path, tmp_path: Path)
     for step in range(4):
         batch = Batches(data, run).at(step)
         inside = batch["instances"][:, 0] == 255
-        bright = torch.nn.functional.avg_pool3d(batch["dapi"], 2)[:, 0]
+        bright = torch.nn.functional.avg_pool3d(batch["outputs"], 2)[:, 0]
         assert bright[inside].mean() > 3 * bright[batch["instances"][:, 0] == 0].mean()
 
 
@@ -80,9 +80,9 @@ def test_the_loss_leads_head_and_features_to_the_targets() -> None:
     head = InstanceHead(NETWORK)
     targets = instance_targets(touching_nuclei())[None]
     batch = {
-        "qpi": targets[:, :1].float().repeat_interleave(2, 2).repeat_interleave(2, 3)
+        "inputs": targets[:, :1].float().repeat_interleave(2, 2).repeat_interleave(2, 3)
         .repeat_interleave(2, 4) / 255,
-        "dapi": torch.zeros(1, 1, 16, 32, 32),
+        "outputs": torch.zeros(1, 1, 16, 32, 32),
         "latent": torch.randn(1, 4, 8, 8, 8),
         "instances": targets,
     }  # fmt: skip

@@ -25,6 +25,7 @@ from ..volumes import (
 )
 from ..volumes.flat import as_flat, beside, holds_one_plane
 from ..volumes.grids import in_words, micron
+from ..volumes.pairs import STAINED
 
 _CHECKED = 6  # pairs whose registration is looked at
 _NAMED = 5  # pairs that a sentence names
@@ -94,7 +95,7 @@ def write_pairs(
     pairs : sequence of (str, Volume, Volume)
         Name, label-free and DAPI volume of each.
     folder : Path
-        Gets the folders `inputs` and `outputs`; files of the same names are replaced.
+        Gets the folders `qpi` and `dapi`; files of the same names are replaced.
     should_stop : callable, optional
         Asked between the pairs; the job ends without `Finished` when it returns True.
 
@@ -119,7 +120,7 @@ def write_pairs(
         file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
         if len(pairs) > 1:  # two may have the same name
             file = f"{done + 1:03d}_{file}"
-        for kind, volume in (("inputs", inputs), ("outputs", outputs)):
+        for kind, volume in zip(STAINED.names, (inputs, outputs), strict=True):
             write(folder / kind / f"{file}.ome.tif", volume, overwrite=True)
     yield meter.at(len(pairs))
     yield Finished(result={"pairs": len(pairs), "folder": str(folder)}, value=folder)
