@@ -2,6 +2,11 @@
 
     python benchmarks/fine_tuning.py --models specimen-v6 --out fine-tuning
     python benchmarks/fine_tuning.py --models specimen-v6 --kinds held-out/* --out fine-tuning
+    python benchmarks/fine_tuning.py --kinds dic brightfield --volumes 2 --known specimens --control
+
+With --control a frozen model with a branch that alone is trained stands beside each fine-tuned one.
+With --known every model is judged on a folder of pairs, too, of a kind that the start knows well:
+so what fine-tuning has forgotten is seen.
 
 A kind is a few tags of `napari_llcm.specimen.draw_specimen`: one specimen of it is drawn, wide
 enough for all volumes, which are cut from it with a gap: one sample and one microscope, as a
@@ -45,6 +50,7 @@ KINDS = {
 }
 SIZE, GAP = (32, 160, 160), 16  # voxels of a volume; along x, between two
 _SEED, _HELD_OUT = 71_000, 2
+_FEW = 20  # nuclei of a drawn volume
 
 
 def main() -> None:
@@ -56,31 +62,52 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 5])
     parser.add_argument("--steps-per-minute", type=float, default=73.0)
     parser.add_argument("--held-out", type=int, default=_HELD_OUT, help="volumes of each kind")
+    parser.add_argument("--control", action="store_true", help="a branch, too, beside the model")
+    parser.add_argument("--known", type=Path, help="pairs of a kind that the start knows")
     parser.add_argument("--out", type=Path, default=Path("fine-tuning"))
     options = parser.parse_args()
     path = options.out / "fine_tuning.json"
     figures: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     segmenter = Remembering(make_segmenter())
-    plan = [(n, m) for n in options.volumes for m in options.minutes]
+    plan = [(n, m, how) for n in options.volumes for m in options.minutes for how in hows(options)]
+    known = options.known and (options.known, _width_of(options.known))
     for kind in options.kinds:
         folder = options.out / "data" / Path(kind).name
         width = _volumes(kind, folder, int(max(options.volumes)), options.held_out)
         for model in options.models:
-            for volumes, minutes in [(0.0, 0.0), *plan]:
+            for volumes, minutes, how in [(0.0, 0.0, "all"), *plan]:
                 row = {"kind": folder.name, "start": model, "volumes": volumes, "minutes": minutes}
-                if any(row.items() <= done.items() for done in figures):
+                row["trained"] = how
+                if any(row.items() <= ({"trained": "all"} | done).items() for done in figures):
                     continue
                 name = f"{folder.name}-{Path(model).name}-{volumes:g}-{minutes:g}"
+                name += "" if how == "all" else f"-{how}"
                 out, steps = options.out / "runs" / name, round(minutes * options.steps_per_minute)
                 new: dict[str, Any] = {"steps": steps}
                 if steps:
-                    new |= _tuned(model, folder / f"train-{volumes:g}", out / "run", steps, width)
+                    pairs, control = folder / f"train-{volumes:g}", how == "control"
+                    new |= _tuned(model, pairs, out / "run", steps, width, control)
                 made = str(out / "run") if steps else model
                 new |= _judged(folder / "test", out / "evaluation", made, width, segmenter)
+                if known:
+                    of = _judged(known[0], out / "known", made, known[1], segmenter)
+                    new |= {f"known_{key}": value for key, value in of.items()}
                 figures.append(row | new)
                 print(json.dumps(figures[-1]), flush=True)
                 write_json(path, figures)
     draw(options.out / "fine_tuning.png", figures)
+
+
+def hows(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return what is trained, one after the other."""
+    return ("all", "control") if options.control else ("all",)
+
+
+def _width_of(pairs: Path) -> float:
+    """Return the width of the nuclei of the first pair of a folder, in µm."""
+    qpi, dapi, truth = find_pairs(pairs)[0].read()
+    nuclei = segment(dapi, make_segmenter()) if truth is None else labels_of(truth)
+    return width_in_plane(nuclei.numpy(), qpi.spacing)
 
 
 def _volumes(kind: str, folder: Path, most: int, held_out: int) -> float:
@@ -118,6 +145,8 @@ def _drawn(tags: tuple[str, ...], count: int) -> tuple[list[Any], float]:
         except UserError:
             continue
         boxes = [slice(step * i, step * i + x) for i in range(count)]
+        if min(len(np.unique(made.labels.numpy()[..., box])) for box in boxes) <= _FEW:
+            continue  # between two spheroids nothing is to be learned or judged
         cut = [
             [v.replace(data=np.ascontiguousarray(v.numpy()[..., box])) for box in boxes]
             for v in (made.qpi, made.dapi)
@@ -137,13 +166,16 @@ def _write(volumes: list[Any], folder: Path) -> None:
             write(folder / name / f"{number}.ome.tif", volume, overwrite=True)
 
 
-def _tuned(model: str, pairs: Path, out: Path, steps: int, width: float) -> dict[str, Any]:
+def _tuned(
+    model: str, pairs: Path, out: Path, steps: int, width: float, control: bool
+) -> dict[str, Any]:
     """Fine-tune as the command does, for so many steps; return how it ended."""
     usual = make_job(pairs=[pairs], out=out, init=model)
     job = make_job(
         pairs=[pairs],
         out=out,
         init=model,
+        control=control,
         nucleus_um=width,
         max_minutes=10_000,
         method_phase=usual.method_phase.model_copy(update={"steps": steps}),
@@ -185,15 +217,24 @@ def draw(path: Path, figures: list[dict[str, Any]]) -> None:
     axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
         rows = [f for f in figures if f["kind"] == kind]
-        for start, count in dict.fromkeys((f["start"], f["volumes"]) for f in rows if f["volumes"]):
-            line = [f for f in rows if f["start"] == start and f["volumes"] in (0.0, count)]
+        for chosen in dict.fromkeys((f["start"], f["volumes"], _how(f)) for f in rows):
+            start, count, how = chosen
+            if not count:
+                continue
+            same = [f for f in rows if f["start"] == start]
+            line = [f for f in same if not f["volumes"] or (f["volumes"], _how(f)) == chosen[1:]]
             line.sort(key=lambda f: f["minutes"])
             name = f"{start}, {count:g} volume{'s' * (count > 1)}"
+            name += "" if how == "all" else f", {how} branch"
             axis.plot([f["minutes"] for f in line], [f["f1"] or 0 for f in line], "o-", label=name)
         axis.set(title=kind, xlabel="minutes of one thread", ylim=(0, 1))
     axes[0].set_ylabel("nuclei F1 on held-out volumes")
     axes[-1].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
+
+
+def _how(row: dict[str, Any]) -> str:
+    return str(row.get("trained", "all"))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from .autoencoders.config import Factor as Factor
 
 # bounds far beyond what is of use: a stranger's model.json must not take all memory
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
+_ATTENDED = 16  # latent sites along each axis: the default patch
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 # what a model is trained to do; see `methods`
 MethodName = Literal["llcm", "regression", "diffusion", "resshift", "pix2pix"]
@@ -27,7 +28,10 @@ class NetworkConfig(BaseModel):
 
     autoencoder: AutoencoderKind = LocalKind()  # or the name of a kind, or its settings
     unet: Literal["local", "monai"] = "local"  # monai: DiffusionModelUNet
-    condition: Literal["spatial", "vector"] = "spatial"  # vector: the design's ablation
+    # spatial: concatenated to the latent; attention: tokens on the latent grid that MONAI's U-Net
+    # attends to; vector: the design's ablation
+    condition: Literal["spatial", "attention", "vector"] = "spatial"
+    control: bool = False  # a branch beside the U-Net that can be trained alone
     inputs: int = Field(default=1, ge=1, le=16)  # channels that the phase encoder sees
     outputs: int = Field(default=1, ge=1, le=8)  # channels of the volumes that are encoded
     factor: Factor = (2, 4, 4)  # voxels (z, y, x) for each latent site
@@ -81,6 +85,8 @@ class NetworkConfig(BaseModel):
             raise ValueError("a residual needs an input for each output")
         if self.outputs > 1 and not kind.local:
             raise ValueError("several outputs need the local autoencoder")
+        if self.condition == "attention" and self.unet != "monai":
+            raise ValueError("condition attention needs unet monai: the local U-Net has none")
         if self.decoder_skip and not kind.local:
             raise ValueError("decoder_skip needs the local autoencoder")
         return self
@@ -89,6 +95,14 @@ class NetworkConfig(BaseModel):
     def local(self) -> bool:
         """True where no statistic of the volume is used."""
         return self.autoencoder.local and (self.unet, self.condition) == ("local", "spatial")
+
+    @property
+    def window(self) -> Factor | None:
+        """The largest window (z, y, x) in voxels that attention knows places in; None without."""
+        if self.condition != "attention":
+            return None
+        z, y, x = (max(_ATTENDED * f, m) for f, m in zip(self.factor, self.multiple, strict=True))
+        return (z, y, x)
 
     @property
     def multiple(self) -> Factor:

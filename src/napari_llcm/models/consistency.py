@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .config import ConsistencyConfig
 
 if TYPE_CHECKING:
+    from .condition import Condition
     from .networks import LatentUNet
 
 
@@ -36,12 +37,14 @@ class Denoiser(nn.Module):
         super().__init__()
         self.network, self.config = network, config
 
-    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the clean latent for x (B, C, z, y, x) at noise levels sigma (B,)."""
         c_skip, c_out, c_in = self._scales(sigma)
         return c_skip * x + c_out * self.network(c_in * x, sigma, condition).float()
 
-    def with_features(self, x: Tensor, sigma: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def with_features(
+        self, x: Tensor, sigma: Tensor, condition: Tensor | Condition
+    ) -> tuple[Tensor, Tensor]:
         """Return the clean latent, and a `LatentUNet`'s last features (B, W, z, y, x)."""
         network = cast("LatentUNet", self.network)
         c_skip, c_out, c_in = self._scales(sigma)
@@ -85,7 +88,7 @@ def site_distance(a: Tensor, b: Tensor) -> Tensor:
 def ect_loss(
     denoiser: Denoiser,
     latent: Tensor,
-    condition: Tensor,
+    condition: Tensor | Condition,
     progress: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -125,7 +128,7 @@ def ect_loss(
 def adjacent_loss(
     denoiser: Denoiser,
     latent: Tensor,
-    condition: Tensor,
+    condition: Tensor | Condition,
     generator: torch.Generator | None = None,
     levels: int = 40,
 ) -> Tensor:
@@ -152,7 +155,10 @@ def adjacent_loss(
 
 
 def one_step(
-    denoiser: Denoiser, latent: Tensor, condition: Tensor, generator: torch.Generator | None = None
+    denoiser: Denoiser,
+    latent: Tensor,
+    condition: Tensor | Condition,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Return f(sigma_max n; sigma_max, c) for fresh noise n shaped like `latent`."""
     return denoiser(*pure_noise(denoiser, latent, generator), condition)
@@ -167,7 +173,10 @@ def pure_noise(
 
 
 def sample(
-    denoiser: Denoiser, noise: Sequence[Tensor], condition: Tensor, sigmas: Sequence[float]
+    denoiser: Denoiser,
+    noise: Sequence[Tensor],
+    condition: Tensor | Condition,
+    sigmas: Sequence[float],
 ) -> Tensor:
     """Return a clean latent by multistep consistency sampling (Song et al. 2023, algorithm 1).
 
@@ -188,7 +197,9 @@ def sample(
     return x
 
 
-def refine(denoiser: Denoiser, x: Tensor, noise: Tensor, condition: Tensor, sigma: float) -> Tensor:
+def refine(
+    denoiser: Denoiser, x: Tensor, noise: Tensor, condition: Tensor | Condition, sigma: float
+) -> Tensor:
     """Return the clean latent after one step: noise of level `sigma` added to x and removed.
 
     Parameters

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from ..events import UserError
+from .condition import Condition
 from .config import DiffusionConfig
 from .consistency import Denoiser
 from .torchvision import check_torchvision
 
 # F(x, sigma, condition), which predicts v or x0 of variance-preserving x
-Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
+Predictor = Callable[[Tensor, Tensor, Tensor | Condition], Tensor]
 
 
 def make_scheduler(config: DiffusionConfig) -> Any:
@@ -52,7 +53,7 @@ def predictor(denoiser: Denoiser, config: DiffusionConfig) -> Predictor:
     if config.prediction == "v":
         return denoiser.network
 
-    def predict_x0(x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+    def predict_x0(x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the clean latent; from sigma_max on there is nothing but noise."""
         sigma = sigma.clamp_max(denoiser.config.sigma_max)
         grown = (1 + sigma.square()).sqrt()[:, None, None, None, None]
@@ -61,7 +62,7 @@ def predictor(denoiser: Denoiser, config: DiffusionConfig) -> Predictor:
     return predict_x0
 
 
-def predict(network: Predictor, x: Tensor, a: Tensor, condition: Tensor) -> Tensor:
+def predict(network: Predictor, x: Tensor, a: Tensor, condition: Tensor | Condition) -> Tensor:
     """Return what the network predicts of noisy latents x (B, C, z, y, x) of signal shares a."""
     sigma = ((1 - a) / a).sqrt()
     predicted: Tensor = network(x, sigma, condition).float()
@@ -72,7 +73,7 @@ def diffusion_loss(
     network: Predictor,
     config: DiffusionConfig,
     latent: Tensor,
-    condition: Tensor,
+    condition: Tensor | Condition,
     generator: torch.Generator,
 ) -> Tensor:
     """Return the loss of v or x0, weighted by min-SNR, one scalar.
@@ -131,14 +132,14 @@ class DiffusionSampler:
         self.scheduler = make_scheduler(config)
         self.scheduler.set_timesteps(steps)
 
-    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the latent after step `index`; the first starts from `noise`."""
         x = noise if index == 0 else x
         t = int(self.scheduler.timesteps[index])
         a = self.scheduler.alphas_cumprod[t].to(x.device).expand(len(x))
         predicted = predict(self.network, x, a, condition)
         if self.config.guidance != 1:
-            free = predict(self.network, x, a, torch.zeros_like(condition))
+            free = predict(self.network, x, a, condition * 0.0)
             predicted = free + self.config.guidance * (predicted - free)
         after: Tensor = self.scheduler.step(predicted, t, x).prev_sample
         return after

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..events import UserError
 
 if TYPE_CHECKING:
+    from .condition import Condition
     from .samplers import Sampler
 
 
@@ -32,7 +33,7 @@ class FiniteSteps:
         self.sampler, self.model = sampler, model
         self.steps = sampler.steps
 
-    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the latent after step `index`, as `Sampler.step`.
 
         Raises

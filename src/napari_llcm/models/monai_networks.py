@@ -5,13 +5,23 @@ Their GroupNorm averages over space, so they are not local: staining blends over
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .autoencoders.networks import OfMonai
 from .blocks import level_strides
+from .condition import Condition, features_of
 from .config import NetworkConfig
+from .control import steering
 from .networks import Encoder
+
+_GROUPS = 16  # of the norms: widths are multiples of it
+_TOKEN = 2  # latent sites of a token along each axis
+_WAVES = (4.0, 8.0, 16.0, 32.0)  # latent sites, of the code of places
 
 
 class MonaiAutoencoder(OfMonai):
@@ -43,26 +53,117 @@ class MonaiAutoencoder(OfMonai):
 
 
 class MonaiUNet(nn.Module):
-    """`monai.networks.nets.DiffusionModelUNet` with the condition concatenated."""
+    """`monai.networks.nets.DiffusionModelUNet`, steered by concatenation or by attention.
+
+    With `condition: attention` features are not concatenated: those of 2 x 2 x 2 latent sites are a
+    token, with a code of its place, which all levels but the finest attend to. The latent is given
+    the same code, without which a place of pure noise could not know which tokens are its own.
+    """
 
     def __init__(self, config: NetworkConfig, condition: int) -> None:
         from monai.networks.nets import DiffusionModelUNet
 
         super().__init__()
+        self.attends = config.condition == "attention"
         self.net = DiffusionModelUNet(
-            spatial_dims=3,
-            in_channels=config.latent_channels + condition,
-            out_channels=config.latent_channels,
-            channels=config.unet_widths,
-            num_res_blocks=config.unet_blocks,
-            attention_levels=(False,) * len(config.unet_widths),
-            norm_num_groups=16,
+            out_channels=config.latent_channels, **_sizes(config, condition)
         )
 
-    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return F for latent x, sigma (B,) and condition on the latent grid."""
-        time = sigma.float().log() / 4 * 1000  # the embedding is made for steps 0 to 1000
-        return self.net(torch.cat([x, condition], 1), time)
+        given, context = self._given(x, features_of(condition))
+        return self.net(given, _time(sigma), context)
+
+    def _given(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what the first convolution is given, and the tokens (B, N, K)."""
+        if not self.attends:
+            return torch.cat([x, features], 1), None
+        places = place_code(x)
+        sides = tuple(min(_TOKEN, n) for n in x.shape[2:])
+        tokens = F.avg_pool3d(torch.cat([features.to(x), places], 1), sides)
+        return torch.cat([x, places], 1), tokens.flatten(2).transpose(1, 2)
+
+
+class ControlledMonaiUNet(MonaiUNet):
+    """A `MonaiUNet` with MONAI's `ControlNet` as its branch."""
+
+    def __init__(self, config: NetworkConfig, condition: int) -> None:
+        super().__init__(config, condition)
+        self.branch = MonaiBranch(config, condition)
+
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
+        """Return F, with what the branch adds."""
+        steered = steering(condition)
+        given, context = self._given(x, steered.features)
+        time = _time(sigma)
+        skips, middle = self.branch.net(given, time, steered.control, context=context)
+        return self.net(
+            given,
+            time,
+            context,
+            down_block_additional_residuals=tuple(skips),
+            mid_block_additional_residual=middle,
+        )
+
+
+class MonaiBranch(nn.Module):
+    """`monai.networks.nets.ControlNet`; its embedding of the features is 0 at first."""
+
+    def __init__(self, config: NetworkConfig, condition: int) -> None:
+        from monai.networks.nets import ControlNet
+
+        super().__init__()
+        self.net = ControlNet(
+            conditioning_embedding_in_channels=condition,
+            conditioning_embedding_num_channels=(condition,),
+            **_sizes(config, condition),
+        )
+
+    def start_from(self, unet: MonaiUNet) -> None:
+        """Copy the encoder of a U-Net; what is zero at first stays so."""
+        own, theirs = self.net.state_dict(), unet.net.state_dict()
+        self.net.load_state_dict({k: theirs.get(k, v) for k, v in own.items()})
+
+
+def place_code(x: Tensor) -> Tensor:
+    """Return sines and cosines of each site's place, (B, 24, z, y, x), for x (B, C, z, y, x)."""
+    waves = torch.tensor(_WAVES).to(x)
+    codes = []
+    for axis, n in enumerate(x.shape[2:]):
+        angle = 2 * math.pi * torch.arange(n).to(x) / waves[:, None]
+        code = torch.cat([angle.sin(), angle.cos()])
+        shape = [1, len(code), 1, 1, 1]
+        shape[2 + axis] = n
+        codes.append(code.view(shape).expand(len(x), -1, *x.shape[2:]))
+    return torch.cat(codes, 1)
+
+
+def _sizes(config: NetworkConfig, condition: int) -> dict[str, Any]:
+    """Return what MONAI's U-Net and ControlNet are both made with."""
+    levels = len(config.unet_widths)
+    sizes: dict[str, Any] = {
+        "spatial_dims": 3,
+        "in_channels": config.latent_channels + condition,
+        "channels": config.unet_widths,
+        "num_res_blocks": config.unet_blocks,
+        "attention_levels": (False,) * levels,
+        "norm_num_groups": _GROUPS,
+    }
+    if config.condition != "attention":
+        return sizes
+    places = 2 * len(_WAVES) * 3
+    return sizes | {
+        "in_channels": config.latent_channels + places,
+        "attention_levels": (levels == 1, *[True] * (levels - 1)),
+        "with_conditioning": True,
+        "cross_attention_dim": condition + places,
+        "num_head_channels": _GROUPS,
+        "use_flash_attention": True,  # its memory does not grow with the square of the tokens
+    }
+
+
+def _time(sigma: Tensor) -> Tensor:
+    return sigma.float().log() / 4 * 1000  # the embedding is made for steps 0 to 1000
 
 
 class VectorCondition(nn.Module):

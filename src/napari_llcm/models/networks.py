@@ -21,6 +21,7 @@ from .blocks import (
     SpaceToDepth,
     level_strides,
 )
+from .condition import Condition, features_of
 from .config import Factor, NetworkConfig
 
 
@@ -92,7 +93,35 @@ class Decoder(nn.Sequential):
         return h
 
 
-class LatentUNet(nn.Module):
+class Contracting(nn.Module):
+    """The encoder of a `LatentUNet`, and of a control branch, which is a copy of it."""
+
+    embed: NoiseEmbedding
+    stem: nn.Conv3d
+    down: nn.ModuleList
+    shrink: nn.ModuleList
+    middle: ResBlock
+
+    def contract(self, x: Tensor, e: Tensor, features: Tensor) -> list[Tensor]:
+        """Return the skips, fine to coarse, and behind them the middle.
+
+        Parameters
+        ----------
+        x, features : Tensor
+            (B, C, z, y, x) and (B, K, z, y, x), concatenated.
+        e : Tensor
+            Embedding (B, E) of the noise level.
+        """
+        h = self.stem(torch.cat([x, features], 1))
+        levels: list[Tensor] = []
+        for level, blocks in enumerate(self.down):
+            h = blocks(self.shrink[level - 1](h) if level else h, e)
+            levels.append(h)
+        levels[-1] = self.middle(levels[-1], e)
+        return levels
+
+
+class LatentUNet(Contracting):
     """The conditional U-Net F(c_in x, ln sigma/4, c) on the latent grid.
 
     `halo` is how many latent sites (z, y, x) an output sees beyond its block of 2^(levels - 1).
@@ -126,19 +155,17 @@ class LatentUNet(nn.Module):
         reach = _unet_reach(len(widths), blocks)
         self.halo = (reach, reach, reach)
 
-    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return F for latent x (B, C, z, y, x), sigma (B,), condition (B, K, z, y, x)."""
         return self.head[-1](self.features(x, sigma, condition))
 
-    def features(self, x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
+    def features(self, x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return what the last convolution makes F of: (B, W, z, y, x), W the finest width."""
         e = self.embed(sigma).to(x.dtype)
-        h = self.stem(torch.cat([x, condition], 1))
-        skips: list[Tensor] = []
-        for level, blocks in enumerate(self.down):
-            h = blocks(self.shrink[level - 1](h) if level else h, e)
-            skips.append(h)
-        h = self.middle(skips.pop(), e)
+        levels = self.contract(x, e, features_of(condition))
+        if isinstance(condition, Condition) and condition.added:
+            levels = [h + a for h, a in zip(levels, condition.added, strict=True)]
+        *skips, h = levels
         for level in reversed(range(len(self.up))):
             h = self.up[level](torch.cat([self.grow[level](h), skips.pop()], 1), e)
         return self.head[:-1](h)

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .condition import Condition, features_of
 from .config import ResShiftConfig
 from .consistency import pseudo_huber
 
@@ -26,7 +27,11 @@ def shifts(config: ResShiftConfig) -> list[float]:
 
 
 def _predict(
-    network: nn.Module, config: ResShiftConfig, x: Tensor, eta: Tensor, condition: Tensor
+    network: nn.Module,
+    config: ResShiftConfig,
+    x: Tensor,
+    eta: Tensor,
+    condition: Tensor | Condition,
 ) -> Tensor:
     """Return the clean latent that the network sees in x."""
     sigma = config.kappa * eta.sqrt()
@@ -40,7 +45,7 @@ def resshift_loss(
     guess: nn.Module,
     config: ResShiftConfig,
     latent: Tensor,
-    condition: Tensor,
+    condition: Tensor | Condition,
     generator: torch.Generator,
 ) -> Tensor:
     """Return the distance of the predicted latent, and of the guess, to the clean one.
@@ -53,8 +58,10 @@ def resshift_loss(
         Features to latent.
     config : ResShiftConfig
         The chain.
-    latent, condition : Tensor
-        (B, C, z, y, x) and (B, K, z, y, x).
+    latent : Tensor
+        (B, C, z, y, x).
+    condition : Tensor or Condition
+        (B, K, z, y, x).
     generator : torch.Generator
         Source of noise and times.
     """
@@ -63,7 +70,7 @@ def resshift_loss(
     eta = etas[chosen].to(latent.device)
     wide = eta[:, None, None, None, None]
     noise = torch.randn(latent.shape, generator=generator).to(latent.device)
-    y = guess(condition).float()
+    y = guess(features_of(condition)).float()
     x = latent + wide * (y.detach() - latent) + config.kappa * wide.sqrt() * noise
     z = _predict(network, config, x, eta, condition)
     return (pseudo_huber(z, latent) + pseudo_huber(y, latent)).mean()
@@ -84,13 +91,13 @@ class ResShiftSampler:
         self.network, self.guess, self.config = network, guess, config
         self.steps, self.etas = config.steps, shifts(config)
 
-    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the mean after step `index`; the next step adds its noise."""
         at = self.steps - index - 1
         eta = self.etas[at]
         if index == 0:
             spread = self.config.kappa * math.sqrt(eta)
-            x = self.guess(condition).float()
+            x = self.guess(features_of(condition)).float()
         else:
             above = self.etas[at + 1]
             spread = self.config.kappa * math.sqrt(eta / above * (above - eta))

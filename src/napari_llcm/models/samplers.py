@@ -13,6 +13,7 @@ from .methods import METHODS
 from .noise import noise_field
 
 if TYPE_CHECKING:
+    from .condition import Condition
     from .consistency import Denoiser
     from .info import ModelInfo
     from .stainer import StainerNetworks
@@ -23,7 +24,7 @@ class Sampler(Protocol):
 
     steps: int
 
-    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the latent after step `index` from the one before (unread in the first)."""
         ...
 
@@ -35,7 +36,7 @@ class ConsistencySampler:
         self.denoiser, self.steps = denoiser, steps
         self.sigmas = step_sigmas(denoiser.config, steps)
 
-    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the latent after step `index`."""
         x = x if index else torch.zeros_like(noise)
         return refine(self.denoiser, x, noise, condition, self.sigmas[index])
@@ -49,12 +50,12 @@ class RegressionSampler:
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser
 
-    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def step(self, index: int, x: Tensor, noise: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return the latent; it does not depend on the noise."""
         return regress(self.denoiser, torch.zeros_like(noise), condition)
 
 
-def regress(denoiser: Denoiser, zeros: Tensor, condition: Tensor) -> Tensor:
+def regress(denoiser: Denoiser, zeros: Tensor, condition: Tensor | Condition) -> Tensor:
     """Return the latent that the condition alone tells, for `zeros` of its shape (B, C, z, y, x).
 
     The denoiser at sigma_max with its noise taken away: the LLCM's own network as a regressor.
@@ -105,7 +106,7 @@ def predict(
     seed: int = 0,
     steps: int | None = None,
     start: tuple[int, ...] = (0, 0, 0),
-    condition: Tensor | None = None,
+    condition: Tensor | Condition | None = None,
 ) -> Tensor:
     """Return normalised outputs (1, O, Z, Y, X), float32, of one window of normalised inputs.
 
@@ -123,7 +124,7 @@ def predict(
         The method's own number by default.
     start : tuple of int
         Latent site of the volume at which the window begins.
-    condition : Tensor, optional
+    condition : Tensor or Condition, optional
         What the phase encoder makes of `inputs`, where that is known; other methods have none.
 
     Raises
@@ -134,7 +135,7 @@ def predict(
     if not METHODS[info.method].latent:
         return checked(networks.generator(inputs).float(), f"The generator of model {info.name}")
     sampler = make_sampler(info, networks, steps)
-    condition = networks.condition(inputs) if condition is None else condition
+    condition = networks.conditioned(inputs) if condition is None else condition
     stop = tuple(a + n for a, n in zip(start, condition.shape[2:], strict=True))
     channels = info.network.latent_channels
     x = torch.zeros((1, channels, *condition.shape[2:]), device=inputs.device)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from .autoencoders.networks import make_autoencoder
-from .config import ConsistencyConfig, MethodName, NetworkConfig
+from .condition import Condition, unpacked
+from .config import ConsistencyConfig, Factor, MethodName, NetworkConfig
 from .consistency import Denoiser
 from .methods import METHODS
 from .networks import Encoder, LatentUNet, make_skip
@@ -28,6 +29,7 @@ class StainerNetworks(nn.Module):
     latent_mean: Tensor
     latent_std: Tensor
     guess: nn.Module
+    control: nn.Module
     generator: nn.Module
 
     def __init__(
@@ -45,12 +47,35 @@ class StainerNetworks(nn.Module):
         self.autoencoder = make_autoencoder(network)
         self.condition = _condition(network, features)
         self.denoiser = Denoiser(_unet(network, features), consistency)
+        if network.control:
+            from .control import Cleaner, ControlEncoder
+
+            cleaner = Cleaner(network.factor, network.inputs)
+            self.control = ControlEncoder(_condition(network, features), cleaner)
         if network.decoder_skip:
             self.skip = make_skip(network)
         # per-channel statistics of the latents: sigma_data = 1 holds after scaling
         shape = (1, network.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))
         self.register_buffer("latent_std", torch.ones(shape))
+
+    def conditioned(self, inputs: Tensor) -> Tensor | Condition:
+        """Return what steers the denoiser, of normalised inputs (B, I, Z, Y, X)."""
+        features: Tensor = self.condition(inputs)
+        return Condition(features, self.control(inputs)) if self.network.control else features
+
+    def unpacked(self, packed: Tensor) -> Tensor | Condition:
+        """Return the condition of features for all ways in, one behind the other."""
+        return unpacked(packed, self.network.condition_widths[-1])
+
+    @property
+    def condition_halo(self) -> Factor | None:
+        """Voxels (z, y, x) beyond its own that a latent site's condition sees; None for all."""
+        halo: Factor | None = getattr(self.condition, "halo", None)
+        if halo is None or not self.network.control:
+            return halo
+        z, y, x = (max(pair) for pair in zip(halo, self.control.halo, strict=True))  # type: ignore[arg-type]
+        return (z, y, x)
 
     def coded(self, outputs: Tensor, inputs: Tensor) -> Tensor:
         """Return what the autoencoder is given of normalised outputs (B, K, Z, Y, X).
@@ -83,17 +108,20 @@ class StainerNetworks(nn.Module):
 
 
 def _condition(network: NetworkConfig, features: int) -> nn.Module:
-    if network.condition == "spatial":
-        return Encoder(network.condition_widths, network.factor, features, network.inputs)
-    from .monai_networks import VectorCondition
+    if network.condition == "vector":
+        from .monai_networks import VectorCondition
 
-    return VectorCondition(network, features)
+        return VectorCondition(network, features)
+    return Encoder(network.condition_widths, network.factor, features, network.inputs)
 
 
 def _unet(network: NetworkConfig, features: int) -> nn.Module:
     channels, widths = network.latent_channels, network.unet_widths
     if network.unet == "local":
-        return LatentUNet(channels, features, widths, network.unet_blocks)
-    from .monai_networks import MonaiUNet
+        from .control import ControlledUNet
 
-    return MonaiUNet(network, features)
+        local = ControlledUNet if network.control else LatentUNet
+        return local(channels, features, widths, network.unet_blocks)
+    from .monai_networks import ControlledMonaiUNet, MonaiUNet
+
+    return (ControlledMonaiUNet if network.control else MonaiUNet)(network, features)

@@ -32,6 +32,7 @@ def can_widen(old: NetworkConfig, new: NetworkConfig) -> bool:
     grows = {*widths, "unet_blocks", "decoder_skip", "generator_widths"}
     return (
         old.local
+        and not old.control
         and old.model_dump(exclude=grows) == new.model_dump(exclude=grows)
         and all(len(a) == len(b) for a, b in sizes)
         and all(n >= m for a, b in sizes for m, n in zip(a, b, strict=True))

@@ -169,18 +169,19 @@ def _trial(
     """Return two stains of a part, and the statistics of the encoder's channels."""
     import torch
 
+    from ..models.condition import features_of
     from ..models.samplers import predict
 
     with torch.inference_mode(), autocast(device):
         phase = torch.from_numpy(np.ascontiguousarray(part, np.float32))[None, None].to(device)
         latent = METHODS[model.info.method].latent
-        condition = model.networks.condition(phase) if latent else None
+        condition = model.networks.conditioned(phase) if latent else None
         one = predict(model.info, model.networks, phase, condition=condition)
         two = predict(model.info, model.networks, phase.flip(-1), seed=1).flip(-1)
         encoded = np.zeros(0)
         further: Features = {}
         if condition is not None:
-            sites = condition.float().flatten(2)[0]
+            sites = features_of(condition).float().flatten(2)[0]
             encoded = torch.cat([sites.mean(1), sites.std(1)]).cpu().numpy().astype(np.float64)
     return one[0, 0].float().cpu().numpy(), two[0, 0].float().cpu().numpy(), encoded, further
 

@@ -107,7 +107,8 @@ def plan(
     stem = math.prod(2 if f > 1 else 1 for f in config.factor)  # voxels for each site behind it
     width = max(config.condition_widths[0], config.decoder_widths[0])
     for_tile = _ACTIVATIONS * itemsize * width * voxels / stem
-    for_block = _ACTIVATIONS * itemsize * config.unet_widths[0]
+    # what a control branch adds is held beside what the U-Net has
+    for_block = (_ACTIVATIONS + 2 * config.control) * itemsize * config.unet_widths[0]
 
     def tile_of(largest: float) -> list[int]:
         """Return the largest tile that, with its halo, fits."""
@@ -140,7 +141,8 @@ def blended_window(
     twice = tuple(2 * m for m in config.multiple)  # windows overlap by half
     halo = config.multiple
     z, y, x = _shrink(shape, halo, twice, lambda box, _: each * size(box) <= memory)
-    return (min(z, shape[0]), min(y, shape[1]), min(x, shape[2]))
+    most = config.window or (z, y, x)
+    return (min(z, shape[0], most[0]), min(y, shape[1], most[1]), min(x, shape[2], most[2]))
 
 
 def unet_stride(config: NetworkConfig) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ import torch
 
 from ..models.blocks import level_strides
 from ..models.bundle import ModelBundle
+from ..models.condition import Condition
 from ..models.device import autocast, precision
 from ..models.info import ModelInfo
 from ..models.networks import Decoder, Encoder, LatentUNet
@@ -53,14 +54,17 @@ class LocalPipeline:
         self.sampler = make_sampler(model.info, model.networks, steps)
         self.factor, self.stride = config.factor, unet_stride(config)
         self.latent = tuple(n // f for n, f in zip(self.grid.padded, config.factor, strict=True))
-        self.encoder = cast("Encoder", self.networks.condition)
+        halo = self.networks.condition_halo
+        assert halo is not None
+        self.condition_halo = halo
         self.unet = cast("LatentUNet", self.networks.denoiser.network)
         self.decoder = cast("Decoder", self.networks.autoencoder.decoder)
 
     def allocate(self, folder: Path, memory: int) -> None:
         """Make room for features and latents: arrays of more than `memory` bytes in `folder`."""
         config = self.info.network
-        shape = (config.condition_widths[-1], *self.latent)
+        ways = 2 if config.control else 1  # one behind the other
+        shape = (ways * config.condition_widths[-1], *self.latent)
         self._features = scratch(shape, precision(self.device), folder, memory)
         # a step reads the latents of its neighbours: one array to read, one to write
         shape = (len(self.seeds), config.latent_channels, *self.latent)
@@ -82,15 +86,17 @@ class LocalPipeline:
         return window(self.latents_window(region), (0, 0, 0), self.latent, self.stride)
 
     def input_window(self, sites: Box) -> Box:
-        """Return the voxels of the padded grid that the encoder needs for a box of sites."""
-        return window(scaled(sites, self.factor), self.encoder.halo, self.grid.padded, self.factor)
+        """Return the voxels of the padded grid that the encoders need for a box of sites."""
+        halo, inside = self.condition_halo, scaled(sites, self.factor)
+        return window(inside, halo, self.grid.padded, self.factor)
 
     @torch.inference_mode()
     def encode(self, box: Box) -> None:
         """Compute the features of the inputs at a box of latent sites."""
         voxels = self.input_window(box)
         with autocast(self.device):
-            features = self.encoder(self._read(voxels))
+            condition = self.networks.conditioned(self._read(voxels))
+        features = condition.packed() if isinstance(condition, Condition) else condition
         sites = tuple((a // f, b // f) for (a, b), f in zip(voxels, self.factor, strict=True))
         self._features[_all(box)] = features[0][_all(box, sites)].cpu()
 
@@ -99,7 +105,7 @@ class LocalPipeline:
         """Compute one step of the sampler for all samples at a block of latent sites."""
         sites = self.features_window(block)
         start, stop = zip(*sites, strict=True)
-        condition = self._features[_all(sites)][None].to(self.device)
+        condition = self.networks.unpacked(self._features[_all(sites)][None].to(self.device))
         before, after = self._latents[step % 2 - 1], self._latents[step % 2]
         for k, seed in enumerate(self.seeds):
             noise = field_at(seed, step, after.shape[1], start, stop).to(self.device)

@@ -17,11 +17,11 @@ from ..models.config import (
     ResShiftConfig,
 )
 from ..models.methods import AUTOENCODER, METHODS, PhaseName
-from ..models.nucleus_width import NucleusWidth
 from ..tasks import Task, find_task
 from ..tasks.registry import STAIN
 from ..volumes.names import plain_name
 from ..volumes.options import PairReadOptions
+from .control_options import ControlLearning, ControlOptions, check_control
 
 if TYPE_CHECKING:
     from ..volumes import Pair
@@ -44,7 +44,7 @@ class PhaseConfig(BaseModel):
     share: float = Field(default=0.5, gt=0, le=1)  # of the minutes, where the job has a time limit
 
 
-class TrainOptions(NucleusWidth):
+class TrainOptions(ControlOptions):
     """What a user chooses of a training: the options of the command line and of the form."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -141,6 +141,7 @@ class TrainJob(TrainOptions):
     augmentation: Literal["none", "gentle", "strong"] | None = None  # None: the task's
     crops: int = Field(default=4, gt=0, le=4096)  # patches from one volume, of one for each step
     kl_weight: float = 1e-6
+    control_learning: ControlLearning = ControlLearning()
     vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output
     vae_perceptual: float = 0.0  # weight of the distance of local gradients
     # of foreground, distance and centre of nuclei, told from the U-Net's features; needs labels
@@ -177,6 +178,7 @@ class TrainJob(TrainOptions):
             raise ValueError(f"phase of {self.method} must be one of {', '.join(known)}")
         if self.autoencoder is not None and self.init is not None:
             raise ValueError("a model to start from has an autoencoder: leave one of them out")
+        check_control(self)
         if self.latent_statistics == "kept" and AUTOENCODER.name in self.phases():
             raise ValueError("latent_statistics are kept of an autoencoder that is not trained")
         if self.autoencoder is not None and not METHODS[self.method].latent:

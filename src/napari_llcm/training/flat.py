@@ -49,14 +49,14 @@ def projected(outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
 
 def consistency_loss(given: LossInputs) -> Parts:
     """Return the LLCM's direct term on projections: what one step makes of pure noise."""
-    denoiser, condition = given.networks.denoiser, given.networks.condition(given.batch["inputs"])
+    denoiser, condition = given.networks.denoiser, given.networks.conditioned(given.batch["inputs"])
     noise, sigma = pure_noise(denoiser, _latent_like(given), given.generator)
     return _image_loss(given, denoiser(noise, sigma, condition))
 
 
 def regression_loss(given: LossInputs) -> Parts:
     """Return the loss of the one-step regressor on projections."""
-    condition = given.networks.condition(given.batch["inputs"])
+    condition = given.networks.conditioned(given.batch["inputs"])
     return _image_loss(given, regress(given.networks.denoiser, _latent_like(given), condition))
 
 

@@ -82,7 +82,7 @@ def split(
     training, validation = job.split(pairs)
     if validation or not job.validation_share:
         return [*training], [*validation], "in held-out volumes"
-    reach = getattr(networks.condition, "halo", None) if METHODS[job.method].latent else None
+    reach = networks.condition_halo if METHODS[job.method].latent else None
     halo = max(reach[1:]) if reach else max(job.patch[1:]) // 2
     kept, part = without_a_part(pairs, shapes, halo, networks.network.multiple)
     return kept, [*part], f"in a held-out part of {part[0].name}" if part else ""

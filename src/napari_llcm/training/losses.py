@@ -138,7 +138,7 @@ def consistency_loss(given: LossInputs) -> Parts:
     """
     c, denoiser = given.job.consistency, given.networks.denoiser
     latent, generator = given.batch["latent"], given.generator
-    condition = given.networks.condition(given.batch["inputs"])
+    condition = given.networks.conditioned(given.batch["inputs"])
     parts: dict[str, Tensor] = {}
     loss = torch.zeros((), device=latent.device)
     late = c.consistency_start if c.direct_weight else 0.0

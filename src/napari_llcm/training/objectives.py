@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..models.methods import METHODS, PhaseName
 from ..models.pix2pix import make_discriminator
 from . import flat, losses, rivals
+from .control import branch_of, with_cleaning
 from .instances import InstanceHead
 from .reading import PLANES
 
@@ -87,9 +88,16 @@ def _latent(
     loss: Loss,
     of_planes: Loss | None = None,
 ) -> Objective:
+    if job.control:
+        return Objective(
+            with_cleaning(loss),
+            branch_of(networks),
+            flat=of_planes and with_cleaning(of_planes),
+        )
     networks.autoencoder.requires_grad_(False)
     names = ["condition", "denoiser", *METHODS[job.method].own_networks]
     names += ["skip"] if networks.network.decoder_skip else []
+    names += ["control"] if networks.network.control else []
     objective = Objective(
         loss, {name: networks.get_submodule(name) for name in names}, flat=of_planes
     )

@@ -16,14 +16,14 @@ _L1_WEIGHT = 100.0  # as in Pix2Pix
 
 def regression_loss(given: LossInputs) -> Parts:
     """Return the loss of the one-step regressor: the LLCM's direct term, without noise."""
-    condition = given.networks.condition(given.batch["inputs"])
+    condition = given.networks.conditioned(given.batch["inputs"])
     zeros = torch.zeros_like(given.batch["latent"])
     return direct_loss(given, regress(given.networks.denoiser, zeros, condition))
 
 
 def diffusion_loss(given: LossInputs) -> Parts:
     """Return the loss of latent diffusion."""
-    condition = given.networks.condition(given.batch["inputs"])
+    condition = given.networks.conditioned(given.batch["inputs"])
     config = given.job.diffusion
     network = predictor(given.networks.denoiser, config)
     loss = noise_loss(network, config, given.batch["latent"], condition, given.generator)
@@ -33,7 +33,7 @@ def diffusion_loss(given: LossInputs) -> Parts:
 def resshift_loss(given: LossInputs) -> Parts:
     """Return the loss of residual shifting."""
     networks, config = given.networks, given.job.resshift
-    condition = networks.condition(given.batch["inputs"])
+    condition = networks.conditioned(given.batch["inputs"])
     network, latent = networks.denoiser.network, given.batch["latent"]
     loss = shift_loss(network, networks.guess, config, latent, condition, given.generator)
     return loss, {"x0": loss}

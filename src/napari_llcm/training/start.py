@@ -12,6 +12,7 @@ from ..events import UserError
 from ..models.autoencoders.saved import load_autoencoder
 from ..models.bundle import ModelBundle, load_bundle, read_info, save_bundle
 from ..models.config import NetworkConfig
+from ..models.control import with_branch
 from ..models.info import ModelInfo
 from ..models.library import find_model
 from ..models.methods import METHODS
@@ -37,6 +38,8 @@ def settled(job: TrainJob, networks: StainerNetworks, info: ModelInfo | None) ->
     update: dict[str, Any] = {"network": networks.network}
     if info is not None and "vae" not in job.phases():
         update["root"] = all(scaling.root for scaling in info.scalings.values())
+    if job.control:  # what is frozen knows latents as they were scaled
+        update["latent_statistics"] = "kept"
     return job.model_copy(update=update)
 
 
@@ -48,6 +51,13 @@ def initial_networks(job: TrainJob) -> tuple[StainerNetworks, ModelInfo | None]:
         return StainerNetworks(for_task(job.network, job.task), job.consistency, job.method), None
     bundle = load_bundle(find_model(job.init))
     start = _as_wide_as(job, bundle)
+    if job.control:
+        if bundle.info.method != job.method:
+            raise UserError(
+                f"A control branch learns as its model did: {bundle.info.name} is a "
+                f"{bundle.info.method} model, choose that method."
+            )
+        return with_branch(start), bundle.info
     networks = StainerNetworks(start.network, job.consistency, job.method)
     known = start.state_dict()
     same = bundle.info.method == job.method
@@ -115,7 +125,8 @@ def _as_wide_as(job: TrainJob, bundle: ModelBundle) -> StainerNetworks:
 
     A job that asks for no sizes gets the model's.
     """
-    asked, there = job.network, bundle.info.network
+    there = bundle.info.network
+    asked = job.network.model_copy(update={"control": there.control})  # `with_branch` adds one
     if "network" not in job.model_fields_set or asked == there:
         return bundle.networks
     if METHODS[bundle.info.method].latent and can_widen(there, asked):
