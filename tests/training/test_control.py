@@ -14,9 +14,9 @@ from napari_llcm.models import NetworkConfig, load_bundle
 from napari_llcm.models.config import MethodName
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import make_job, train
-from napari_llcm.training.config import load_job, save_job
 from napari_llcm.training.control import degraded
 from napari_llcm.training.estimate import estimate
+from napari_llcm.training.jobs import load_job, save_job
 from tiny import NETWORK, job
 
 MONAI = NETWORK.model_copy(update={"unet": "monai", "unet_widths": (16, 32)})
