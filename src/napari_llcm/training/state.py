@@ -135,10 +135,15 @@ class PhaseState:
             self.best = Best(figures=figures, **state["best"])
 
     def propose(self, figures: Figures | None) -> None:
-        """Keep the weights that the modules hold just now, if none before had better figures."""
+        """Keep the weights that the modules hold just now, if none before had better figures.
+
+        Those of the start are kept unless others are better; of others, the later.
+        """
         if figures is None or figures.score is None:
             return
-        if self.best is None or figures.score >= (self.best.figures.score or 0.0):
+        known = -math.inf if self.best is None else self.best.figures.score or 0.0
+        start = self.best is not None and self.best.step == 0
+        if figures.score > known or (figures.score == known and not start):
             weights = [p.detach().clone() for p in self.parameters]
             self.best = Best(self.step, figures, weights)
 
