@@ -28,9 +28,9 @@ from rich.table import Table
 
 from napari_llcm.evaluation.image_metrics import image_metrics
 from napari_llcm.evaluation.judging import round_trip
-from napari_llcm.evaluation.quality import VAE_SHARE
 from napari_llcm.evaluation.sharpness import spectral_distance
 from napari_llcm.evaluation.statistics import pooled
+from napari_llcm.evaluation.ways import VAE_SHARE
 from napari_llcm.events import Notice, result_of
 from napari_llcm.models import (
     PRESETS,
@@ -62,6 +62,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "512x smaller latent (plan)": {"network": PRESETS["plan"]},
     "one flat context vector": {"network": NetworkConfig(condition="vector")},
+    "attention to spatial tokens (MONAI's U-Net)": {
+        "network": NetworkConfig(unet="monai", condition="attention")
+    },
+    "MONAI's U-Net, concatenated": {"network": NetworkConfig(unet="monai")},
     "adjacent MSE, no direct term": {
         "consistency": {"objective": "adjacent", "direct_weight": 0.0}
     },

@@ -15,6 +15,7 @@ from napari_llcm.evaluation.quality_report import MEANING, _write_page
 from napari_llcm.evaluation.sharpness import spectral_correlation, spectral_distance
 from napari_llcm.evaluation.statistics import interval, pooled, precision_recall
 from napari_llcm.events import Finished, Notice, UserError
+from napari_llcm.models import read_info
 from napari_llcm.nuclei import make_segmenter
 from napari_llcm.nuclei.counts import Counts
 from napari_llcm.training.runs import run_state
@@ -70,6 +71,36 @@ def test_every_method_ends_in_one_report_and_an_interrupted_one_goes_on(tmp_path
     assert (tmp_path / "hard-images.png").exists()
     with (tmp_path / "report.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 2 * len(rows)
+
+
+@pytest.mark.slow
+def test_other_ways_to_steer_are_trained_and_judged_as_methods_are(tmp_path: Path) -> None:
+    wide = NETWORK.model_copy(update={"unet_widths": (16, 32)})  # MONAI's norms have 16 groups
+    job = tiny(tmp_path).job | {"network": wide}
+    benchmark = tiny(tmp_path, methods=["llcm"], ways=["control", "attention"], job=job)
+    last = list(benchmark_quality(benchmark, segmenter=make_segmenter("classical")))[-1]
+    assert isinstance(last, Finished)
+    rows = last.result["groups"]["medium"]["variants"]
+    assert {"llcm", "llcm control", "llcm attention"} <= set(rows)
+    assert rows["llcm control"]["parameters"] > rows["llcm"]["parameters"]
+    steps = {
+        n: rows[f"llcm {n}"]["train_voxels"] / (16 * 32 * 32) for n in ("control", "attention")
+    }
+    for name in ("control", "attention"):
+        said = read_info(tmp_path / "runs" / f"llcm-{name}" / "model").provenance
+        assert steps >= said["consistency_steps"] + 1  # of the autoencoder, too
+    assert "llcm attention" in last.result["groups"]["medium"]["differences"]
+    networks = {
+        name: read_info(tmp_path / "runs" / f"llcm-{name}" / "model").network
+        for name in ("control", "attention", "half")
+    }
+    assert networks["control"].control
+    assert networks["half"] == wide
+    assert (networks["attention"].unet, networks["attention"].condition) == ("monai", "attention")
+    with pytest.raises(UserError, match="no way 'hope'"):
+        list(
+            benchmark_quality(tiny(tmp_path, ways=["hope"]), segmenter=make_segmenter("classical"))
+        )
 
 
 def test_training_and_test_pairs_may_not_overlap(tmp_path: Path) -> None:

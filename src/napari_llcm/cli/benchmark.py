@@ -35,6 +35,13 @@ def quality(
     methods: Annotated[
         str, typer.Option(help="Some of llcm,regression,pix2pix,diffusion,resshift.")
     ] = "llcm,regression,pix2pix,diffusion,resshift",
+    ways: Annotated[
+        str,
+        typer.Option(
+            help="Other ways to steer the llcm, of control,attention: a branch beside one that is "
+            "half trained and then frozen, or tokens that it attends to."
+        ),
+    ] = "",
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -72,6 +79,7 @@ def quality(
         (z, y, x),
         options.device,
         reading=reading,
+        ways=[way.strip() for way in ways.split(",") if way.strip()],
     )
     finished = run(
         lambda stop: benchmark_quality(benchmark, segmenter=options.make(), should_stop=stop),

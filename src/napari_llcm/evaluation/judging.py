@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..events import Event, Meter, ShouldStop, relay
-from ..models.methods import AUTOENCODER, METHODS
+from ..models.methods import AUTOENCODER
 from ..nuclei.counts import Counts
 from ..nuclei.features import width_of
 from ..volumes import Pair, Volume, labels_of, notices, write
@@ -22,6 +22,7 @@ from .assessment import confident
 from .image_metrics import image_metrics
 from .round_trip import round_trip
 from .sharpness import spectral_correlation, spectral_distance
+from .ways import variants
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
@@ -202,9 +203,7 @@ def _variants(models: Mapping[str, ModelBundle]) -> list[tuple[str, str, int | N
     chosen: list[tuple[str, str, int | None]] = [(CEILING, "", None)]
     if AUTOENCODER.name in models:
         chosen.append((ROUND_TRIP, AUTOENCODER.name, None))
-    for method in METHODS.values():
-        if method.name in models:
-            chosen += [(name, method.name, steps) for name, steps in method.variants.items()]
+    chosen += [(name, *model) for name, model in variants(models).items()]
     return chosen
 
 

@@ -15,13 +15,13 @@ from ..volumes.apart import check_apart
 from ..volumes.sole_writer import sole_writer
 from .judging import Remembering, judge_all
 from .quality_report import write_quality_report
+from .ways import VAE_SHARE, WAYS
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
     from ..nuclei import Segmenter
     from ..training import TrainJob
 
-VAE_SHARE = 0.3  # of the minutes of a method that works in the latent space
 # seeds of the specimens made for the benchmark; no shipped model was trained on any of them
 _TRAIN_SEED, _TEST_SEED = 300_000, 9_200_000
 
@@ -52,6 +52,8 @@ class QualityBenchmark:
         Fields of the training jobs that differ from the defaults.
     reading : PairReadOptions
         How the files of `train` and `test` are read.
+    ways : sequence of str
+        Of `WAYS`: other ways to steer the LLCM, trained and judged as methods are.
     """
 
     out: Path
@@ -64,6 +66,7 @@ class QualityBenchmark:
     device: str = "auto"
     job: dict[str, Any] = field(default_factory=dict)
     reading: PairReadOptions = field(default_factory=PairReadOptions)
+    ways: Sequence[str] = ()
 
 
 def benchmark_quality(
@@ -93,6 +96,8 @@ def benchmark_quality(
     unknown = [m for m in benchmark.methods if m not in METHODS]
     if unknown:
         raise UserError(f"There is no method {unknown[0]!r}: choose from {', '.join(METHODS)}.")
+    if other := [w for w in benchmark.ways if w not in WAYS]:
+        raise UserError(f"There is no way {other[0]!r} to steer: choose from {', '.join(WAYS)}.")
     yield Started(job="benchmark", settings={"methods": list(benchmark.methods)})
     for folder in (*benchmark.train, *benchmark.test):
         check_apart(benchmark.out, [folder])
@@ -183,7 +188,7 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
     folder = benchmark.out / "runs" / vae
     jobs: dict[str, TrainJob] = {}
     methods = [METHODS[name] for name in benchmark.methods]
-    if any(method.latent for method in methods):
+    if benchmark.ways or any(method.latent for method in methods):
         minutes = benchmark.minutes * VAE_SHARE
         jobs[vae] = make_job("full", **common, out=folder, phase=vae, max_minutes=minutes, name=vae)
     for method in methods:
@@ -193,6 +198,8 @@ def _jobs(benchmark: QualityBenchmark, train: list[Path]) -> dict[str, TrainJob]
         if method.latent:
             fields |= {"init": str(folder), "max_minutes": benchmark.minutes * (1 - VAE_SHARE)}
         jobs[method.name] = make_job("full", **fields)
+    for name in benchmark.ways:
+        jobs |= WAYS[name].jobs(common, benchmark.out / "runs", benchmark.minutes)
     return jobs
 
 

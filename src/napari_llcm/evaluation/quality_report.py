@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.methods import AUTOENCODER, LLCM, METHODS
+from ..models.methods import LLCM
 from ..nuclei.table import strata
 from ..volumes import Pair
 from ..volumes.atomic import write_json, write_table, write_text
 from .judging import CEILING, ROUND_TRIP, Judged, load_judged
 from .quality_figures import draw_precision_recall, draw_side_by_side, draw_strata
 from .statistics import interval, pooled, precision_recall
+from .ways import trained_before, variants
 
 if TYPE_CHECKING:
     from ..models import ModelBundle
@@ -90,8 +91,7 @@ def write_quality_report(
 def _judged(
     out: Path, group: str, pairs: list[Pair], models: Mapping[str, ModelBundle]
 ) -> dict[str, list[Judged]]:
-    names = [CEILING, ROUND_TRIP]
-    names += [v for method in METHODS.values() if method.name in models for v in method.variants]
+    names = [CEILING, ROUND_TRIP, *variants(models)]
     found = {name: load_judged(out, name, group, pairs) for name in names}
     return {name: fields for name, fields in found.items() if fields}
 
@@ -116,20 +116,19 @@ def _row(name: str, fields: list[Judged], models: Mapping[str, ModelBundle]) -> 
     if all(s is not None for s in seconds):
         row["seconds_per_megavoxel"] = sum(seconds) / sum(f.figures["megavoxels"] for f in fields)
     row["strata"] = strata([r for f in fields for r in f.rows])
-    method = next((m for m in METHODS.values() if name in m.variants), None)
-    if method is not None:
-        row |= _training(models[method.name], models.get(AUTOENCODER.name))
+    if name in (known := variants(models)):
+        made = known[name][0]
+        before = [models[other] for other in trained_before(made) if other in models]
+        row |= _training(models[made], before)
     return row
 
 
-def _training(model: ModelBundle, vae: ModelBundle | None) -> dict[str, Any]:
+def _training(model: ModelBundle, before: list[ModelBundle]) -> dict[str, Any]:
     """Return the size of a model and what it was trained with."""
     made, job = model.info.provenance, model.info.provenance.get("job", {})
     voxels = int(np.prod(job.get("patch", (0,)))) * job.get("crops", 0)
-    runs = [made]
+    runs = [made, *(other.info.provenance for other in before)]
     unused = ("autoencoder.encoder.", "latent_")
-    if METHODS[model.info.method].latent and vae is not None:
-        runs.append(vae.info.provenance)
     steps = [v for run in runs for k, v in run.items() if k.endswith("_steps") and "skip" not in k]
     weights = model.networks.state_dict().items()
     return {
