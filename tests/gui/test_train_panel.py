@@ -123,6 +123,22 @@ def test_a_training_goes_on_from_the_shipped_model(viewer: Any, own_home: Path) 
     assert form.init.count() == 1
 
 
+def test_a_branch_is_offered_beside_a_model_of_the_method(viewer: Any, own_home: Path) -> None:
+    form = TrainPanel(viewer).form
+    assert not form.options().control
+    form.control.setChecked(True)
+    assert form.options().control
+    form.method.setCurrentIndex(form.method.findData("regression"))  # the model is no such
+    assert not form.control.isEnabled()
+    assert not form.options().control
+    form.method.setCurrentIndex(form.method.findData("llcm"))
+    assert form.options().control
+    form.remember()
+    assert TrainPanel(viewer).form.options().control
+    form.init.setCurrentIndex(form.init.findText("nothing"))
+    assert not form.options().control
+
+
 def test_the_better_model_is_chosen_and_told(tmp_path: Path, own_home: Path) -> None:
     folder = tmp_path / "run"
     result_of(write_specimens(tmp_path / "pairs", 1, (16, 48, 48), 500, "easy"))

@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QSpinBox, QWidget
 
-from ...events import duration
+from ...events import UserError, duration
 from ...models.bundle import read_info
 from ...models.library import DEFAULT_MODEL, find_model
 from ...models.methods import METHODS
@@ -52,9 +52,10 @@ class TrainForm(QGroupBox):
             field_widget(TrainOptions, "device", DEVICES),
             field_widget(TrainOptions, "name", value=free_name()),
             field_widget(TrainOptions, "nucleus_um", annotation=float, min=0, step=0.5, value=0.0),
+            field_widget(TrainOptions, "control"),
         ]
         self._fields = {widget.name: widget for widget in made}
-        self.method, self.preset, self.device, self.name, self.nucleus = (
+        self.method, self.preset, self.device, self.name, self.nucleus, self.control = (
             widget.native for widget in made
         )
         self.nucleus.setSpecialValueText("not given")
@@ -78,6 +79,7 @@ class TrainForm(QGroupBox):
         self.init.currentIndexChanged.connect(self._tell_limit)
         for box in (self.method, self.init, self.device):
             box.currentIndexChanged.connect(self._forget_estimate)
+        self.control.toggled.connect(self._forget_estimate)
         self.preset.currentIndexChanged.connect(self._show_estimate)
         self.minutes.valueChanged.connect(self._show_estimate)
 
@@ -119,6 +121,7 @@ class TrainForm(QGroupBox):
             "max_minutes": self.minutes.value() or None,
             "name": chosen["name"].strip(),
             "nucleus_um": chosen["nucleus_um"] or None,
+            "control": chosen["control"] and self.control.isEnabled(),
         }
         return TrainOptions(**chosen)
 
@@ -137,9 +140,19 @@ class TrainForm(QGroupBox):
         return self._told["seconds"][self._fields["preset"].value] if self._told else None
 
     def _tell_limit(self) -> None:
-        """Say what is done without a limit: a fine-tuning has one of its own."""
+        """Say what is done without a limit, and what can be: a fine-tuning has one of its own."""
+        self.control.setEnabled(self._can_branch())
         own = FINE_TUNING["max_minutes"] if self.init.currentData() else None
         self.minutes.setSpecialValueText(f"{own:g} min, as usual" if own else "no limit")
+
+    def _can_branch(self) -> bool:
+        """Return whether a branch can be trained beside the model to start from."""
+        method, start = self._fields["method"].value, self.init.currentData()
+        try:
+            same = start is not None and read_info(find_model(start)).method == method
+        except UserError:
+            return False
+        return same and METHODS[method].latent
 
     def _forget_estimate(self) -> None:
         self._told = {}
