@@ -192,3 +192,6 @@ def test_what_was_better_is_kept_though_it_was_not_the_last(
     result_of(train(shorter, resume=True, judge=Scripted()))
     b = weights(tmp_path / "short" / "model")
     assert all(torch.equal(a[key], b[key]) for key in a)
+    level = tuned(one, tmp_path / "level", start, method_phase=steps, validations=3)
+    Scripted.scores = iter([0.5, 0.5, 0.5, 0.5])  # no better is not better
+    assert list(train(level, judge=Scripted()))[-1].result["kept_start"] is True
