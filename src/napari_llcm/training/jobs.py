@@ -24,7 +24,8 @@ FINE_TUNING: dict[str, Any] = {
     "max_minutes": 5.0,
     # few patches and many steps: minutes of a processor are short
     "crops": 2,
-    "method_phase": {"learning_rate": 4e-3, "warmup_steps": 10, "beta2": 0.99},
+    # four times this rate is better where the start knows little and ruins a start that is good
+    "method_phase": {"learning_rate": 1e-3, "warmup_steps": 10, "beta2": 0.99},
     "validations": 2,  # each counts nuclei, which takes some seconds of the minutes
     "never_worse": True,
     "instance_weight": 0.0,  # its head would have to be learned anew first
