@@ -4,8 +4,8 @@ The branch is a trainable copy of the U-Net's encoder (Lin et al. 2023, "DiffBIR
 reads the noisy latent with features of the phase that its own copy of the phase encoder makes, and
 what each of its levels gives goes through a convolution that is zero at first and is added to the
 skip of that level, and to the middle, of the U-Net, which stays as it is. So a model with a new
-branch stains as the model without, to the last bit, and what the model knew cannot be unlearned
-from its own weights.
+branch stains as the model without, to the last bit, and its own weights cannot
+unlearn what they know.
 
 DiffBIR restores a degraded image before it steers (its stage 1). Here a small network that is the
 identity at first does that, in front of the copied phase encoder; `training.control` tells how it
