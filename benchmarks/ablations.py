@@ -49,6 +49,16 @@ from napari_llcm.staining import Stainer
 from napari_llcm.training import TrainJob, make_job, train_or_go_on
 from napari_llcm.volumes import Pair, Volume, find_pairs, labels_of
 
+# Small ones of each kind that has sizes of its own: how much smaller the latent is, as published.
+# They learn from nothing in the minutes that all have, so --autoencoder does not go with them.
+KINDS: dict[str, dict[str, Any]] = {
+    "mri": {"channels": (16, 32, 32, 32), "norm_groups": 8},
+    "maisi": {"channels": (16, 32, 32), "norm_groups": 8},
+    "medvae": {"channels": (16, 32, 32), "norm_groups": 8, "strides": ((1, 2, 2), (2, 2, 2)),
+               "attention_levels": (False, False, False)},
+    "planes": {"channels": (16, 32, 32), "norm_groups": 8, "res_blocks": 1},
+    "cogvideox": {"channels": (16, 16, 32, 32), "norm_groups": 8, "res_blocks": 1},
+}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "as shipped (8x)": {},
     "16x smaller latent": {"network": NetworkConfig(latent_channels=2)},
@@ -81,6 +91,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "network": NetworkConfig(unet_widths=(128, 96, 128))
     },
     "two blocks for each level": {"network": NetworkConfig(unet_blocks=2)},
+    **{
+        f"autoencoder of the kind {kind}": {
+            "network": NetworkConfig(autoencoder={"kind": kind, **sizes})  # type: ignore[arg-type]
+        }
+        for kind, sizes in KINDS.items()
+    },
 }
 _COUNTS = ("recall", "precision", "f1", "detection_recall")
 
