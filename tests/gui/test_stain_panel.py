@@ -20,10 +20,11 @@ from napari_llcm.gui.stain import pace
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
 from napari_llcm.gui.stain.spread import STRONG
-from napari_llcm.gui.stain.stain_layer import NAME, SPREAD
+from napari_llcm.tasks.registry import STAIN
 from napari_llcm.volumes import read, write
 
 pytestmark = pytest.mark.usefixtures("screen", "small_model", "small_tiles")
+NAME, SPREAD = STAIN.result, f"Spread of {STAIN.result}"
 SPACING = (0.5, 0.25, 0.25)
 SHAPE = (16, 64, 80)
 
@@ -91,7 +92,7 @@ def test_one_click_adds_a_layer_that_lies_on_the_stack_and_fills_in(
     assert tuple(source.contrast_limits) == limits
     assert viewer.layers.selection.active is source
     assert made.metadata[KEY]["model"] == "small"
-    assert "Stained in" in panel.bar.sentence.text()
+    assert "Done in" in panel.bar.sentence.text()
 
 
 def test_warnings_stay_until_the_next_job_and_in_the_layers_record(
@@ -104,7 +105,7 @@ def test_warnings_stay_until_the_next_job_and_in_the_layers_record(
     text = panel.bar.sentence.text()
     assert text.count("is assumed") == 1
     assert "a &lt; b" in text
-    assert text.index("is assumed") < text.index("Stained in")  # added, not put in its place
+    assert text.index("is assumed") < text.index("Done in")  # added, not put in its place
     assert "background-color" in text
     assert "contrast" not in panel.bar.said  # counts have a unit of their own
     made = layer(panel, NAME)
@@ -242,7 +243,7 @@ def test_stain_takes_over_from_the_live_preview(panel: StainPanel, qtbot: Any) -
     panel.form.live.click()
     qtbot.waitUntil(lambda: layer(panel, NAME).data.any(), timeout=60_000)
     panel.form.start.click()
-    qtbot.waitUntil(lambda: "Stained in" in panel.bar.said, timeout=60_000)
+    qtbot.waitUntil(lambda: "Done in" in panel.bar.said, timeout=60_000)
     assert not panel.form.live.isChecked()
 
 
@@ -331,7 +332,7 @@ def test_memory_running_out_is_told_and_work_goes_on(
     monkeypatch.setattr(tiled.LocalPipeline, "decode", starved)
     stain(panel, qtbot)
     assert "going on with tiles half as large" in panel.bar.said
-    assert "Stained in" in panel.bar.sentence.text()
+    assert "Done in" in panel.bar.sentence.text()
     assert panel.bar.details.isVisible()
 
 

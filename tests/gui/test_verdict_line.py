@@ -13,12 +13,12 @@ from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import remember
 from napari_llcm.gui.stain.model_picker import ModelPicker
 from napari_llcm.gui.stain.panel import StainPanel
-from napari_llcm.gui.stain.stain_layer import NAME
 from napari_llcm.models import read_info
 from napari_llcm.models.bundle import write_info
 from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.models.taught import Taught
 from napari_llcm.specimen import make_specimen
+from napari_llcm.tasks.registry import STAIN
 from napari_llcm.volumes import read
 
 pytestmark = pytest.mark.usefixtures("screen")
@@ -88,8 +88,8 @@ def test_staining_tells_it_too_and_the_layer_and_its_file_keep_it(
     finish(panel, qtbot)
     assert line.value == "unreadable"
     assert "Nothing that specimen-v6 can read" in panel.bar.said
-    assert layers[NAME].metadata[KEY]["input_check"]["value"] == "unreadable"
-    (saved,) = layers[NAME].save(str(tmp_path / "saved.ome.zarr"), plugin="napari-llcm")
+    assert layers[STAIN.result].metadata[KEY]["input_check"]["value"] == "unreadable"
+    (saved,) = layers[STAIN.result].save(str(tmp_path / "saved.ome.zarr"), plugin="napari-llcm")
     assert read(saved).metadata["input_check"]["value"] == "unreadable"
 
 
@@ -122,7 +122,7 @@ def test_a_taught_model_says_at_once_what_it_was_taught_on(
     assert not panel.form.teach.isVisibleTo(panel)
     panel.form.start.click()
     finish(panel, qtbot)
-    assert panel._viewer.layers[NAME].metadata[KEY]["input_check"]["knows"] == taught.words
+    assert panel._viewer.layers[STAIN.result].metadata[KEY]["input_check"]["knows"] == taught.words
     panel.form.model.fill("specimen-v6")
     assert line.value == ""
     assert line.check.isVisibleTo(panel)

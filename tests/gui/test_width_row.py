@@ -10,10 +10,10 @@ import pytest
 
 from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.stain.panel import StainPanel
-from napari_llcm.gui.stain.stain_layer import NAME
 from napari_llcm.models import read_info
 from napari_llcm.models.bundle import write_info
 from napari_llcm.models.width_model import WidthModel
+from napari_llcm.tasks.registry import STAIN
 
 pytestmark = pytest.mark.usefixtures("screen", "small_tiles")
 SPACING = (0.5, 0.25, 0.25)
@@ -45,13 +45,13 @@ def test_a_width_makes_another_stain_and_stands_in_its_record(
     assert (box.text(), box.isEnabled()) == ("as the model's", True)
     assert "8 µm wide" in box.toolTip()
     stain(panel, qtbot)
-    plain = viewer.layers[NAME]
+    plain = viewer.layers[STAIN.result]
     assert "nucleus_um" not in plain.metadata[KEY]
     before = np.array(plain.data)
     box.setValue(6.0)
     assert box.text() == "6.00 µm"
     stain(panel, qtbot)
-    scaled = next(x for x in viewer.layers if x.name.startswith(NAME) and x is not plain)
+    scaled = next(x for x in viewer.layers if x.name.startswith(STAIN.result) and x is not plain)
     assert scaled.metadata[KEY]["nucleus_um"] == 6.0
     assert tuple(scaled.metadata[KEY]["resampled_by"]) == (0.75, 0.75, 0.75)
     assert (plain.visible, scaled.visible) == (False, True)
@@ -71,7 +71,7 @@ def test_a_width_is_in_the_unit_of_its_stack(panel: StainPanel, qtbot: Any) -> N
     assert box.text() == "24.00 pixels"
     stain(panel, qtbot)
     assert "planes are taken as they are" in panel.bar.said
-    record = viewer.layers[NAME].metadata[KEY]
+    record = viewer.layers[STAIN.result].metadata[KEY]
     assert (record["nucleus_um"], tuple(record["resampled_by"])) == (24.0, (1.0, 0.75, 0.75))
 
 
@@ -108,4 +108,4 @@ def test_a_model_that_tells_no_width_takes_none(
     assert not box.isEnabled()
     assert "does not tell how wide" in box.toolTip()
     stain(panel, qtbot)
-    assert "nucleus_um" not in panel._viewer.layers[NAME].metadata[KEY]
+    assert "nucleus_um" not in panel._viewer.layers[STAIN.result].metadata[KEY]

@@ -126,7 +126,7 @@ def taken(
 
 
 def joined(stacks: Sequence[Volume], task: Task) -> Volume:
-    """Return the inputs of a task, each a stack of its own, as one volume "czyx".
+    """Return the inputs of a task, each a stack of its own, as one volume "czyx" ("tczyx").
 
     Raises
     ------
@@ -139,10 +139,12 @@ def joined(stacks: Sequence[Volume], task: Task) -> Volume:
         titles = ", ".join(channel.title for channel in task.inputs)
         raise UserError(f"This model takes {len(task.inputs)} stacks, not {len(stacks)}: {titles}.")
     placed = on_one_grid(*stacks)
-    data = da.stack([da.asarray(stack.data) for stack in placed])
+    before = placed[0].axes.index("z")
+    data = da.stack([da.asarray(stack.data) for stack in placed], before)
+    axes = placed[0].axes.replace("z", "cz")
     names = tuple(channel.name for channel in task.inputs)
     notes = [note for stack in placed for note in stack.notes]
-    return placed[0].replace(data=data, axes="czyx", channels=names).noted(*notes)
+    return placed[0].replace(data=data, axes=axes, channels=names).noted(*notes)
 
 
 def filled_stack(

@@ -144,6 +144,7 @@ def make_output(
             **settings,
             **({"no_data": no_data.where, "no_data_share": no_data.share} if no_data else {}),
             "made_by": f"napari-llcm {version('napari-llcm')}: {task.title.lower()}",
+            "judge": task.judge,  # by which a check knows what to compare
             "input": qpi.source or qpi.name,
             **({"input_chosen": qpi.chosen} if qpi.chosen else {}),
         },

@@ -21,6 +21,7 @@ class Contrast(BaseModel):
 
     kind: Literal["contrast"] = "contrast"
     shown: ClassVar[tuple[float, float]] = (-2.0, 2.0)  # normalised, from black to white
+    from_low: ClassVar[bool] = False  # whether the low end is where there is nothing
     hot: ClassVar[bool] = True  # whether a voxel far beyond the limits is a defect of the camera
 
     def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
@@ -54,6 +55,7 @@ class Counts(BaseModel):
 
     kind: Literal["counts"] = "counts"
     shown: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    from_low: ClassVar[bool] = True
     hot: ClassVar[bool] = True
 
     def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
@@ -91,6 +93,7 @@ class Window(BaseModel):
 
     kind: Literal["window"] = "window"
     shown: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    from_low: ClassVar[bool] = False
     hot: ClassVar[bool] = False
     centre: float = 40.0
     width: float = Field(default=400.0, gt=0)

@@ -30,6 +30,10 @@ class Following:
         The results, on the source's grid.
     assumed : tuple of float, optional
         Voxel size (z, y, x) that was taken where the source told none.
+    planes : int
+        How many planes the results have for each of the source's.
+    moves : bool
+        Whether the results lie where this source does; else they are marked alone.
     told : callable, optional
         Called when the results come to fit the source no longer, or again.
 
@@ -45,8 +49,10 @@ class Following:
         results: Sequence[Any],
         assumed: Spacing | None = None,
         told: Callable[[], None] | None = None,
+        planes: int = 1,
+        moves: bool = True,
     ) -> None:
-        self._told = told
+        self._told, self._planes, self._moves = told, planes, moves
         self._stack, self._results, self._assumed = stack, list(results), assumed
         self._data = stack.layer.data
         self.outdated = False
@@ -62,10 +68,10 @@ class Following:
 
     def _follow(self, event: Any = None) -> None:
         source = self._stack.layer
-        for layer in self._results:
+        for layer in self._results if self._moves else ():
             if layer.ndim == source.ndim:
-                for name in PLACE:
-                    setattr(layer, name, getattr(source, name))
+                for name, value in self._stack.place(self._planes).items():
+                    setattr(layer, name, value)
         self._mark(not self._fits())
 
     def _fits(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...tasks.normalise import dapi_scaling, qpi_scaling
+from ...tasks.normalise import Scaling, dapi_scaling, qpi_scaling
 from ...volumes import Volume
 from .conversion import LayerData, LayerKind, as_layers
 
@@ -27,19 +27,33 @@ def dressed(volume: Volume, kind: LayerKind = "image", dye: bool | None = None) 
     dye : bool, optional
         Whether it shows a dye rather than phase; told from its name if not given.
     """
-    virtual = "made_by" in volume.metadata and "model" in volume.metadata
+    made_by = volume.metadata
+    stained = "made_by" in made_by and "model" in made_by
+    stained &= made_by.get("judge", "nuclei") == "nuclei"  # else it looks as its input does
     layers = []
     for data, attributes, made in as_layers(volume, kind):
         look: dict[str, Any] = {}
         if made == "image":
             name = str(attributes["name"]).lower()
             # a file's one channel is called after the file, which may be called anything
-            looks_dyed = virtual or ("c" in volume.axes and any(word in name for word in _DAPI))
+            looks_dyed = stained or ("c" in volume.axes and any(word in name for word in _DAPI))
             look = contrast(data, looks_dyed if dye is None else dye)
-            if virtual:
+            if stained:
                 look |= VIRTUAL
         layers.append((data, {**attributes, **look}, made))
     return layers
+
+
+def virtual(colormap: str, scaling: Scaling) -> dict[str, Any]:
+    """Return the look of a dye that was made, from its background to what is bright."""
+    limits = {"contrast_limits": (scaling.low, scaling.high), "gamma": VIRTUAL["gamma"]}
+    return {"colormap": colormap, "blending": VIRTUAL["blending"], **limits}
+
+
+def as_its_input(layer: Any) -> dict[str, Any]:
+    """Return the look of what has the unit of a layer: the same grey, or colours, and contrast."""
+    names = ("colormap", "contrast_limits", "gamma")
+    return {name: getattr(layer, name) for name in names}
 
 
 def contrast(data: Any, dye: bool) -> dict[str, Any]:

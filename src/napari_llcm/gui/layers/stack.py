@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from napari.utils.transforms import CompositeAffine
 
 from ...events import UserError
 from ...volumes import Volume
@@ -27,7 +28,7 @@ class LayerStack:
     axes : str
         A letter of "tczyx" for each axis of the layer, in its order.
     volume : Volume
-        Its voxels with axes "zyx" or "tzyx".
+        Its voxels with axes "zyx" or "tzyx"; with "c" before "z" where further layers are joined.
     turned : str
         Axes along which the volume's voxels are counted from the layer's far end, since its scale
         is negative there.
@@ -41,7 +42,7 @@ class LayerStack:
     @property
     def times(self) -> int:
         """How many time points there are."""
-        return int(self.volume.shape[0]) if self.volume.axes == "tzyx" else 1
+        return int(self.volume.shape[0]) if "t" in self.volume.axes else 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -49,21 +50,42 @@ class LayerStack:
         z, y, x = self.volume.shape[-3:]
         return z, y, x
 
-    def on_layer(self, data: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    def on_layer(self, data: np.ndarray, planes: int = 1) -> tuple[np.ndarray, dict[str, Any]]:
         """Return voxels as data and attributes of a layer that lies on this one.
 
         Parameters
         ----------
         data : numpy.ndarray
             (z, y, x) or (t, z, y, x); a view of it is returned.
+        planes : int
+            How many planes it has for each of this one's.
         """
-        given = self.volume.axes[-data.ndim :]
+        given = self.volume.axes.replace("c", "")[-data.ndim :]
         order = [given.index(a) for a in self.axes if a in given]
         backwards = (slice(None, None, -1 if a in self.turned else 1) for a in given)
         shown = data[tuple(backwards)].transpose(order)
         # axes of one entry stay, or the layers would not lie on each other
         index = tuple(slice(None) if a in given else None for a in self.axes)
-        return shown[index], {name: getattr(self.layer, name) for name in PLACE}
+        return shown[index], self.place(planes)
+
+    def place(self, planes: int = 1) -> dict[str, Any]:
+        """Return the place of a layer of the same extent, with so many planes for each of its own.
+
+        Both begin at the same face, so that the first of the finer planes lies by half a plane of
+        this one less half a plane of its own before this one's first.
+        """
+        found = {name: getattr(self.layer, name) for name in PLACE}
+        if planes > 1:
+            z = self.axes.index("z")
+            first, finer = np.zeros(len(self.axes)), np.ones(len(self.axes))
+            first[z], finer[z] = (1 / planes - 1) / 2, 1 / planes
+            own = CompositeAffine(
+                *(found[n] for n in ("scale", "translate")),
+                rotate=found["rotate"],
+                shear=found["shear"],
+            )
+            found |= {"translate": own(first), "scale": np.asarray(found["scale"]) * finer}
+        return found
 
     def voxel_at(self, point: Sequence[float]) -> tuple[float, float, float]:
         """Return the volume's voxel (z, y, x) at a place given along the layer's axes."""
@@ -90,17 +112,36 @@ class LayerStack:
                 place[axis] = n - 1 - place[axis]
         return [place.get(axis, here[i]) for i, axis in enumerate(self.axes)]
 
-    def box_of(self, spans: Sequence[tuple[float, float]]) -> Box:
-        """Return spans along the layer's axes as a box (z, y, x) of whole voxels within it."""
+    def box_of(self, spans: Sequence[tuple[float, float]], planes: int = 1) -> Box:
+        """Return spans along the layer's axes as a box (z, y, x) of whole voxels within it.
+
+        Parameters
+        ----------
+        spans : sequence of (float, float)
+            First and one past the last.
+        planes : int
+            How many planes there are for each of this one's.
+        """
         by_axis = dict(zip(self.axes, spans, strict=True))
         box = []
-        for axis, n in zip("zyx", self.shape, strict=True):
+        for axis, n in zip("zyx", finer_shape(self.shape, planes), strict=True):
             a, b = by_axis[axis]
             if axis in self.turned:
                 a, b = n - b, n - a
             start = int(np.clip(np.floor(a), 0, n - 1))
             box.append((start, int(np.clip(np.ceil(b), start + 1, n))))
         return tuple(box)
+
+
+def finer_shape(shape: tuple[int, int, int], planes: int) -> tuple[int, int, int]:
+    """Return the voxels (z, y, x) of a result with so many planes for each of a stack's."""
+    return planes * shape[0], shape[1], shape[2]
+
+
+def finer(box: Box, planes: int) -> Box:
+    """Return a box of a stack's voxels as one of a result's, with more planes."""
+    (first, last), *plane = box
+    return ((planes * first, planes * last), *plane)
 
 
 def stack_of(layer: Any) -> LayerStack:

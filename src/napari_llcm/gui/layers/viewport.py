@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...events import UserError
-from .stack import Box, LayerStack
+from .stack import Box, LayerStack, finer_shape
 
 _FLAT = 1e-3  # voxels: what extends less is drawn on one plane, but for rounding
 
@@ -73,9 +73,13 @@ class View:
         The viewer.
     stack : LayerStack
         A stack in it.
+    planes : int
+        How many planes a result has for each of the stack's: boxes and places are in its voxels.
 
     Attributes
     ----------
+    shape : tuple of int
+        Voxels (z, y, x) of the result.
     box : Box
         The voxels (z, y, x) on screen: one plane in 2D, all in 3D.
     time : int
@@ -84,10 +88,11 @@ class View:
         Whether any part of the stack is within the window.
     """
 
-    def __init__(self, viewer: Any, stack: LayerStack) -> None:
-        self._viewer, self._stack = viewer, stack
+    def __init__(self, viewer: Any, stack: LayerStack, planes: int = 1) -> None:
+        self._viewer, self._stack, self.planes = viewer, stack, planes
         self.time, self.on_screen = 0, True
-        self.box: Box = tuple((0, n) for n in stack.shape)
+        self.shape = finer_shape(stack.shape, planes)
+        self.box: Box = tuple((0, n) for n in self.shape)
         self.look()
 
     def look(self) -> bool:
@@ -96,17 +101,20 @@ class View:
         dims, stack = self._viewer.dims, self._stack
         ndim = len(stack.axes)
         here = to_data(self._viewer, stack.layer, dims.point)
+        size, corners = np.array(stack.layer.data.shape), _corners(stack.layer)
+        z = stack.axes.index("z")
+        here[z] = (here[z] + 0.5) * self.planes - 0.5  # both grids begin at one face
+        size[z], corners[:, z] = size[z] * self.planes, corners[:, z] * self.planes
         spans = [(round(p), round(p) + 1) for p in here]
         hidden = dims.ndim - ndim  # axes of the viewer before those of the layer
         shown = [axis - hidden for axis in dims.displayed if axis >= hidden]
-        corners = _corners(stack.layer)
         self.on_screen = True
         for axis in shown:
-            n = stack.layer.data.shape[axis]
+            n = int(size[axis])
             flat = dims.ndisplay == 2 and corners[1, axis] > corners[0, axis]
             spans[axis] = (corners[0, axis], corners[1, axis]) if flat else (0, n)
             self.on_screen &= flat or n == 1 or dims.ndisplay == 3
-        self.box = stack.box_of(spans)
+        self.box = stack.box_of(spans, self.planes)
         if stack.times > 1:
             self.time = int(np.clip(round(here[stack.axes.index("t")]), 0, stack.times - 1))
         return (self.box, self.time) != before

@@ -50,22 +50,22 @@ class BatchBox(QCollapsible):
         self._viewer = viewer
         self._layers: list[Any] = []  # one for each entry of the list
         self.list = QListWidget()
-        self.list.setToolTip("Tick the label-free stacks that shall be stained one after another.")
+        self.list.setToolTip("Tick the stacks that shall be computed one after another.")
         self.list.setMaximumHeight(90)
-        self.stain_layers = QPushButton("Stain ticked layers")
-        self.stain_layers.setToolTip("Stain every ticked layer, one after another.")
+        self.stain_layers = QPushButton()
+        self.stain_layers.setToolTip("Every ticked layer, one after another.")
         self.stain_layers.clicked.connect(self._want_layers)
         known = recall("batch")
         self.source, source = _folder(
-            self, known.get("source", ""), "Folder with the label-free stacks: one file for each."
+            self, known.get("source", ""), "Folder with the stacks: one file for each."
         )
         self.out, out = _folder(
             self, known.get("out", ""), "Folder for the results: one OME-Zarr for each stack."
         )
-        self.stain_folder = QPushButton("Stain folder")
+        self.stain_folder = QPushButton()
         self.stain_folder.setToolTip(
-            "Stain every file of the first folder into the second. Results that are there already "
-            "stay, so a batch that was stopped can be started again."
+            "Every file of the first folder; results go into the second. Those that are there "
+            "already stay, so a batch that was stopped can be started again."
         )
         self.stain_folder.clicked.connect(self._want_folder)
         content = QWidget()
@@ -84,7 +84,7 @@ class BatchBox(QCollapsible):
         column.addWidget(self.stain_folder)
         self.setContent(content)
         self.collapse(animate=False)
-        self.toggleButton().setToolTip("Stain several open stacks, or all files of a folder.")
+        self.toggleButton().setToolTip("Several open stacks, or all files of a folder.")
         when_layers_change(viewer, self, self._fill)
         self._fill()
 
@@ -93,6 +93,11 @@ class BatchBox(QCollapsible):
         states = [self.list.item(i).checkState() for i in range(self.list.count())]
         checked = Qt.CheckState.Checked
         return [layer for layer, s in zip(self._layers, states, strict=True) if s == checked]
+
+    def set_verb(self, verb: str) -> None:
+        """Call the buttons as the chosen model's task does."""
+        self.stain_layers.setText(f"{verb}: all ticked layers")
+        self.stain_folder.setText(f"{verb}: all files of the folder")
 
     def setEnabledForStart(self, enabled: bool) -> None:
         """Allow or forbid to start."""
@@ -127,7 +132,7 @@ def checked_folders(source: str, out: str) -> tuple[Path, Path]:
         If one is not given, the source is no folder, or both are the same.
     """
     if not source or not Path(source).is_dir():
-        raise UserError("Choose the folder that holds the label-free stacks.")
+        raise UserError("Choose the folder that holds the stacks.")
     if not out:
         raise UserError("Choose a folder for the results.")
     if Path(source).resolve() == Path(out).resolve():

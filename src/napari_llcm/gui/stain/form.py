@@ -19,6 +19,8 @@ from qtpy.QtWidgets import (
 from ...events import UserError, duration
 from ...staining.fit import spacing_ratio
 from ...staining.options import StainOptions
+from ...tasks import Task
+from ...tasks.registry import STAIN
 from ..config_form import DEVICES, field_widget, set_values
 from ..form import figures, form_layout, tab_order, words
 from ..jobs.job_bar import JobBar
@@ -31,11 +33,26 @@ from ..session import Session
 from ..settings import preferences, recall, remember
 from . import pace
 from .batch import BatchBox
+from .further_inputs import FurtherInputs
 from .model_picker import ModelPicker
 from .region import RegionChoice
 from .teach_button import TeachButton
 from .verdict_line import VerdictLine
 from .width_row import WidthRow
+
+# what leads on from a result, by what it is judged by
+_CHECKS = {
+    "nuclei": (
+        "Check against the real DAPI",
+        "Compare the nuclei of this stain with those of the real DAPI, or, where there is none, "
+        "see which to trust: in the Check panel.",
+    ),
+    "restoration": (
+        "Check against thin slices",
+        "Where the same field was also taken in thin slices: how near the result comes to them, "
+        "beside plain interpolation, in the Check panel.",
+    ),
+}
 
 
 class StainForm(QWidget):
@@ -59,6 +76,7 @@ class StainForm(QWidget):
         self.about = words(tip="Planes × rows × columns, and the size of a voxel.")
         self.axes_row = AxesRow(viewer)
         self.spacing = SpacingRow(viewer)
+        self.further = FurtherInputs(viewer)
         self.times = QComboBox()
         self.times.addItems(["The time point on screen", "All time points"])
         self.times.setToolTip("A series takes a stain for each time point.")
@@ -90,23 +108,20 @@ class StainForm(QWidget):
         self.samples.setToolTip("How often to stain: more takes longer and tells more.")
         self.verdict = VerdictLine()
         self.teach = TeachButton(viewer, self)
-        self.start = QPushButton("Stain")
+        self.start = QPushButton()
         self.start.setDefault(True)
-        self.start.setToolTip("Stain, from where you look outwards.")
+        self.start.setToolTip("Begins where you look, and goes on outwards.")
         self.live = QPushButton("Live preview")
         self.live.setCheckable(True)
-        self.live.setToolTip("While it is on, whatever comes on screen is stained.")
+        self.live.setToolTip("While it is on, whatever comes on screen is computed at once.")
         self.time = words(tip="From how fast the last stain by this model went on this device.")
-        self.check = QPushButton("Check against the real DAPI")
-        self.check.setToolTip(
-            "Compare the nuclei of this stain with those of the real DAPI, or, where there is "
-            "none, see which to trust: in the Check panel."
-        )
+        self.check = QPushButton()
         self.check.hide()  # until there is a stain
         self.batch = BatchBox(viewer)
 
         form = form_layout()
         form.addRow("Stack", self.stack)
+        form.addRow(self.further)
         form.addRow("", self.about)
         form.addRow(self.axes_row)
         form.addRow(self.spacing)
@@ -136,8 +151,8 @@ class StainForm(QWidget):
         column.addStretch(1)
         self._layout = form
         tab_order(
-            self.stack, self.axes_row.combo, self.axes_row.button, self.axes_row.split,
-            *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
+            self.stack, self.further, self.axes_row.combo, self.axes_row.button,
+            self.axes_row.split, *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
             self.model.card, self.model.add, self.width_row.box, self.width_row.button,
             self.device, self.free, self.region.combo, self.region.shapes, self.spread,
             self.samples, self.verdict.check, self.teach, self.start, self.live,
@@ -158,7 +173,7 @@ class StainForm(QWidget):
         """
         self.axes_row.ask_for(layer)
         said = f"⚠ {problem}" if problem and not self.axes_row.asks else ""
-        self.about.setText(said if stack is None else _about(stack))
+        self.about.setText(said if stack is None else self._about(stack))
         self.spacing.ask_for(stack)
         self.region.fit(stack)
         self._layout.setRowVisible(self.times, stack is not None and stack.times > 1)
@@ -179,11 +194,33 @@ class StainForm(QWidget):
         self.model.fill(model)
         self.width_row.box.setValue(width or 0.0)
 
-    def fit_width(self, stack: LayerStack | None) -> None:
-        """Let a width of nuclei be set where the chosen model can be scaled."""
-        model = None
+    @property
+    def task(self) -> Task:
+        """What the chosen model does; staining, where there is none."""
+        with suppress(UserError):
+            return self.model.info.task
+        return STAIN
+
+    def fit_model(self, stack: LayerStack | None) -> None:
+        """Ask for what the chosen model needs, and call things as its task does."""
+        task, model = self.task, None
         with suppress(UserError):
             model = self.model.info
+        first, *further = task.inputs
+        self.further.offer(tuple(further))
+        self._layout.setRowVisible(self.further, bool(further))
+        label = self._layout.labelForField(self.stack)
+        label.setText(first.title.capitalize() if further else "Stack")
+        if stack is not None:
+            self.about.setText(self._about(stack))
+        self.start.setText(task.verb)
+        self.batch.set_verb(task.verb)
+        counts = task.judge == "nuclei"
+        self._layout.setRowVisible(self.width_row, counts)
+        self.verdict.setVisible(counts)
+        text, tip = _CHECKS[task.judge]
+        self.check.setText(text)
+        self.check.setToolTip(tip)
         self.width_row.fit(stack, model)
 
     def estimate(self, stack: LayerStack | None) -> None:
@@ -198,10 +235,14 @@ class StainForm(QWidget):
         self.time.setText("" if seconds is None else f"About {duration(seconds)} for this stack.")
         self.time.setVisible(seconds is not None)
 
-
-def _about(stack: LayerStack) -> str:
-    size = f"{figures(stack.shape)} (z, y, x)"
-    if stack.times > 1:
-        size = f"{stack.times} time points of {size}"
-    spacing = stack.volume.spacing
-    return size if spacing is None else f"{size} · {figures(spacing)} µm"
+    def _about(self, stack: LayerStack) -> str:
+        size, planes = f"{figures(stack.shape)} (z, y, x)", self.task.planes
+        if stack.times > 1:
+            size = f"{stack.times} time points of {size}"
+        spacing = stack.volume.spacing
+        if spacing is not None:
+            size = f"{size} · {figures(spacing)} µm"
+        if planes > 1:
+            size = f"{size}, will be {planes * stack.shape[0]} slices"
+            size += "" if spacing is None else f", {spacing[0] / planes:.4g} µm apart"
+        return size

@@ -11,7 +11,7 @@ from ..settings import recall, remember
 _FORM, _LEAST = "pace", 3.0  # s; shorter jobs tell of the start more than of the pace
 
 
-def learn(model: Path, device: str, result: dict[str, Any]) -> None:
+def learn(model: Path, device: str, result: dict[str, Any], planes: int = 1) -> None:
     """Keep the pace of a staining job.
 
     Parameters
@@ -22,10 +22,13 @@ def learn(model: Path, device: str, result: dict[str, Any]) -> None:
         As it was chosen: "auto", "cpu" …
     result : dict
         What the job's `Finished` says.
+    planes : int
+        How many planes the result has for each of the input's.
     """
     if result["seconds"] >= _LEAST:
         samples = int(result.get("samples", 1))
-        seen = samples / math.prod(result.get("resampled_by", ()))  # voxels of the networks' grid
+        # voxels of the networks' grid for each of the result's
+        seen = samples / (planes * math.prod(result.get("resampled_by", ())))
         remember(_FORM, **{_key(model, device): result["voxels_per_second"] * seen})
 
 

@@ -1,10 +1,10 @@
-"""The Stain panel: one click, and a virtual DAPI layer fills in around what you look at."""
+"""The Stain panel: one click, and what the model makes fills in around what you look at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
@@ -12,20 +12,17 @@ from qtpy.QtWidgets import QVBoxLayout
 from ...events import Event, Finished, Tile, UserError, duration
 from ..form import place
 from ..jobs.runner import Runner
-from ..layers.stack import LayerStack, stack_of
+from ..layers.stack import LayerStack
 from ..layers.viewport import View
 from ..panel import Panel, show_panel
-from ..settings import preferences
 from . import jobs as stain_jobs
 from . import pace
 from .batch import checked_folders, given_spacing, told_of_folder
+from .chosen import Chosen
 from .form import StainForm
 from .input_check import InputCheck
 from .model_picker import adding
-from .stain_layer import StainLayer, StainLayers
-
-if TYPE_CHECKING:
-    from ...staining import StainOptions
+from .stain_layer import StainLayer
 
 _LOOK = 60  # ms between two looks at where the user is
 
@@ -44,13 +41,13 @@ class StainPanel(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         super().__init__(napari_viewer, runner)
         self._loaded = stain_jobs.LoadedModel()
-        self._stain_layers = StainLayers(self._viewer)
         self._active: list[tuple[StainLayer, View]] = []
         self._next: Callable[[], None] | None = None  # what takes over from a live preview
         self._following = False
         self._to_check: StainLayer | None = None  # the last stain
         self._stack_shown: LayerStack | None = None
         self.form = StainForm(self._viewer, self._session, self.runner)
+        self._chosen = Chosen(self._viewer, self.form)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
@@ -102,7 +99,7 @@ class StainPanel(Panel):
         if stack is None or self._waits(self.check_input):
             return
         try:
-            self.input_check.start(stack, View(self._viewer, stack).now(), self._options())
+            self.input_check.start(stack, View(self._viewer, stack).now(), self._chosen.options())
         except UserError as error:
             self.bar.refuse(str(error))
 
@@ -111,16 +108,7 @@ class StainPanel(Panel):
         if self._waits(lambda: self.stain_layers(layers)):
             return
         try:
-            if not layers or layers[0] is None:
-                raise UserError("There is no stack: open one in the Load panel, or tick a layer.")
-            parts = []
-            for layer in layers:
-                stain_layer, view = self._stain_layer(layer)
-                box = self.form.region.box(stain_layer.stack, view) if len(layers) == 1 else None
-                every = stain_layer.stack.times == 1 or self.form.times.currentIndex() == 1
-                times = list(stain_layer.canvases) if every else [view.time]
-                parts.append(stain_jobs.Part(stain_layer, view, times, box))
-            model = self.form.model.path
+            parts, model = self._chosen.parts(layers), self.form.model.path
         except UserError as error:
             self.bar.refuse(str(error))
             return
@@ -128,8 +116,8 @@ class StainPanel(Panel):
         self.input_check.begin([part.stain_layer for part in parts])
         self.form.remember()
         self.runner.start(
-            stain_jobs.stain_parts(self._loaded, model, parts, self._options()),
-            f"staining of {', '.join(layer.name for layer in layers)}",
+            stain_jobs.stain_parts(self._loaded, model, parts, self._chosen.options()),
+            f"{self._job} of {', '.join(layer.name for layer in layers)}",
             then=partial(self._stained, [part.stain_layer for part in parts]),
         )
 
@@ -139,33 +127,19 @@ class StainPanel(Panel):
             return
         try:
             folder, target = checked_folders(source, out)
-            model, options = self.form.model.path, self._options()
+            model, options = self.form.model.path, self._chosen.options()
             job = stain_jobs.files(self._loaded, model, [folder], target, options, given_spacing())
         except UserError as error:
             self.bar.refuse(str(error))
             return
         self.form.remember()
         self.runner.start(
-            job, f"staining of the stacks in {folder.name}", then=self._stained_folder
+            job, f"{self._job} of the stacks in {folder.name}", then=self._stained_folder
         )
 
-    def _stain_layer(self, layer: Any) -> tuple[StainLayer, View]:
-        """Return the stain that goes on, or a new one, and where the user looks."""
-        stack = self._stack(layer)
-        view = View(self._viewer, stack)
-        model, options = self.form.model, self._options()
-        return self._stain_layers.of(stack, model.path, model.info, options), view
-
-    def _stack(self, layer: Any) -> LayerStack:
-        stack = stack_of(layer)
-        if stack.volume.spacing is None and self.form.spacing.recalled(layer):
-            stack = stack_of(layer)
-        return stack
-
-    def _options(self) -> StainOptions:
-        samples = self.form.samples.value() if self.form.spread.isChecked() else 1
-        device, width = self.form.device.currentData(), self.form.width_row.width
-        return stain_jobs.options_of(preferences(), device, samples, width)
+    @property
+    def _job(self) -> str:
+        return self.form.task.title.lower()
 
     def _waits(self, then: Callable[[], None]) -> bool:
         """Return whether a job is going on; a live preview makes room for what shall follow."""
@@ -188,9 +162,9 @@ class StainPanel(Panel):
         try:
             if self.form.stack.layer is None:
                 raise UserError("There is no stack: open one in the Load panel.")
-            stain_layer, view = self._stain_layer(self.form.stack.layer)
+            stain_layer, view = self._chosen.stain_layer(self.form.stack.layer)
             job = stain_jobs.follow(
-                self._loaded, self.form.model.path, stain_layer, view, self._options()
+                self._loaded, self.form.model.path, stain_layer, view, self._chosen.options()
             )
         except UserError as error:
             self.form.live.setChecked(False)
@@ -201,7 +175,7 @@ class StainPanel(Panel):
         self._next = None
         self.form.remember()
         self.runner.start(job, f"live preview of {self.form.stack.layer.name}", then=self._followed)
-        self.bar.text.setText("Live: what comes on screen is stained.")
+        self.bar.text.setText("Live: what comes on screen is computed at once.")
 
     def _look(self) -> None:
         for stain_layer, view in self._active:
@@ -216,10 +190,13 @@ class StainPanel(Panel):
         self.input_check.hear([stain_layer for stain_layer, _ in self._active])
         if isinstance(event, Tile):
             for stain_layer, _ in self._active:
-                self._stain_layers.show(stain_layer)
+                self._chosen.layers.show(stain_layer)
                 stain_layer.repaint()
-                if stain_layer.changed():
-                    self._session.stained.emit(stain_layer.layers[0])
+                self._tell(stain_layer)
+
+    def _tell(self, stain_layer: StainLayer) -> None:
+        for layer in stain_layer.layers if stain_layer.changed() else ():
+            self._session.stained.emit(layer)
 
     def _running(self, running: bool) -> None:
         for widget in (self.form.start, self.form.model, self.form.free):
@@ -234,9 +211,8 @@ class StainPanel(Panel):
         for stain_layer, _ in active:
             stain_layer.repaint(now=True)
             stain_layer.note()
-            if stain_layer.changed():
-                self._session.stained.emit(stain_layer.layers[0])
-        self._stain_layers.let_go(empty=True)
+            self._tell(stain_layer)
+        self._chosen.layers.let_go(empty=True)
         self.form.live.setChecked(False)
 
     def _stained(self, stain_layers: list[StainLayer], event: Finished) -> None:
@@ -244,11 +220,12 @@ class StainPanel(Panel):
         if result.get("stopped"):
             return
         if result["tiles"]:
-            self.bar.say(f"Stained in {duration(result['seconds'])} on {place(result['device'])}.")
-            pace.learn(self.form.model.path, self.form.device.currentData(), result)
+            self.bar.say(f"Done in {duration(result['seconds'])} on {place(result['device'])}.")
+            device, planes = self.form.device.currentData(), self.form.task.planes
+            pace.learn(self.form.model.path, device, result, planes)
             self._estimate()
         else:
-            self.bar.say("All of it was stained already.")
+            self.bar.say("All of it was there already.")
         self.form.free.setVisible(result["device"] != "cpu" or self.form.free.isVisible())
         self._to_check = stain_layers[-1]
         self.form.check.show()
@@ -267,7 +244,7 @@ class StainPanel(Panel):
         """Stop what works on a layer that the user has removed, and let go of its memory."""
         if any(not stain_layer.shown for stain_layer, _ in self._active):
             self.runner.stop()
-        self._stain_layers.let_go()
+        self._chosen.layers.let_go()
 
     def _add_model(self, path: Any) -> None:
         if not self.runner.running:
@@ -285,7 +262,7 @@ class StainPanel(Panel):
         """Show what is known of the chosen stack."""
         layer, stack, problem = self.form.stack.layer, None, ""
         try:
-            stack = None if layer is None else self._stack(layer)
+            stack = None if layer is None else self._chosen.stack(layer)
         except UserError as error:
             problem = str(error)
         self._stack_shown = stack
@@ -296,5 +273,5 @@ class StainPanel(Panel):
             self.form.live.setChecked(False)
 
     def _estimate(self, *_: Any) -> None:
-        self.form.fit_width(self._stack_shown)
+        self.form.fit_model(self._stack_shown)
         self.form.estimate(self._stack_shown)

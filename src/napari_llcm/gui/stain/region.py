@@ -10,7 +10,7 @@ from superqt import QLabeledRangeSlider
 
 from ...events import UserError
 from ..layers.combo import LayerCombo
-from ..layers.stack import Box, LayerStack
+from ..layers.stack import Box, LayerStack, finer
 from ..layers.viewport import View, shapes_box
 
 WHOLE, SCREEN, PLANES, SHAPES = "Whole stack", "What is on screen", "Some planes", "A drawn region"
@@ -69,7 +69,7 @@ class RegionChoice(QWidget):
             self.planes.setValue((max(round(here) - 4, 0), min(round(here) + 4, last)))
 
     def box(self, stack: LayerStack, view: View) -> Box | None:
-        """Return the chosen voxels (z, y, x); None for all.
+        """Return the chosen voxels (z, y, x) of the result, as the view counts; None for all.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class RegionChoice(QWidget):
             If a drawn region is wanted and there is none, or what is wanted lies outside.
         """
         choice = self.combo.currentData()
-        y, x = stack.shape[1:]
+        _, y, x = stack.shape
         if choice == WHOLE:
             return None
         if choice == SCREEN and not view.on_screen:
@@ -87,18 +87,18 @@ class RegionChoice(QWidget):
             )
         if choice == SCREEN:
             # through all planes, or whatever axis is the one in depth
-            spans = zip(view.box, stack.shape, strict=True)
+            spans = zip(view.box, view.shape, strict=True)
             return tuple((0, n) if b - a == 1 else (a, b) for (a, b), n in spans)
         if choice == PLANES:
             first, last = self.planes.value()
-            return ((int(first), int(last) + 1), (0, y), (0, x))
+            return finer(((int(first), int(last) + 1), (0, y), (0, x)), view.planes)
         shapes = self.shapes.layer
         if shapes is None or not len(shapes.data):
             raise UserError(
                 "No region is drawn: add a Shapes layer, draw a rectangle around what you want "
                 "to stain, and choose that layer."
             )
-        return shapes_box(self._viewer, shapes, stack)
+        return finer(shapes_box(self._viewer, shapes, stack), view.planes)
 
     def _show(self) -> None:
         self.planes.setVisible(self.combo.currentData() == PLANES)

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...models.familiarity import Verdict
 from ...models.info import ModelInfo
 from ...staining import Canvas, StainOptions, picture
+from ...tasks import Channel
 from ..layers.conversion import KEY
 from ..layers.following import Following
-from ..layers.look import VIRTUAL
-from ..layers.stack import LayerStack
+from ..layers.look import as_its_input, virtual
+from ..layers.stack import LayerStack, finer_shape
 from ..layers.viewport import undisturbed
 from .spread import STRONG, RelativeSpread
 
 if TYPE_CHECKING:
     import numpy as np
 
-NAME, SPREAD = "DAPI (virtual)", "Spread of DAPI (virtual)"
 _PERIOD = 0.2  # s between two repaints
 
 
 class StainLayer:
-    """One stain of one stack: a layer, and a second one for the spread of its samples.
+    """What is made of one stack: a layer for each output, and one for the spread of its samples.
 
     The layers come into the viewer with the first voxels: a stack that cannot be stained leaves
     no empty layer.
@@ -34,13 +35,15 @@ class StainLayer:
     viewer : napari.Viewer
         Where the layers appear.
     stack : LayerStack
-        What is stained.
+        What is stained; of a task of several inputs, all of them joined, where the first lies.
     model : ModelInfo
         By which model.
     samples : int
-        Seeds to average; more than one gives the second layer.
+        Seeds to average; more than one gives the layers of spread.
     folder : Path, optional
         Where a file takes the place of memory for what is larger than it.
+    further : sequence of LayerStack
+        The further inputs, by themselves.
 
     Attributes
     ----------
@@ -62,21 +65,27 @@ class StainLayer:
         model: ModelInfo,
         samples: int,
         folder: Path | None = None,
+        further: Sequence[LayerStack] = (),
     ) -> None:
-        self._viewer, self.stack = viewer, stack
-        many = samples > 1
-        shape = (stack.times, *stack.shape)
+        self._viewer, self.stack, self._model = viewer, stack, model
+        task = model.task
+        count = len(task.outputs) * (1 if samples == 1 else 2)  # their means, then their spreads
+        shape = (stack.times, *finer_shape(stack.shape, task.planes))
         # canvases are cut so that each shows one time point of every layer
-        self._array = picture((2, *shape) if many else shape, folder)
+        self._array = picture(shape if count == 1 else (count, *shape), folder)
         self.canvases = {t: Canvas(self._at(t)) for t in range(stack.times)}
         self._repainted = 0.0
         self._stale = False
         self._changes = 0  # of the canvases, that were told
-        arrays = list(self._array) if many else [self._array]
-        self.layers = [self._add(arrays[0], model)]
-        if many:
-            self.layers.append(self._add_spread(arrays[1], arrays[0], model))
-        self._following = Following(stack, self.layers, model.spacing)
+        arrays = [self._array] if count == 1 else list(self._array)
+        means, spreads = arrays[: len(task.outputs)], arrays[len(task.outputs) :]
+        self.layers = [self._add(a, c) for a, c in zip(means, task.outputs, strict=True)]
+        if spreads:
+            given = zip(spreads, means, task.outputs, strict=True)
+            self.layers += [self._add_spread(*each) for each in given]
+        known = model.spacing and (task.planes * model.spacing[0], *model.spacing[1:])
+        self._following = [Following(stack, self.layers, known, planes=task.planes)]
+        self._following += [Following(s, self.layers, known, moves=False) for s in further]
         self._added = False
 
     @property
@@ -113,7 +122,7 @@ class StainLayer:
     @property
     def outdated(self) -> bool:
         """Whether the stack was changed since, so that it must be stained anew."""
-        return self._following.outdated
+        return any(following.outdated for following in self._following)
 
     def changed(self) -> bool:
         """Return whether its voxels were changed since this was asked before."""
@@ -122,36 +131,53 @@ class StainLayer:
 
     def leave(self) -> None:
         """Follow the stack no longer: the layers are gone."""
-        self._following.stop()
+        for following in self._following:
+            following.stop()
 
     def _at(self, index: int) -> np.ndarray:
         return self._array[:, index] if self._array.ndim == 5 else self._array[index]
 
-    def _add(self, data: np.ndarray, model: ModelInfo) -> Any:
+    def _add(self, data: np.ndarray, channel: Channel) -> Any:
         shown, attributes = self._on_layer(data)
-        scaling = model.scalings[model.task.outputs[0].name]
-        limits = (scaling.low, scaling.high)
-        layer = self._image(shown, NAME, model, contrast_limits=limits, **VIRTUAL, **attributes)
-        layer.contrast_limits_range = (0.0, 4 * scaling.high)
+        if channel.scaled_as is None:
+            scaling = self._model.scalings[channel.name]
+            look, ends = virtual(channel.colormap, scaling), (0.0, 4 * scaling.high)
+        else:
+            look = as_its_input(self.stack.layer)
+            ends = self.stack.layer.contrast_limits_range
+        layer = self._image(shown, self._name(channel), **look, **attributes)
+        layer.contrast_limits_range = ends
         return layer
 
-    def _add_spread(self, spread: np.ndarray, mean: np.ndarray, model: ModelInfo) -> Any:
+    def _add_spread(self, spread: np.ndarray, mean: np.ndarray, channel: Channel) -> Any:
         """Add a layer to be looked at alone: it hides what lies below, until it is shown."""
         shown, attributes = self._on_layer(spread)
-        scaling = model.scalings[model.task.outputs[0].name]
-        data = RelativeSpread(shown, self._on_layer(mean)[0], scaling.low, scaling.high)
+        if channel.scaled_as is None:
+            scaling = self._model.scalings[channel.name]
+            low, high = scaling.low, scaling.high
+        else:
+            low, high = self.stack.layer.contrast_limits
+        from_low = channel.intensity.from_low
+        data = RelativeSpread(shown, self._on_layer(mean)[0], low, high, from_low)
         look = {"colormap": "inferno", "blending": "opaque", "contrast_limits": (0.0, STRONG)}
-        layer = self._image(data, SPREAD, model, visible=False, **look, **attributes)
+        name = f"Spread of {self._name(channel)}"
+        layer = self._image(data, name, visible=False, **look, **attributes)
         layer.contrast_limits_range = (0.0, 1.0)
         return layer
 
-    def _on_layer(self, data: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        return self.stack.on_layer(data if self.stack.volume.axes == "tzyx" else data[0])
+    def _name(self, channel: Channel) -> str:
+        task = self._model.task
+        return task.result if len(task.outputs) == 1 else channel.title
 
-    def _image(self, data: Any, name: str, model: ModelInfo, **attributes: Any) -> Any:
+    def _on_layer(self, data: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        series = "t" in self.stack.volume.axes
+        return self.stack.on_layer(data if series else data[0], self._model.task.planes)
+
+    def _image(self, data: Any, name: str, **attributes: Any) -> Any:
         from napari.layers import Image
 
-        record = {"model": model.name, "input": self.stack.volume.name}
+        model, stack = self._model, self.stack
+        record = {"model": model.name, "input": stack.volume.name, "judge": model.task.judge}
         return Image(data, name=name, metadata={KEY: record}, **attributes)
 
     def hide(self) -> None:
@@ -197,13 +223,18 @@ class StainLayers:
         self._known: dict[tuple[Any, ...], StainLayer] = {}
 
     def of(
-        self, stack: LayerStack, path: Path, model: ModelInfo, options: StainOptions
+        self,
+        stack: LayerStack,
+        path: Path,
+        model: ModelInfo,
+        options: StainOptions,
+        further: Sequence[LayerStack] = (),
     ) -> StainLayer:
         """Return the stain of a stack that goes on, or a new one where none fits.
 
         Parameters
         ----------
-        stack, model
+        stack, model, further
             As for `StainLayer`.
         path : Path
             Of the model.
@@ -211,13 +242,15 @@ class StainLayers:
             How it is stained: another number of samples, or nuclei of another width, give another
             stain.
         """
-        key = (id(stack.layer), str(path), options.samples, options.nucleus_um)
+        layers = tuple(id(one.layer) for one in (stack, *further))
+        key = (layers, str(path), options.samples, options.nucleus_um)
         found = self._known.get(key)
         if found is not None and found.outdated:
             found.hide()
             found.leave()
         if found is None or not found.shown or found.outdated:
-            found = StainLayer(self._viewer, stack, model, options.samples, options.scratch)
+            how = (options.samples, options.scratch, further)
+            found = StainLayer(self._viewer, stack, model, *how)
             self._known[key] = found
         found.stack = stack  # its name and place may be others by now
         return found
