@@ -255,7 +255,7 @@ def test_the_spread_layer_tells_a_share_of_the_brightness_and_is_looked_at_alone
     stain(panel, qtbot)
     mean, spread = layer(panel, NAME), layer(panel, SPREAD)
     low, high = (s := panel.form.model.info.scalings["dapi"]).low, s.high
-    canvas = next(iter(panel._stain_layers._known.values())).canvases[0].array
+    canvas = next(iter(panel._chosen.layers._known.values())).canvases[0].array
     share = canvas[1] / np.maximum(canvas[0] - low, 0.1 * (high - low))
     assert share.any()
     np.testing.assert_allclose(np.asarray(spread.data), share, rtol=1e-5)

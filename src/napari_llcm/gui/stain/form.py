@@ -152,9 +152,10 @@ class StainForm(QWidget):
         self._layout = form
         tab_order(
             self.stack, self.further, self.axes_row.combo, self.axes_row.button,
-            self.axes_row.split, *self.spacing.boxes, self.spacing.button, self.times, self.model.combo,
-            self.model.card, self.model.add, self.width_row.box, self.width_row.button,
-            self.device, self.free, self.region.combo, self.region.shapes, self.spread,
+            self.axes_row.split, *self.spacing.boxes, self.spacing.button, self.times,
+            self.model.combo, self.model.card, self.model.add,
+            self.width_row.box, self.width_row.button, self.device, self.free,
+            self.region.combo, self.region.shapes, self.spread,
             self.samples, self.verdict.check, self.teach, self.start, self.live,
             self.bar.cancel, self.bar.details, self.check,
         )  # fmt: skip
