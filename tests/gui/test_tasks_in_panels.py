@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Layer
+from scipy.stats import norm
 
+from napari_llcm.evaluation.profile import kind_of, width_of
+from napari_llcm.evaluation.restoration import restoration_metrics
 from napari_llcm.events import result_of
-from napari_llcm.gui.layers.conversion import KEY
+from napari_llcm.gui.check.panel import CheckPanel
+from napari_llcm.gui.layers.conversion import KEY, as_layers
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN
 from napari_llcm.models import load_bundle, save_bundle
@@ -18,6 +23,8 @@ from napari_llcm.staining import Stainer
 from napari_llcm.tasks import TASKS, Task
 from napari_llcm.training import train
 from napari_llcm.volumes import Volume, read, write
+from napari_llcm.volumes.hounsfield import HounsfieldWindow
+from napari_llcm.volumes.thick_slices import ThickOptions, interpolated, thicken
 from stains import make_model
 from tiny import TWO, job
 
@@ -59,7 +66,7 @@ def panel(make_napari_viewer_proxy: Any, ct: np.ndarray, finer: Path, qtbot: Any
 def run(panel: StainPanel, qtbot: Any) -> Any:
     """Press the button, wait, and return the last layer."""
     panel.form.start.click()
-    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=120_000)
     return panel._viewer.layers[-1]
 
 
@@ -127,13 +134,13 @@ def test_a_live_preview_follows_through_the_finer_slices(panel: StainPanel, qtbo
     viewer = panel._viewer
     viewer.dims.set_current_step(0, 3)
     panel.form.live.click()
-    qtbot.waitUntil(lambda: CT.result in viewer.layers, timeout=60_000)
+    qtbot.waitUntil(lambda: CT.result in viewer.layers, timeout=120_000)
     made = viewer.layers[CT.result]
-    qtbot.waitUntil(lambda: bool(np.asarray(made.data[21]).all()), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(np.asarray(made.data[21]).all()), timeout=120_000)
     viewer.dims.set_point(0, made.data_to_world((40, 0, 0))[0])
-    qtbot.waitUntil(lambda: bool(np.asarray(made.data[40]).all()), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(np.asarray(made.data[40]).all()), timeout=120_000)
     panel.form.live.click()
-    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=120_000)
 
 
 def test_a_series_and_several_samples_of_finer_slices(
@@ -207,3 +214,91 @@ def test_inputs_that_do_not_fit_are_refused_in_words(two: StainPanel, qtbot: Any
     two.stain_layers([viewer.layers["CT"], viewer.layers["phase"]])
     assert "takes 2 stacks at once" in two.bar.said
     assert len(viewer.layers) == 3
+
+
+def thin_and_thick() -> tuple[Volume, Volume]:
+    """Return a phantom of thin slices with a slanted bright plate, and thick ones of it."""
+    z, y, x = np.mgrid[:26, :24, :28]
+    plate = np.abs(z - 12 - (x - 14) / 4) < 4
+    hu = (np.where(plate, 160, 0) + 8 * np.sin(y / 3)).astype(np.float32)
+    thin = Volume(hu, (1000.0, 800.0, 800.0), name="thin", metadata={"unit": "HU"})
+    return thin, thicken(thin, CT.thick or ThickOptions())[0].replace(name="thick")
+
+
+def test_finer_slices_are_compared_with_thin_ones(panel: StainPanel, qtbot: Any) -> None:
+    viewer = panel._viewer
+    thin, thick = thin_and_thick()
+    for volume in (thin, thick):
+        viewer.add_layer(Layer.create(*as_layers(volume)[0]))
+    panel.form.stack.choose(viewer.layers["thick"])
+    restored = run(panel, qtbot)
+    panel.form.check.click()
+    check = next(iter(viewer.window._qt_window.findChildren(CheckPanel)))
+    qtbot.waitUntil(lambda: check.images.result is not None, timeout=120_000)
+    form, images = check.form, check.images
+    assert form.of_images
+    chosen = [combo.layer.name for combo in (form.stain, form.truth, form.qpi)]
+    assert chosen == [CT.result, "thin", "thick"]
+    assert not form.segmenter.isVisible()
+    assert "24 of 26 planes" in images.caption.text()
+    assert "-160 to 240 HU" in images.caption.text()
+    truth, window = thin.replace(data=thin.data[:24]), HounsfieldWindow()
+    made = thin.replace(data=np.asarray(restored.data), origin=(0.0, 0.0, 0.0))
+    wanted = restoration_metrics(truth, made, mask=np.ones(made.shape, bool), window=window)
+    between = restoration_metrics(truth, interpolated(thick, 24, "cubic"), window=window)
+    for name, figures in (("restored", wanted), ("interpolated", between)):
+        for figure in ("psnr", "ssim", "mae"):
+            assert float(images.figures[name, figure].text()) == pytest.approx(
+                figures[figure], rel=0.01
+            )
+    assert images._titles["mae"].text() == "mean error (HU)"
+    assert not images.nuclei.isVisible()  # a CT has none
+
+    images.profile.draw.click()
+    lines = viewer.layers["profile (check)"]
+    assert lines.mode == "add_line"
+    at = restored.world_to_data(viewer.layers["thin"].data_to_world((1, 12, 14)))
+    lines.add_lines(np.array([at, np.add(at, (20, 0, 0))]))  # through the plate, along z
+    profile = images.profile.profile
+    assert profile is not None
+    assert profile.kind == "peak"
+    np.testing.assert_allclose(profile.at[-1], 20_000)
+    assert profile.widths["thin slices"] == pytest.approx(7000, abs=150)
+    assert profile.widths["interpolated"] > 7200
+    assert "Width at half height" in images.profile.widths.text()
+    lines.add_lines(np.array([at, np.add(at, (11, 0, 0))]))
+    assert images.profile.profile.kind == "edge"
+    viewer.layers["thin"].data = viewer.layers["thin"].data + 1
+    assert "check anew" in images.caption.text()
+
+
+def test_images_that_cannot_be_compared_are_refused_in_words(
+    panel: StainPanel, ct: np.ndarray, qtbot: Any
+) -> None:
+    viewer = panel._viewer
+    made = run(panel, qtbot)
+    check = CheckPanel(viewer)
+    viewer.window.add_dock_widget(check, name="Check")
+    check.form.stain.choose(made)
+    assert check.form.of_images
+    check.form.truth.choose(None)
+    check.start()
+    assert "Choose the thin slices" in check.bar.said
+    check.form.truth.choose(viewer.layers["CT"])
+    check.form.qpi.choose(None)
+    check.start()
+    qtbot.waitUntil(lambda: "compare stacks on one grid" in check.bar.said, timeout=30_000)
+    assert not check.images.isVisible()
+
+
+@pytest.mark.parametrize(("sigma", "wanted"), [(2.0, 4.71), (1.0, 2.355)])
+def test_widths_of_profiles(sigma: float, wanted: float) -> None:
+    at = np.linspace(0, 40, 801)
+    peak = 5 - 3 * np.exp(-(((at - 20) / sigma) ** 2) / 2)
+    assert kind_of(peak) == "peak"
+    assert width_of(at, peak, "peak") == pytest.approx(wanted, rel=0.01)
+    edge = 7 - 2 * norm.cdf((at - 20) / sigma)
+    assert kind_of(edge) == "edge"
+    assert width_of(at, edge, "edge") == pytest.approx(2.563 * sigma, rel=0.01)
+    assert np.isnan(width_of(at, np.ones_like(at), "edge"))
+    assert np.isnan(width_of(at[:410], peak[:410], "peak"))

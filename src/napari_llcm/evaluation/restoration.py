@@ -155,6 +155,35 @@ def compare_restored(
     yield Finished(result={"truth": str(truth), "unit": unit, "stacks": found}, value=found)
 
 
+def where_both_are(truth: Volume, *others: Volume) -> tuple[Volume, ...]:
+    """Return stacks of one grid cut to what all of them cover, such as 48 of 50 planes.
+
+    Thick slices cover no more than whole slices, so that a restored stack may end a few planes
+    before the thin one. Stacks whose voxels lie between those of the truth, or that tell no
+    spacing, stay as they are, to be refused where they are compared.
+    """
+    found, spans = (truth, *others), [(0, n) for n in truth.shape]
+    starts = [(0, 0, 0)]
+    for other in others:
+        if truth.spacing is None or other.spacing is None:
+            return found
+        ends = truth.voxel(other.place(np.array([(0, 0, 0), [n - 1 for n in other.shape]])))
+        first = np.round(ends[0]).astype(int)
+        if np.abs(ends - first - [(0, 0, 0), [n - 1 for n in other.shape]]).max() > _OFF:
+            return found
+        starts.append(tuple(first.tolist()))
+        given = zip(spans, first, other.shape, strict=True)
+        spans = [(max(a, int(f)), min(b, int(f) + n)) for (a, b), f, n in given]
+    if any(a >= b for a, b in spans):
+        return found
+    box = [tuple(slice(a - f, b - f) for (a, b), f in zip(spans, start, strict=True))
+           for start in starts]  # fmt: skip
+    return tuple(
+        v.replace(data=v.data[b], origin=tuple(v.place([s.start for s in b]).tolist()))
+        for v, b in zip(found, box, strict=True)
+    )
+
+
 def _check_grid(truth: Volume, restored: Volume) -> None:
     """Refuse two stacks whose voxels are not the same places.
 

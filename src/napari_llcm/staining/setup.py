@@ -15,7 +15,8 @@ import numpy as np
 from ..events import UserError
 from ..models.bundle import ModelBundle
 from ..models.device import channels_last
-from ..tasks.intensity import Intensity
+from ..tasks import Task
+from ..tasks.intensity import Intensity, Window
 from ..tasks.normalise import Scaling, no_data_of_sample, share_beyond
 from ..volumes import NoData, Volume, check_stack, disk_errors
 from ..volumes.atomic import remove
@@ -114,6 +115,17 @@ def no_data_notices(
     return notices
 
 
+def _for_a_check(task: Task, qpi: Volume) -> dict[str, Any]:
+    """Return what a check of the result has to know: what it is judged by, unit and range."""
+    known: dict[str, Any] = {"judge": task.judge}
+    first = task.outputs[0]
+    if first.scaled_as is not None and "unit" in qpi.metadata:
+        known["unit"] = qpi.metadata["unit"]
+    if isinstance(first.intensity, Window):  # beyond it, nothing can come back
+        known["window"] = first.intensity.model_dump(include={"centre", "width"})
+    return known
+
+
 def make_output(
     qpi: Volume,
     model: ModelBundle,
@@ -144,7 +156,7 @@ def make_output(
             **settings,
             **({"no_data": no_data.where, "no_data_share": no_data.share} if no_data else {}),
             "made_by": f"napari-llcm {version('napari-llcm')}: {task.title.lower()}",
-            "judge": task.judge,  # by which a check knows what to compare
+            **_for_a_check(task, qpi),
             "input": qpi.source or qpi.name,
             **({"input_chosen": qpi.chosen} if qpi.chosen else {}),
         },

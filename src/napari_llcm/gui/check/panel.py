@@ -1,4 +1,4 @@
-"""The Check panel: which nuclei the virtual stain found, missed and made up."""
+"""The Check panel: nuclei found, missed and made up; or how near finer slices are to thin ones."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from .camera import CameraMove
 from .confidence_slider import ConfidenceBar
 from .exports import Exports
 from .form import CheckForm, is_labels
+from .image_view import ImageView
 from .jobs import checking
 from .nuclei_table import NucleiTable
 from .outlines import Outlines
@@ -51,6 +52,8 @@ class CheckPanel(Panel):
         What is shown: with a real stain, without one, or nothing yet.
     outlines : Outlines or None
         Its layer.
+    images : ImageView
+        What is shown where images are compared, not nuclei.
     """
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
@@ -68,7 +71,7 @@ class CheckPanel(Panel):
     def _lay_out(self) -> None:
         self.form = CheckForm(self._viewer)
         self.check = QPushButton("Check")
-        self.check.setToolTip("Find the nuclei in both images and compare them one by one.")
+        self.check.setToolTip("Compare what is chosen above.")
         self.swap = QPushButton("Blink")
         self.swap.setToolTip(
             f"Show the real stain in place of the virtual one, and back (key: {_BLINK}): what "
@@ -99,6 +102,7 @@ class CheckPanel(Panel):
         row.addWidget(self.filter, 1)
         row.addWidget(self.previous)
         row.addWidget(self.next)
+        self.images = ImageView(self._viewer)
         self.results = QWidget()
         column = QVBoxLayout(self.results)
         column.setContentsMargins(0, 0, 0, 0)
@@ -117,6 +121,7 @@ class CheckPanel(Panel):
         whole.addLayout(buttons)
         whole.addWidget(self.bar)
         whole.addWidget(self.results, 1)
+        whole.addWidget(self.images)
         whole.addStretch()
 
     def _connect(self) -> None:
@@ -130,6 +135,7 @@ class CheckPanel(Panel):
         self.next.clicked.connect(lambda: self.step(1))
         self.previous.clicked.connect(lambda: self.step(-1))
         self.swap.clicked.connect(self.blink)
+        self.images.nuclei_wanted.connect(self._nuclei_too)
         for key, act in (
             (_NEXT, lambda: self.step(1)),
             (_PREVIOUS, lambda: self.step(-1)),
@@ -144,12 +150,19 @@ class CheckPanel(Panel):
         form = self.form
         stain, truth, qpi = form.stain.layer, form.truth.layer, form.qpi.layer
         try:
+            if form.of_images:
+                self._forget()
+                self._compared = (stain, truth, qpi)
+                self.images.compare(self.runner, *self._compared)
+                return
             sides = sides_of(stain, truth, qpi, self._viewer)
         except UserError as error:
             self._forget()
+            self.images.clear()
             self.bar.clear()
             self.bar.fail(str(error))
             return
+        self.images.clear()
         form.remember()
         self._outdate()
         self._compared, self._stale = (stain, truth, qpi), ""
@@ -165,6 +178,10 @@ class CheckPanel(Panel):
             then=partial(self._checked, sides),
             otherwise=lambda *_: self._forget(),
         )
+
+    def _nuclei_too(self) -> None:
+        self.form.compare.setCurrentIndex(self.form.compare.findData("nuclei"))
+        self.start()
 
     def check_stain(self, stain: Any, source: Any) -> None:
         """Compare the stain of a layer with the real one that is chosen, if there is one."""
@@ -247,6 +264,7 @@ class CheckPanel(Panel):
         """Say that what was checked, or is being checked, is no longer what the layer shows."""
         if any(one is layer for one in self._compared):
             self._mark(f"{layer.name} was stained again")
+            self.images.outdate()
 
     def _mark(self, why: str = "") -> None:
         """Say since when a check is no longer true, and save it no more."""
