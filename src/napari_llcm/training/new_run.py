@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..models.bundle import read_info
 from ..models.config import MethodName
 from ..models.library import DEFAULT_MODEL, list_models
 from ..models.methods import METHODS
+from ..tasks import Task
 from .config import Preset, TrainJob, TrainOptions
 from .jobs import make_job
 from .runs import runs_folder
@@ -31,18 +33,15 @@ def free_name(wanted: str = "my-model") -> str:
     return name
 
 
-def starts(method: MethodName) -> list[str]:
-    """Return the names of the models that a method can start from, the shipped one first."""
-    known = list_models()
-    return [n for n in sorted(known, key=lambda n: n != DEFAULT_MODEL) if _fits(known[n], method)]
-
-
-def _fits(model: Path, method: MethodName) -> bool:
-    try:
-        other = METHODS[read_info(model).method]
-    except UserError:
-        return False
-    return METHODS[method].can_start_from(other)
+def starts(method: MethodName) -> dict[str, Task]:
+    """Return the models that a method can start from, the shipped one first, and their tasks."""
+    found, known = {}, list_models()
+    for name in sorted(known, key=lambda n: n != DEFAULT_MODEL):
+        with suppress(UserError):
+            info = read_info(known[name])
+            if METHODS[method].can_start_from(METHODS[info.method]):
+                found[name] = info.task
+    return found
 
 
 def new_run(options: TrainOptions, pairs: Path | None, **further: Any) -> TrainJob:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
+from ..tasks import Task
+from ..tasks.registry import STAIN
 from ..volumes import (
     Found,
     Pair,
@@ -17,7 +19,6 @@ from ..volumes import (
     Volume,
     check_registration,
     check_stack,
-    find_pairs,
     needs_resampling,
     notices,
     on_one_grid,
@@ -25,14 +26,17 @@ from ..volumes import (
 )
 from ..volumes.flat import as_flat, beside, holds_one_plane
 from ..volumes.grids import in_words, micron
-from ..volumes.pairs import STAINED
 
 _CHECKED = 6  # pairs whose registration is looked at
 _NAMED = 5  # pairs that a sentence names
 NamedPair = tuple[str, Volume, Volume]
 
 
-def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | None = None) -> Job:
+def check_pairs(
+    source: Path | Sequence[NamedPair],
+    should_stop: ShouldStop | None = None,
+    task: Task = STAIN,
+) -> Job:
     """Look at pairs before a minute is trained: grids, contents, registration.
 
     Parameters
@@ -41,6 +45,8 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
         A folder or a list of pairs, or name, label-free and DAPI volume of each.
     should_stop : callable, optional
         Asked between the pairs; the job ends without `Finished` when it returns True.
+    task : Task
+        What the stacks of a pair are.
 
     Yields
     ------
@@ -55,7 +61,7 @@ def check_pairs(source: Path | Sequence[NamedPair], should_stop: ShouldStop | No
     """
     listed: Found[Pair] = Found()
     if isinstance(source, Path):
-        listed = find_pairs(source)
+        listed = task.find_pairs(source)
         pairs = [(p.name, *p.read(flat=True)[:2]) for p in listed]
     else:
         pairs = [(name, *_on_one_grid(name, inputs, outputs)) for name, inputs, outputs in source]
@@ -86,7 +92,10 @@ def looked_at(count: int) -> list[int]:
 
 
 def write_pairs(
-    pairs: Sequence[NamedPair], folder: Path, should_stop: ShouldStop | None = None
+    pairs: Sequence[NamedPair],
+    folder: Path,
+    should_stop: ShouldStop | None = None,
+    task: Task = STAIN,
 ) -> Job:
     """Write volumes as pairs of OME-TIFF files, as a training reads them.
 
@@ -95,9 +104,11 @@ def write_pairs(
     pairs : sequence of (str, Volume, Volume)
         Name, label-free and DAPI volume of each.
     folder : Path
-        Gets the folders `qpi` and `dapi`; files of the same names are replaced.
+        Gets a folder for each, named as the task's channels; files of the same names are replaced.
     should_stop : callable, optional
         Asked between the pairs; the job ends without `Finished` when it returns True.
+    task : Task
+        What the stacks of a pair are.
 
     Yields
     ------
@@ -117,13 +128,17 @@ def write_pairs(
         inputs, outputs = _on_one_grid(name, inputs, outputs)
         yield from notices(inputs, outputs)
         yield meter.at(done, f"saving {name}")
-        file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
-        if len(pairs) > 1:  # two may have the same name
-            file = f"{done + 1:03d}_{file}"
-        for kind, volume in zip(STAINED.names, (inputs, outputs), strict=True):
+        file = file_name(name, done if len(pairs) > 1 else None)
+        for kind, volume in zip(task.channels.names, (inputs, outputs), strict=True):
             write(folder / kind / f"{file}.ome.tif", volume, overwrite=True)
     yield meter.at(len(pairs))
     yield Finished(result={"pairs": len(pairs), "folder": str(folder)}, value=folder)
+
+
+def file_name(name: str, number: int | None = None) -> str:
+    """Return what a layer's file is called, without its ending; with a number, one of several."""
+    file = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "pair"
+    return file if number is None else f"{number + 1:03d}_{file}"  # two may have the same name
 
 
 def common_spacing(volumes: Sequence[Volume]) -> Spacing | None:

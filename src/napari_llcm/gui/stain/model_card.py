@@ -15,11 +15,11 @@ _FIGURES = {
     "auc": "chance that a nuclear voxel outshines another (AUC)",
     "confidence_ece": "error of the confidence (ECE)",
     "vae_psnr": "likeness of compressed DAPI (PSNR, dB)",
-    "psnr": "likeness to real DAPI (PSNR, dB)",
+    "psnr": "likeness to the real one (PSNR, dB)",
     "vae_pearson": "correlation of compressed DAPI",
-    "pearson": "correlation with real DAPI",
+    "pearson": "correlation with the real one",
     "vae_spread": "contrast of compressed DAPI (1 is real)",
-    "spread": "contrast (1 is real DAPI's)",
+    "spread": "contrast (1 is the real one's)",
 }
 _STACKS = {
     "": "stacks it had not seen",
@@ -30,6 +30,26 @@ _SHARES = ("recall", "precision")
 
 def summary_of(info: ModelInfo) -> str:
     """Return in a sentence how well a model finds nuclei, and what voxels it knows."""
+    told = _nuclei_found(info) if info.task.judge == "nuclei" else _restored(info)
+    if info.taught:
+        told += f" Was {info.taught.words}."
+    if info.nucleus_um:
+        told += f" Knows nuclei {info.nucleus_um:g} µm wide."
+    if info.spacing:
+        told += " Knows voxels of " + " × ".join(f"{s:g}" for s in info.spacing) + " µm."
+    return told
+
+
+def _restored(info: ModelInfo) -> str:
+    """Return how near a model comes to the real images, and how many planes it makes."""
+    psnr = info.metrics.get("psnr", info.metrics.get("val_psnr"))
+    told = f"{info.task.title}: makes {info.task.planes} slices of one."
+    if psnr is None:
+        return f"{told} How near they come to real ones was not measured."
+    return f"{told} {psnr:.1f} dB (PSNR) to real ones, in volumes held out while it trained."
+
+
+def _nuclei_found(info: ModelInfo) -> str:
     metrics = info.metrics
     shown, shaped, real = (
         metrics.get(n, metrics.get(f"val_{n}")) for n in ("detection_recall", "recall", "precision")
@@ -45,12 +65,6 @@ def summary_of(info: ModelInfo) -> str:
         )
         told += "" if real is None else f"; {_share(real)} of what it shows is a nucleus so shaped"
         told += " (on held-out stacks)."
-    if info.taught:
-        told += f" Was {info.taught.words}."
-    if info.nucleus_um:
-        told += f" Knows nuclei {info.nucleus_um:g} µm wide."
-    if info.spacing:
-        told += " Knows voxels of " + " × ".join(f"{s:g}" for s in info.spacing) + " µm."
     return told
 
 

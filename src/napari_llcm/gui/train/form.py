@@ -12,6 +12,7 @@ from ...events import UserError, duration
 from ...models.bundle import read_info
 from ...models.library import DEFAULT_MODEL, find_model
 from ...models.methods import METHODS
+from ...tasks import TASKS, Task
 from ...training.config import TrainOptions
 from ...training.jobs import FINE_TUNING
 from ...training.new_run import PRESETS, free_name, starts
@@ -35,14 +36,25 @@ class TrainForm(QGroupBox):
     ----------
     changed : Signal()
         Something was set that the estimate depends on.
+    task_changed : Signal()
+        Another task is chosen.
     estimate : QLabel
         How long it will take and how much memory.
     """
 
     changed = Signal()
+    task_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Model to train", parent)
+        self._starts: dict[str, Task] = {}
+        self._tasks: list[Task] = [*TASKS.values()]  # one for each entry
+        self.which = QComboBox()
+        self.which.addItems([task.title for task in self._tasks])
+        self.which.setToolTip(
+            "What the model shall do. A model to go on from has its task already: those of another "
+            "one are not offered below."
+        )
         self._told: dict[str, Any] = {}
         field = TrainOptions.model_fields
         methods = {method.name: method.title for method in METHODS.values()}
@@ -69,13 +81,17 @@ class TrainForm(QGroupBox):
         narrow(self.init)
         self.estimate = words(tip="Measured on this computer by training a few steps.")
         form = QFormLayout(self)
+        self._rows = form
+        form.addRow("Task", self.which)
         add_rows(form, *made)
-        form.insertRow(1, field["init"].title, self.init)
-        form.insertRow(3, field["max_minutes"].title, self.minutes)
+        form.insertRow(2, field["init"].title, self.init)
+        form.insertRow(4, field["max_minutes"].title, self.minutes)
         form.addRow(self.estimate)
         self.fill_models()
         self._recall()
+        self._another_task()
         self.method.currentIndexChanged.connect(self.fill_models)
+        self.which.currentIndexChanged.connect(self._another_task)
         self.init.currentIndexChanged.connect(self._tell_limit)
         for box in (self.method, self.init, self.device):
             box.currentIndexChanged.connect(self._forget_estimate)
@@ -84,11 +100,14 @@ class TrainForm(QGroupBox):
         self.minutes.valueChanged.connect(self._show_estimate)
 
     def fill_models(self, *_: Any) -> None:
-        """Offer every model that the method can start from, the shipped one first."""
+        """Offer the models of the task that the method can start from, the shipped one first."""
         before = self.init.currentData()
+        self._starts = starts(self._fields["method"].value)
+        for task in self._starts.values():
+            self._index(task)
         self.init.blockSignals(True)
         self.init.clear()
-        for name in starts(self._fields["method"].value):
+        for name in (n for n, task in self._starts.items() if task == self.task):
             self.init.addItem(f"{name} (shipped)" if name == DEFAULT_MODEL else name, name)
         self.init.addItem("nothing", None)
         self.init.setCurrentIndex(max(self.init.findData(before) if before else 0, 0))
@@ -97,9 +116,11 @@ class TrainForm(QGroupBox):
 
     def go_on_from(self, model: str, minutes: int, width: float | None, name: str) -> None:
         """Set what fine-tunes a model for some minutes on nuclei of some width."""
+        info = read_info(find_model(model))
+        self.which.setCurrentIndex(self._index(info.task))
         self.fill_models()
         if self.init.findData(model) < 0:  # of another method, or in a folder elsewhere
-            self._fields["method"].value = read_info(find_model(model)).method
+            self._fields["method"].value = info.method
             if self.init.findData(model) < 0:
                 self.init.insertItem(0, Path(model).name, model)
         self.init.setCurrentIndex(self.init.findData(model))
@@ -113,6 +134,25 @@ class TrainForm(QGroupBox):
             self.nucleus.setValue(0.0)
             self.nucleus.setSuffix(unit)
 
+    @property
+    def task(self) -> Task:
+        """What the model shall do; what the model that it starts from does."""
+        return self._tasks[self.which.currentIndex()]
+
+    def _index(self, task: Task) -> int:
+        """Return the entry of a task; one that is not known yet gets one."""
+        if task not in self._tasks:
+            self._tasks.append(task)
+            self.which.addItem(task.title)
+        return self._tasks.index(task)
+
+    def _another_task(self, *_: Any) -> None:
+        self.fill_models()
+        for widget in (self.nucleus, self._rows.labelForField(self.nucleus)):
+            widget.setVisible(self.task.judge == "nuclei")
+        self.task_changed.emit()
+        self._forget_estimate()
+
     def options(self) -> TrainOptions:
         """Return what is set."""
         chosen = {name: widget.value for name, widget in self._fields.items()}
@@ -120,14 +160,15 @@ class TrainForm(QGroupBox):
             "init": self.init.currentData(),
             "max_minutes": self.minutes.value() or None,
             "name": chosen["name"].strip(),
-            "nucleus_um": chosen["nucleus_um"] or None,
+            "nucleus_um": (chosen["nucleus_um"] or None) if self.task.judge == "nuclei" else None,
             "control": chosen["control"] and self.control.isEnabled(),
         }
         return TrainOptions(**chosen)
 
     def remember(self) -> None:
         """Keep what is set for the next session, and offer a fresh name."""
-        remember(_FORM, **self.options().model_dump(exclude={"name", "nucleus_um"}))
+        told = self.options().model_dump(exclude={"name", "nucleus_um"})
+        remember(_FORM, task=self.which.currentText(), **told)
 
     def tell(self, estimate: dict[str, Any]) -> None:
         """Show an estimate: what `training.estimate` finds."""
@@ -176,5 +217,7 @@ class TrainForm(QGroupBox):
         kept = {"device": preferences().device, "preset": "quick"} | recall(_FORM)
         set_values(kept, *self._fields.values())
         self.minutes.setValue(int(kept.get("max_minutes") or 0))
+        self.which.setCurrentIndex(max(self.which.findText(str(kept.get("task", ""))), 0))
+        self.fill_models()
         if "init" in kept:
             self.init.setCurrentIndex(max(self.init.findData(kept["init"]), 0))

@@ -70,15 +70,14 @@ class TrainPanel(Panel):
         self._buttons()
 
     def _lay_out(self) -> None:
-        self.pairs = PairChoice(self._viewer)
-        self.form = TrainForm()
+        self.pairs, self.form = PairChoice(self._viewer), TrainForm()
+        self.pairs.set_task(self.form.task)
         self.preflight = Preflight(self.pairs, self.form, self)
         self.train = QPushButton("Train")
         self.train.setToolTip(
             "Start to learn. napari stays usable meanwhile; what is learned is saved every minute."
         )
-        self.earlier = EarlierRuns()
-        self.view = RunView()
+        self.earlier, self.view = EarlierRuns(), RunView()
         self.resume = QPushButton("Resume")
         self.resume.setToolTip("Go on from where this training was stopped or interrupted.")
         self.discard = QPushButton("Discard")
@@ -105,6 +104,7 @@ class TrainPanel(Panel):
         self.discard.clicked.connect(self.throw_away)
         self.again.clicked.connect(self.stain_again)
         self.earlier.wanted.connect(self.open)
+        self.form.task_changed.connect(lambda: self.pairs.set_task(self.form.task))
         self._session.model_added.connect(self.form.fill_models)
         self._viewer.events.theme.connect(self._dress)
 
@@ -123,7 +123,8 @@ class TrainPanel(Panel):
     def start(self) -> None:
         """Train what the form says."""
         try:
-            job = new_run(self.form.options(), self.pairs.folder(), **self.further)
+            told = {"task": self.form.task, **self.further}
+            job = new_run(self.form.options(), self.pairs.folder(), **told)
             volumes = self.pairs.volumes() if self.pairs.folder() is None else None
         except UserError as error:
             self.view.bar.clear()
@@ -132,12 +133,12 @@ class TrainPanel(Panel):
         self.form.remember()
         self.preflight.stop()
         self.watcher.stop()
-        self._stack = self.pairs.qpi.layer if volumes else None
+        self._stack = self.pairs.qpi.layer if volumes and job.task.thick is None else None
         self._show(Run(job.out, job, "new", ()))
         if volumes is None:
             self._launch()
         else:
-            save = partial(saving, volumes, job.out)
+            save = partial(saving, volumes, job.task, job.out)
             self.runner.start(save, "saving pairs", then=self._saved, otherwise=self._refused)
 
     def go_on(self) -> None:
@@ -180,8 +181,8 @@ class TrainPanel(Panel):
         if self.busy:
             self.view.bar.say("A training is going on: come back when it has ended.")
             return
-        found = self.pairs.teach(stack)
         self.form.go_on_from(model, MINUTES, width, free_name(name_for(stack)))
+        found = self.pairs.teach(stack)  # by the model's task
         self.view.bar.clear()
         tell, text = (self.view.bar.say, READY) if found else (self.view.bar.refuse, NO_PARTNER)
         tell(text.format(model=model, stack=stack.name, minutes=MINUTES))
@@ -284,9 +285,8 @@ class TrainPanel(Panel):
         self._buttons()
 
     def _buttons(self, *_: Any) -> None:
-        run, busy = self._run, self.busy
+        run, busy, watched = self._run, self.busy, self.watcher.running
         self.preflight.paused = busy
-        watched = self.watcher.running
         for part in (self.pairs, self.form, self.train):
             part.setEnabled(not busy)
             part.setVisible(not (self.child.running or watched))  # room for the curves

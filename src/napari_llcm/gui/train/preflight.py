@@ -9,11 +9,11 @@ from qtpy.QtCore import QObject, QTimer
 
 from ...events import Finished, UserError
 from ...training.jobs import make_job, save_job
-from ...training.pairs import check_pairs
 from ..jobs.child_process import ChildRunner
 from ..jobs.runner import JobRunner
 from .form import TrainForm
 from .pairs import PairChoice
+from .run_jobs import looking
 
 _PAUSE = 600  # ms without a change before pairs are looked at
 _GOOD, _BAD = "✓", "⚠"
@@ -78,9 +78,14 @@ class Preflight(QObject):
         except UserError as error:
             self._refused(str(error))
             return
-        self._pairs.verdict.setText("Looking whether the pairs lie on each other…")
+        task = self._form.task
+        self._pairs.verdict.setText(
+            "Looking whether the pairs lie on each other…"
+            if task.thick is None
+            else "Looking at the volumes…"
+        )
         self.checker.start(
-            lambda stop: check_pairs(source, stop),
+            lambda stop: looking(source, task, stop),
             "check of the pairs",
             then=self._checked,
             otherwise=self._refused,
@@ -92,6 +97,10 @@ class Preflight(QObject):
 
     def _checked(self, event: Finished) -> None:
         if not event.result or self.paused:
+            return
+        if "sentence" in event.result:
+            self._pairs.verdict.setText(f"{_GOOD} {event.result['sentence']}")
+            self._time()
             return
         checked = event.result["checked"]
         bad = [c for c in checked if c["verdict"] != "registered"]
@@ -111,6 +120,7 @@ class Preflight(QObject):
         options, folder = self._form.options(), self._pairs.folder()
         job = make_job(
             **options.model_dump(include={"method", "init", "device"}),
+            task=self._form.task,
             pairs=[folder.absolute()] if folder else [],
             out=Path("estimate"),
         )

@@ -7,11 +7,13 @@ from pathlib import Path
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from ...tasks import Task
+from ...tasks.registry import STAIN
 from ..picture import Picture
 
 
 class PreviewView(QWidget):
-    """Label-free, real and virtual side by side, as the run folder's picture shows them.
+    """Input, real and virtual output side by side, as the run folder's picture shows them.
 
     Parameters
     ----------
@@ -23,16 +25,20 @@ class PreviewView(QWidget):
         super().__init__(parent)
         self.title = QLabel()
         self.image = Picture()
-        self.image.setToolTip(
-            "The middle plane of a volume: label-free stack, real DAPI, and what the model "
-            "paints. In phase 1 it copies the real DAPI; in phase 2 it sees the label-free "
-            "stack alone."
-        )
+        self.tell(STAIN)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.title)
         column.addWidget(self.image)
         self.hide()
+
+    def tell(self, task: Task) -> None:
+        """Say what the three pictures are, as the task calls its stacks."""
+        seen, real = task.inputs[0].title, task.outputs[0].title
+        self.image.setToolTip(
+            f"The middle plane of a volume: {seen}, real {real}, and what the model makes. In "
+            f"phase 1 it copies the real {real}; in phase 2 it sees the {seen} alone."
+        )
 
     def show_file(self, path: Path, title: str) -> None:
         """Show a picture; one that cannot be read, because it was moved, is left out."""

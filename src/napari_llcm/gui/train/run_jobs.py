@@ -9,10 +9,14 @@ from typing import Any
 
 from ...events import Failed, Finished, Job, ShouldStop, Started, UserError
 from ...models.library import keep_model
-from ...training.pairs import NamedPair, write_pairs
+from ...tasks import Task
+from ...training.pairs import NamedPair, check_pairs, write_pairs
 from ...training.runs import Run, discard_run, read_run
+from ...training.thin import NamedVolume, check_thin, write_thin
 from ...volumes.atomic import remove
 
+Named = NamedPair | NamedVolume
+Source = Path | Sequence[Named]
 _STATES = {
     "new": "Nothing was trained yet: press Resume to start.",
     "running": "Another program is training it: watch it here, stop it there.",
@@ -51,10 +55,25 @@ def settling(path: Path) -> Job:
     yield Finished(result=told, value=run)
 
 
-def saving(pairs: Sequence[NamedPair], out: Path, should_stop: ShouldStop) -> Job:
+def looking(source: Source, task: Task, should_stop: ShouldStop) -> Job:
+    """Look at what a task is to be learned from."""
+    if task.thick is not None:
+        volumes = source if isinstance(source, Path) else [s for s in source if len(s) == 2]
+        yield from check_thin(volumes, task, should_stop)
+    else:
+        pairs = source if isinstance(source, Path) else [s for s in source if len(s) == 3]
+        yield from check_pairs(pairs, should_stop, task)
+
+
+def saving(source: Sequence[Named], task: Task, out: Path, should_stop: ShouldStop) -> Job:
     """Write open layers into a new run's folder, of which nothing stays where they do not fit."""
+    folder = out / "pairs"
     try:
-        yield from write_pairs(pairs, out / "pairs", should_stop)
+        if task.thick is None:
+            pairs = [s for s in source if len(s) == 3]
+            yield from write_pairs(pairs, folder, should_stop, task)
+        else:
+            yield from write_thin([s for s in source if len(s) == 2], folder, task, should_stop)
     except UserError:
         with suppress(OSError):  # what else lies there stays
             remove(out / "pairs")

@@ -84,6 +84,7 @@ class RunView(QWidget):
         self.curves.clear()
         self.curves.reference = Path(run.job.init or DEFAULT_MODEL).name
         self.preview.clear()
+        self.preview.tell(run.job.task)
         self.memory.clear()
         previews = [e for e in run.events if isinstance(e, Preview)]
         for event in run.events:
