@@ -63,7 +63,7 @@ def test_finer_slices_are_learned_from_open_thin_volumes(panel: TrainPanel, qtbo
     assert not pairs.thin.isVisible()
     choose(panel, CT)
     assert pairs.thin.isVisible()
-    assert not (pairs.qpi.isVisible() or pairs.dapi.isVisible() or form.nucleus.isVisible())
+    assert not any(w.isVisible() for w in (pairs.qpi, pairs.dapi, form.nucleus))
     assert pairs.path.placeholderText() == "folder of thin volumes"
     assert form.init.currentData() is None  # no model of this task is there yet
     for layer in list(panel._viewer.layers):
