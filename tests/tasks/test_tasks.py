@@ -16,6 +16,7 @@ from napari_llcm.models import load_bundle
 from napari_llcm.staining import Tiling
 from napari_llcm.tasks import TASKS, Task, find_task
 from napari_llcm.training import train
+from napari_llcm.training.jobs import load_job, save_job
 from napari_llcm.volumes import Volume, write
 from stains import difference, make_model, run, stained, staining
 from tiny import TWO, job
@@ -98,6 +99,12 @@ def test_no_room_knows_a_task_by_its_name() -> None:
         for file in (source / room).rglob("*.py"):
             found = branch.search(file.read_text())
             assert not found, f"{file}: {found}"
+
+
+def test_a_saved_job_has_its_task(tmp_path: Path) -> None:
+    for task in (*TASKS.values(), Task(**TWO)):
+        save_job(job(tmp_path, tmp_path / "run", task=task), tmp_path / "job.yaml")
+        assert load_job(tmp_path / "job.yaml").task == task
 
 
 def test_tasks_that_do_not_fit_are_refused_in_words(tmp_path: Path) -> None:

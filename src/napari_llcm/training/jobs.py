@@ -84,6 +84,8 @@ def load_job(path: Path) -> TrainJob:
 def save_job(job: TrainJob, path: Path) -> None:
     """Write what was said of a job as YAML, whole or not at all; the rest is found at its start."""
     fields = job.model_dump(mode="json", exclude_unset=True)
+    if "task" in fields:  # whole: it is a value, and what kind of intensity it has is a default
+        fields["task"] = job.task.model_dump(mode="json")
     write_text(path, yaml.safe_dump(fields, sort_keys=False))
 
 
