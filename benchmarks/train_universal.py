@@ -45,7 +45,7 @@ from napari_llcm.tasks.normalise import HOT, dapi_scaling, qpi_scaling, stabilis
 from napari_llcm.training import make_job
 from napari_llcm.training.augment import AUGMENTATIONS, augmented
 from napari_llcm.training.config import TrainJob
-from napari_llcm.training.data import variant
+from napari_llcm.training.latents import variant
 from napari_llcm.training.losses import LossInputs, image_loss
 from napari_llcm.training.objectives import make_objective, with_decoder
 from napari_llcm.training.state import PhaseState

@@ -15,8 +15,9 @@ from napari_llcm.models.config import ConsistencyConfig
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import train
-from napari_llcm.training.data import Batches, load_pairs, variant
+from napari_llcm.training.data import Batches, load_pairs
 from napari_llcm.training.instances import InstanceHead, instance_loss, instance_targets
+from napari_llcm.training.latents import variant
 from napari_llcm.training.losses import LossInputs, consistency_loss
 from napari_llcm.volumes import find_pairs
 from tiny import NETWORK, job

@@ -100,7 +100,8 @@ def test_resumed_run_is_the_uninterrupted_run(pairs: Path, tmp_path: Path, phase
 def test_an_encoded_view_serves_several_steps(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_llcm.training.data import POOL, SERVES, Latents
+    from napari_llcm.training.data import POOL, SERVES
+    from napari_llcm.training.latents import Latents
 
     views: list[tuple[int, int]] = []
     encode = Latents._encode

@@ -18,6 +18,7 @@ from . import (
     nuclei,
     pairs,
     phantom,
+    prepare_latents,
     slices,
     specimen,
     stain,
@@ -69,6 +70,7 @@ app.command()(stain.stain)
 app.command()(check_input.check_input)
 app.command()(nuclei.nuclei)
 app.command()(train.train)
+app.command()(prepare_latents.prepare_latents)
 app.command()(evaluate.evaluate)
 app.command()(specimen.specimen)
 app.command()(phantom.phantom)

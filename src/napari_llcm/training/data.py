@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from monai.transforms import (
 from torch import Tensor
 
 from ..events import UserError
-from ..models.blocks import DepthToSpace, SpaceToDepth
 from ..tasks import Task
 from ..tasks.normalise import Scaling, no_data_of_sample, noise_level
 from ..volumes import Pair, Spacing, Volume
@@ -31,20 +30,18 @@ from .augment import AUGMENTATIONS, augmented
 from .flat import PadColumns, columns
 from .held_out import Part
 from .instances import InstanceTargets, target_stride
+from .latents import VARIANTS, Latents, seen_in, variant
 from .reading import PLANES, Normalised, OnlyPart, ReadPair, SeenBeside
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..models.config import Factor
-    from ..models.stainer import StainerNetworks
     from .config import TrainJob
 
-_FOR_STATISTICS = 32  # volumes that the latents' mean and deviation are taken from
-VARIANTS = 8  # flips of y and x, and the transposition of both; z is kept, light comes along it
 # Encoding a view costs a quarter of a step or more, so each serves several steps, in turn with
 # others, so that neighbouring steps see different volumes.
 POOL, SERVES = 8, 4
+_KEYS = ("inputs", "outputs", "labels")
 
 
 def load_pairs(
@@ -57,24 +54,8 @@ def load_pairs(
     """
     import psutil
 
-    nuclei = bool(job.instance_weight)
-    task = job.task
-    keys = ["inputs", "outputs", *(["labels"] if nuclei else [])]
-    pad = {"method": "end", "mode": "edge", "allow_missing_keys": True}
-    pads = [
-        SpatialPadd(keys, job.patch, **pad), DivisiblePadd(keys, job.network.multiple, **pad)
-    ]  # fmt: skip
-    transform = Compose(
-        [
-            ReadPair(spacing, labels=nuclei, task=task),
-            Normalised(task, job.root),
-            OnlyPart(keys),
-            PadColumns(job, Compose(pads)),
-            SeenBeside(task),
-            InstanceTargets(spacing, job.network.factor),
-            EnsureTyped(["inputs", "outputs"], dtype=torch.float32, track_meta=False),
-        ]
-    )
+    nuclei, task = bool(job.instance_weight), job.task
+    transform = Compose([reading(job, spacing, nuclei), shaping(job, spacing)])
     channels = task.seen + len(task.outputs)
     needed = channels * 4 * voxels  # as float32; their cached latents take as much again
     try:
@@ -90,77 +71,36 @@ def load_pairs(
         raise cause or error from error
 
 
+def reading(job: TrainJob, spacing: Spacing | None, nuclei: bool) -> Compose:
+    """Return what reads a pair, or a part of one, and normalises it; with labels if `nuclei`."""
+    return Compose(
+        [
+            ReadPair(spacing, labels=nuclei, task=job.task),
+            Normalised(job.task, job.root),
+            OnlyPart(_KEYS),
+        ]
+    )
+
+
+def shaping(job: TrainJob, spacing: Spacing | None) -> Compose:
+    """Return what makes a whole standardised pair of a normalised one: all that needs its size."""
+    pad = {"method": "end", "mode": "edge", "allow_missing_keys": True}
+    pads = [
+        SpatialPadd(_KEYS, job.patch, **pad), DivisiblePadd(_KEYS, job.network.multiple, **pad)
+    ]  # fmt: skip
+    return Compose(
+        [
+            PadColumns(job, Compose(pads)),
+            SeenBeside(job.task),
+            InstanceTargets(spacing, job.network.factor),
+            EnsureTyped(["inputs", "outputs"], dtype=torch.float32, track_meta=False),
+        ]
+    )
+
+
 def _key(spacing: Spacing | None, nuclei: bool, task: Task, pair: Pair | Part) -> bytes:
     """Return the name under which a pair lies in the cache on disk."""
     return hashlib.sha256(repr((pair, spacing, nuclei, task)).encode()).hexdigest().encode()
-
-
-def variant(x: Tensor, index: int) -> Tensor:
-    """Return view `index` (0 to 7) of x (..., y, x): flipped along y, along x, transposed."""
-    if index & 4:
-        x = x.transpose(-1, -2)
-    axes = [axis for bit, axis in ((1, -1), (2, -2)) if index & bit]
-    return x.flip(axes) if axes else x
-
-
-class Latents:
-    """Standardised latents of the 8 views of each DAPI volume, encoded once, when first needed.
-
-    A strided encoder does not commute with flips, so each view is encoded on its own.
-
-    Parameters
-    ----------
-    dataset : sequence
-        Whole pairs from `load_pairs`.
-    networks : StainerNetworks
-        Its autoencoder, which must not change any more; the statistics of its latents are set.
-    device : torch.device
-        Where the networks are.
-    amp : callable
-        Returns the autocast context.
-    measured : bool
-        Whether the statistics of the latents are measured; else those of the networks stay.
-    """
-
-    def __init__(
-        self,
-        dataset: Any,
-        networks: StainerNetworks,
-        device: Any,
-        amp: Any,
-        measured: bool = True,
-    ) -> None:
-        self.dataset, self.networks, self.device, self.amp = dataset, networks, device, amp
-        self._known: dict[tuple[int, int], Tensor] = {}
-        known = [i for i in range(len(dataset)) if PLANES not in dataset[i]]
-        # planes have no latents: those of the start stay as they are scaled
-        if not measured or not known:
-            return
-        chosen = np.linspace(0, len(known) - 1, min(len(known), _FOR_STATISTICS))
-        with torch.no_grad():
-            networks.latent_mean.zero_()
-            networks.latent_std.fill_(1.0)
-            views = [self._encode(known[int(i)], 0).flatten(1) for i in np.unique(chosen.round())]
-            flat = torch.cat(views, 1)
-            mean, std = flat.mean(1), flat.std(1).clamp_min(1e-6)
-            networks.latent_mean.copy_(mean.view_as(networks.latent_mean))
-            networks.latent_std.copy_(std.view_as(networks.latent_std))
-
-    def at(self, index: int, view: int) -> Tensor:
-        """Return the latent (C, z, y, x) of one view of one volume, float32, on the CPU."""
-        key = (index, view)
-        if key not in self._known:
-            self._known[key] = self._encode(index, view)
-        return self._known[key]
-
-    @torch.no_grad()
-    def _encode(self, index: int, view: int) -> Tensor:
-        item = self.dataset[index]
-        outputs, inputs = (
-            variant(item[key], view)[None].to(self.device) for key in ("outputs", "inputs")
-        )
-        with self.amp():
-            return self.networks.encode(outputs, inputs)[0].float().cpu()
 
 
 class Batches:
@@ -180,11 +120,9 @@ class Batches:
         self.dataset, self.job, self.latents = dataset, job, latents
         factor = job.network.factor
         stride = target_stride(factor)
-        cells = cast("Factor", tuple(f // s for f, s in zip(factor, stride, strict=True)))
-        self._fold = {"inputs": SpaceToDepth(factor), "outputs": SpaceToDepth(factor)}
-        self._unfold = {"inputs": DepthToSpace(factor), "outputs": DepthToSpace(factor)}
-        self._fold["instances"] = SpaceToDepth(cells)
-        self._unfold["instances"] = DepthToSpace(cells)
+        cells = tuple(f // s for f, s in zip(factor, stride, strict=True))
+        # what a latent site is of each array, along z, y and x
+        self._site = {"inputs": factor, "outputs": factor, "instances": cells}
         # cropped on the latent grid, so that voxels and latents stay aligned
         self._sites = [p // f for p, f in zip(job.patch, factor, strict=True)]
 
@@ -197,21 +135,21 @@ class Batches:
         rng = np.random.default_rng([self.job.seed, step, kind])
         pair = self.dataset[index]
         if PLANES in pair:
-            inputs, outputs = variant(pair["inputs"], view), variant(pair["outputs"], view)
+            inputs, outputs = (variant(pair[key][:], view) for key in ("inputs", "outputs"))
             batch = columns(inputs, outputs, int(pair[PLANES]), self.job, rng)
             return self._augmented(batch, rng)
-        item = {
-            key: fold(variant(pair[key], view)[None])[0].contiguous()
-            for key, fold in self._fold.items()
-            if key in pair
-        }
-        if self.latents is not None:
-            item["latent"] = self.latents.at(index, view)
-        crops = [self._crop(item["inputs"].shape[1:], rng) for _ in range(self.job.crops)]
+        z, y, x = pair["inputs"].shape[1:]
+        seen = (z, x, y) if view & 4 else (z, y, x)
+        sites = [n // f for n, f in zip(seen, self._site["inputs"], strict=True)]
+        crops = [self._crop(sites, rng) for _ in range(self.job.crops)]
         batch = {}
-        for key, whole in item.items():
-            patches = torch.stack([whole[crop] for crop in crops])
-            batch[key] = self._unfold[key](patches) if key in self._unfold else patches
+        for key in (key for key in self._site if key in pair):
+            whole, site = pair[key], self._site[key]
+            boxes = (seen_in(_voxels(crop, site), view, whole.shape) for crop in crops)
+            # the box is read, then turned: of an array on disk no more is looked at
+            batch[key] = torch.stack([variant(whole[box], view) for box in boxes])
+        if self.latents is not None:
+            batch["latent"] = torch.stack([self.latents.at(index, view, crop) for crop in crops])
         return self._augmented(batch, rng)
 
     def _augmented(self, batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
@@ -234,6 +172,13 @@ class Batches:
             start = int(np.clip(int(rng.integers(n)) - size // 2, 0, n - size))
             chosen.append(slice(start, start + size))
         return tuple(chosen)
+
+
+def _voxels(crop: Sequence[slice], site: Sequence[int]) -> tuple[slice, ...]:
+    """Return the voxels of a box (c, z, y, x) of latent sites, each of `site` voxels."""
+    channels, *sides = crop
+    inside = (slice(s.start * n, s.stop * n) for s, n in zip(sides, site, strict=True))
+    return (channels, *inside)
 
 
 def median_scalings(dataset: Any, root: bool) -> dict[str, Scaling]:

@@ -15,11 +15,11 @@ from ..events import Finished, Job, Meter, ShouldStop, Started
 from ..models.device import autocast, memory_in_use, pick_device
 from ..models.methods import AUTOENCODER, METHODS, PhaseName
 from ..models.stainer import StainerNetworks
-from ..volumes import resampled_shape
 from .config import Preset, TrainJob
-from .data import SERVES, VARIANTS, Batches, Latents
-from .grid import model_grid
+from .data import SERVES, Batches
 from .jobs import make_job
+from .latent_dataset import find_source
+from .latents import VARIANTS, Latents
 from .losses import LossInputs
 from .objectives import make_objective
 from .start import initial_networks, settled, with_task
@@ -55,14 +55,13 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
     """
     job, phases = with_task(job), job.phases()
     yield Started(job="estimate", total=len(phases) * (_WARM + _TIMED))
-    pairs = [p for source in job.pairs for p in job.task.find_pairs(source, job.reading)]
+    source = find_source(job)
     device = pick_device(job.device)
     networks, info = initial_networks(job)
     job = settled(job, networks, info)
     networks.to(device)
-    pairs, spacing, _ = model_grid(pairs, info, job.nucleus_um)
-    shapes = [resampled_shape(pair.read(flat=True)[0], spacing) for pair in pairs] or [_USUAL]
-    voxels = sum(int(np.prod(shape)) for shape in shapes)
+    fields = source.fields(job, info)
+    shapes = fields.shapes or [_USUAL]
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     data = [_made_up(job)]
     meter, done = Meter(len(phases) * (_WARM + _TIMED)), 0
@@ -79,7 +78,10 @@ def estimate(job: TrainJob, should_stop: ShouldStop | None = None) -> Job:
             yield meter.at(done, "timing a few steps")
         seconds[phase] = float(np.median(timed[_WARM:]))
     # the pairs as float32 and the latents of their 8 views, where they are held
+    voxels = sum(int(np.prod(shape)) for shape in shapes)
     memory += 3 * 4 * voxels * (device.type == "cpu")
+    if source.prepared:
+        seconds["prepared"] = 0.0
     result = {
         "device": str(device),
         "memory_bytes": memory,
@@ -108,7 +110,8 @@ def _duration(
         parts[phase] = steps * seconds[phase] + validation
         if phase != AUTOENCODER.name and METHODS[job.method].latent:  # each view is encoded once
             views = min(VARIANTS * len(shapes), steps / SERVES)
-            parts[phase] += views * voxels / len(shapes) * seconds["encode"]
+            per_voxel = seconds.get("prepared", seconds["encode"])
+            parts[phase] += views * voxels / len(shapes) * per_voxel
     return {**parts, "all": sum(parts.values())}
 
 

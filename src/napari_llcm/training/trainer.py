@@ -11,8 +11,9 @@ import torch
 
 from ..events import Checkpoint, Job, Meter, ShouldStop, Step
 from ..models.device import memory_in_use
-from .data import Batches, Latents
+from .data import Batches
 from .flat import with_volumes
+from .latents import Latents
 from .losses import LossInputs
 from .objectives import make_objective, with_decoder
 from .state import PhaseState

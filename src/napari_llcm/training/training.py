@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
-from math import prod
+from typing import Any
 
 import torch
 
@@ -28,18 +28,17 @@ from ..models.info import ModelInfo
 from ..models.nucleus_width import in_plane
 from ..models.stainer import StainerNetworks
 from ..models.taught import Taught
-from ..volumes import Found, Pair, notices, resampled_shape
+from ..volumes import Pair
 from ..volumes.apart import check_apart
-from ..volumes.pairs import inputs_of
 from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
-from .data import load_pairs, median_noise, median_scalings
+from .data import median_scalings
+from .fields import Source
 from .flat import of_planes
-from .grid import model_grid
 from .held_out import fitting_patch, split
 from .instances import with_labels
-from .pairs import few, registration_notices, spacing_notices
-from .reading import trained_spacing
+from .latent_dataset import find_source
+from .pairs import few
 from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks, keep_start, settled, with_task
 from .trainer import Trainer
@@ -78,15 +77,15 @@ def train(
         written, or is written by another process.
     """
     job = with_task(job)
-    found = [job.task.find_pairs(source, job.reading) for source in job.pairs]
+    source = find_source(job)
     check_run_folder(job.out, resume)
-    for source, some in zip(job.pairs, found, strict=True):
-        check_apart(job.out, inputs_of(source, some), replaced=False)
+    check_apart(job.out, source.read(), replaced=False)
     device = pick_device(job.device)
     torch.manual_seed(job.seed)
     with sole_writer(job.out, folder=True) as notice:
         networks, info = initial_networks(job)
         job = settled(job, networks, info)
+        source.check(job, networks, info)
         folder = RunFolder(job)
         try:
             networks.to(device)
@@ -94,7 +93,7 @@ def train(
                 yield Notice(text=notice, warning=False)
             for text in precision_notices(device) if job.mixed_precision else ():
                 yield Notice(text=text, warning=False)
-            for event in _run(job, found, networks, info, folder, device, judge, should_stop):
+            for event in _run(job, source, networks, info, folder, device, judge, should_stop):
                 folder.keep(event)
                 yield event
         except Exception as error:
@@ -106,7 +105,7 @@ def train(
 
 def _run(
     job: TrainJob,
-    found: list[Found[Pair]],
+    source: Source,
     networks: StainerNetworks,
     info: ModelInfo | None,
     folder: RunFolder,
@@ -115,30 +114,23 @@ def _run(
     should_stop: ShouldStop | None,
 ) -> Job:
     yield Started(job="train", settings=job.model_dump(mode="json"))
-    yield from notices(*found)
-    pairs = [pair for some in found for pair in some]
     # a mismatched pair ends the job here
-    pairs, spacing, nucleus_um = model_grid(pairs, info, job.nucleus_um)
-    opened = [(p.name, *p.read(flat=True)[:2]) for p in pairs]
-    first_inputs = [one for _, one, _ in opened]
-    yield from spacing_notices(opened, spacing, info.spacing if info else None)
+    fields = yield from source.look(job, info, should_stop)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
-    if job.task.thick is None:  # what is made of the output lies on it
-        yield from registration_notices(pairs, should_stop)
-    sizes = [trained_spacing(one, spacing, job.task) for one in first_inputs]
-    shapes = [resampled_shape(*each) for each in zip(first_inputs, sizes, strict=True)]
-    voxels = sum(prod(shape) for shape in shapes)
     same = info is not None and info.method == job.method
-    training, validation, where = split(job, pairs, shapes, networks)
+    training, validation, where = split(job, fields.pairs, fields.shapes, networks)
     job, of_labels = with_labels(job, training)
     yield from of_labels
     seen = f"Reading {_count(training)} to train on, {_count(validation)} to validate {where}."
     yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
-    job = job.model_copy(update={"patch": fitting_patch(job, training, pairs, shapes)})
-    data = load_pairs(training, job, spacing, voxels, folder.cache)
+    patch = fitting_patch(job, training, fields.pairs, fields.shapes)
+    job = job.model_copy(update={"patch": patch})
+    data = source.load(training, job, fields, folder.cache)
     # stained as they are: what is padded would be judged
     as_is = job.model_copy(update={"patch": job.network.multiple})
-    held_out = load_pairs(validation, as_is, spacing, voxels, folder.cache) if validation else []
+    held_out: Any = []
+    if validation:
+        held_out = source.load(validation, as_is, fields, folder.cache, held_out=True)
     job, of_flat = of_planes(job, data)
     yield from of_flat
     told = (text for part in (data, held_out) for item in part for text in item["told"])
@@ -153,9 +145,9 @@ def _run(
         resshift=job.resshift,
         task=job.task,
         scalings=median_scalings(data, job.root),
-        input_noise=median_noise(first_inputs, job.task),
-        spacing=spacing,
-        nucleus_um=nucleus_um,
+        input_noise=fields.noise,
+        spacing=fields.spacing,
+        nucleus_um=fields.nucleus_um,
     )
     fitting = judge if judge is not None and judge.judges == job.task.judge else None
     validator = Validator(networks, held_out, info, amp, device, where, shown=data, judge=fitting)
@@ -189,13 +181,13 @@ def _run(
             keep_start(job, folder.model)
         else:
             with trainer.state.chosen():
-                _describe(info, job, pairs, trainer)
+                _describe(info, job, fields.pairs, trainer)
                 of_these = best is not None or trainer.state.validated == trainer.state.step
                 counted = validator.nuclei() if of_these else {}
                 names = [pair.name for pair in training]
                 info.taught = Taught.on(names, where if validation else "", counted)
-                if nucleus_um is None and spacing is not None and "width" in counted:
-                    info.nucleus_um = round(counted["width"] * in_plane(spacing), 2)
+                if fields.nucleus_um is None and fields.spacing is not None and "width" in counted:
+                    info.nucleus_um = round(counted["width"] * in_plane(fields.spacing), 2)
                 save_bundle(folder.model, info, networks)
         if stopped:
             break
