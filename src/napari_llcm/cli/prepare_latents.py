@@ -13,7 +13,16 @@ from .console import print_figures, run
 from .from_models import FromModel, options_from_models
 from .options import Events, PairReading, as_json
 
-_OF_TRAINING = ("method", "thaw_after", "thaw_rate", "preset", "max_minutes", "name", "seed")
+_OF_TRAINING = (
+    "method",
+    "control",
+    "thaw_after",
+    "thaw_rate",
+    "preset",
+    "max_minutes",
+    "name",
+    "seed",
+)
 
 
 @options_from_models

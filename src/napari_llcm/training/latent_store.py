@@ -206,7 +206,20 @@ def write_latents_info(path: Path, info: LatentsInfo) -> None:
     write_text(path / "zarr.json", _group({_KEY: info.model_dump(mode="json")}))
 
 
-def other_than(known: LatentsInfo, wanted: LatentsInfo) -> str | None:
+def begin(path: Path, wanted: LatentsInfo) -> None:
+    """Make a latent dataset, or go on with one.
+
+    Raises
+    ------
+    UserError
+        If the pairs that are there depend on something else, or it cannot be written.
+    """
+    if is_latent_dataset(path) and (other := _other(read_latents_info(path), wanted)):
+        raise UserError(f"{path} holds latents that were prepared {other}: choose another --out.")
+    write_latents_info(path, wanted)
+
+
+def _other(known: LatentsInfo, wanted: LatentsInfo) -> str | None:
     """Return by what a latent dataset differs from the one that is wanted, in words."""
     words = {
         "task": f"for the task {known.task.name}",

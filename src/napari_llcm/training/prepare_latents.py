@@ -29,11 +29,10 @@ from .latent_store import (
     FieldInfo,
     LatentsInfo,
     SourceFile,
+    begin,
     folder_of,
     is_latent_dataset,
-    other_than,
     read_entry,
-    read_latents_info,
     write_latents_info,
 )
 from .latents import (
@@ -122,7 +121,7 @@ def _run(
     described = _described(job, fields, networks, info, str(device)).model_copy(
         update={"notices": list(told)}
     )
-    _begin(job.out, described)
+    begin(job.out, described)
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     everything: list[Pair | Part] = [*fields.pairs, *parts]
     meter, done = Meter(len(everything) * VARIANTS), 0
@@ -194,23 +193,6 @@ def _check_folder(path: Path) -> None:
         there = {p.name for p in path.iterdir()} if path.is_dir() else set()
     if there - {MARK, "pairs", "parts"} and not is_latent_dataset(path):
         raise UserError(f"{path} holds other files: choose an empty folder as --out.")
-
-
-def _begin(path: Path, wanted: LatentsInfo) -> None:
-    """Write what the pairs have in common; refuse a folder whose pairs have something else.
-
-    Raises
-    ------
-    UserError
-        If they do, or it cannot be written.
-    """
-    if is_latent_dataset(path):
-        other = other_than(read_latents_info(path), wanted)
-        if other is not None:
-            raise UserError(
-                f"{path} holds latents that were prepared {other}: choose another --out."
-            )
-    write_latents_info(path, wanted)
 
 
 def _described(
