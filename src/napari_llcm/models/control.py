@@ -115,6 +115,10 @@ class ControlBranch(Contracting):
         levels = self.contract(x, self.embed(sigma).to(x.dtype), features)
         return tuple(zero(level) for zero, level in zip(self.zeros, levels, strict=True))
 
+    def parts(self) -> tuple[nn.Module, nn.Module]:
+        """Return what is zero at first, and what is copied."""
+        return split(self, ("zeros",))
+
     def start_from(self, unet: nn.Module) -> None:
         """Copy the encoder of a U-Net; the last convolutions stay zero."""
         own, theirs = self.state_dict(), unet.state_dict()
@@ -133,6 +137,13 @@ class ControlledUNet(LatentUNet):
         given = steering(condition)
         added = self.branch(x, sigma, cast("Tensor", given.control))
         return super().features(x, sigma, replace(given, added=added))
+
+
+def split(module: nn.Module, names: Sequence[str]) -> tuple[nn.Module, nn.Module]:
+    """Return the children of a module that have one of some names, and the others."""
+    each = dict(module.named_children())
+    chosen = {name: each.pop(name) for name in names}
+    return nn.ModuleDict(chosen), nn.ModuleDict(each)
 
 
 def steering(condition: Tensor | Condition) -> Condition:

@@ -16,7 +16,7 @@ from .autoencoders.networks import OfMonai
 from .blocks import level_strides
 from .condition import Condition, features_of
 from .config import NetworkConfig
-from .control import steering
+from .control import split, steering
 from .networks import Encoder
 
 _GROUPS = 16  # of the norms: widths are multiples of it
@@ -118,6 +118,11 @@ class MonaiBranch(nn.Module):
             conditioning_embedding_num_channels=(condition,),
             **_sizes(config, condition),
         )
+
+    def parts(self) -> tuple[nn.Module, nn.Module]:
+        """Return what is zero at first, with what feeds it, and what is copied."""
+        zero = ("controlnet_down_blocks", "controlnet_mid_block", "controlnet_cond_embedding")
+        return split(self.net, zero)
 
     def start_from(self, unet: MonaiUNet) -> None:
         """Copy the encoder of a U-Net; what is zero at first stays so."""

@@ -89,11 +89,8 @@ def _latent(
     of_planes: Loss | None = None,
 ) -> Objective:
     if job.control:
-        return Objective(
-            with_cleaning(loss),
-            branch_of(networks),
-            flat=of_planes and with_cleaning(of_planes),
-        )
+        flat_loss = of_planes and with_cleaning(of_planes)
+        return Objective(with_cleaning(loss), *branch_of(networks), flat=flat_loss)
     networks.autoencoder.requires_grad_(False)
     names = ["condition", "denoiser", *METHODS[job.method].own_networks]
     names += ["skip"] if networks.network.decoder_skip else []
