@@ -137,7 +137,7 @@ def spacing() -> None:
 def stain() -> None:
     """Show a stain half done, done, and the spread of its samples."""
     from napari_llcm.gui.layers.look import dressed
-    from napari_llcm.gui.stain.stain_layer import SPREAD
+    from napari_llcm.tasks.registry import STAIN
 
     window = Window()
     window.add(dressed(specimen().qpi))
@@ -153,7 +153,7 @@ def stain() -> None:
     panel.form.spread.setChecked(True)
     panel.form.start.click()
     window.idle(panel)
-    window.viewer.layers[SPREAD].visible = True
+    window.viewer.layers[f"Spread of {STAIN.result}"].visible = True
     window.shoot("spread")
 
 

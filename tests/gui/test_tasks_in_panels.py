@@ -251,7 +251,7 @@ def test_finer_slices_are_compared_with_thin_ones(panel: StainPanel, qtbot: Any)
             assert float(images.figures[name, figure].text()) == pytest.approx(
                 figures[figure], rel=0.01
             )
-    assert images._titles["mae"].text() == "mean error (HU)"
+    assert images._titles["mae"].text() == "error (HU)"
     assert not images.nuclei.isVisible()  # a CT has none
 
     images.profile.draw.click()

@@ -12,8 +12,8 @@ from napari.layers import Layer
 from napari_llcm.events import UserError, result_of
 from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.train.panel import TrainPanel
-from napari_llcm.models import read_info, save_bundle
-from napari_llcm.models.library import list_models, user_folder
+from napari_llcm.models import save_bundle
+from napari_llcm.models.library import user_folder
 from napari_llcm.tasks import TASKS, Task
 from napari_llcm.training.jobs import load_job
 from napari_llcm.training.thin import check_thin
@@ -72,16 +72,17 @@ def test_finer_slices_are_learned_from_open_thin_volumes(panel: TrainPanel, qtbo
     assert pairs.list.count() == 2
     form.name.setText("finer")
     panel.train.click()
-    qtbot.waitUntil(lambda: "finer" in list_models() and not panel.busy, timeout=240_000)
-    job = load_job(panel._run.path / "job.yaml")
-    assert job.task == CT
-    assert sorted(p.name for p in (panel._run.path / "pairs" / "thin").iterdir()) == [
+    qtbot.waitUntil(lambda: panel.child.running, timeout=60_000)
+    assert load_job(panel._run.path / "job.yaml").task == CT
+    written = panel._run.path / "pairs"
+    assert [p.name for p in sorted((written / "thin").iterdir())] == [
         "001_thin_0.ome.tif",
         "002_thin_1.ome.tif",
     ]
-    assert read_info(list_models()["finer"]).task == CT
-    assert form.init.findData("finer") >= 0
+    assert len(CT.find_pairs(written)) == 2
     assert "thick slices, real thin slices" in panel.view.preview.image.toolTip()
+    panel.child.kill()
+    qtbot.waitUntil(lambda: not panel.busy, timeout=60_000)
 
 
 def test_a_model_to_start_from_has_its_task(panel: TrainPanel) -> None:

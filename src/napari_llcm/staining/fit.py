@@ -159,4 +159,4 @@ def contrast_notices(
 
 
 def _text(spacing: Sequence[float]) -> str:
-    return " × ".join(f"{s:.3g}" for s in spacing) + " µm"
+    return " × ".join(f"{s:.0f}" if s >= 1000 else f"{s:.3g}" for s in spacing) + " µm"

@@ -108,8 +108,9 @@ def no_data_notices(
         )
     clipped = share_beyond(qpi.data, intensity.limits(scaling), no_data)
     if clipped > _FEW_CLIPPED:
+        percent = f"{100 * clipped:.0f}" if clipped > 0.1 else f"{100 * clipped:.1g}"
         notices.append(
-            f"{100 * clipped:.1g} % of the voxels of {qpi.name} {intensity.clips(scaling)}: they "
+            f"{percent} % of the voxels of {qpi.name} {intensity.clips(scaling)}: they "
             "are clipped. Do not trust the result there."
         )
     return notices

@@ -20,8 +20,12 @@ _FIGURES = {
     "ssim": ("SSIM", "Likeness of structure: 1 is the same, 0 nothing in common."),
     "mae": ("error", "Mean absolute difference to the thin slices: 0 is the same."),
 }  # fmt: skip
-_NAMES = {RESTORED: "this result", BETWEEN: "plain interpolation (cubic)"}
-_LARGE, _SMALL = "font-size: 22pt; font-weight: bold", ""
+_NAMES = {RESTORED: "this\nresult", BETWEEN: "inter-\npolated"}
+_TIPS = {
+    RESTORED: "What the model made of the thick slices.",
+    BETWEEN: "Plain cubic interpolation of the thick slices: the least that a model has to beat.",
+}
+_LARGE, _SMALL = "font-size: 16pt; font-weight: bold", ""
 
 
 class ImageView(QWidget):
@@ -59,7 +63,7 @@ class ImageView(QWidget):
         grid = QGridLayout()
         for row, (name, style) in enumerate(((RESTORED, _LARGE), (BETWEEN, _SMALL))):
             told = QLabel(_NAMES[name])
-            told.setWordWrap(True)
+            told.setToolTip(_TIPS[name])
             grid.addWidget(told, row + 1, 0)
             self._titles[name] = told
             for column, (figure, (_, tip)) in enumerate(_FIGURES.items(), 1):
@@ -120,7 +124,7 @@ class ImageView(QWidget):
         truth = next(iter(result.stacks.values()))
         stacks = list(result.stacks.values())
         self.caption.setText("\n".join((f"{stacks[1].name} against {truth.name}", *result.notes)))
-        self._titles["mae"].setText(f"mean error ({result.unit})" if result.unit else "mean error")
+        self._titles["mae"].setText(f"error ({result.unit})" if result.unit else "error")
         for (name, figure), label in self.figures.items():
             known = result.figures.get(name)
             label.setVisible(known is not None)

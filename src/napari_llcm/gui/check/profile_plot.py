@@ -54,6 +54,7 @@ class ProfilePlot(QWidget):
         self.profile: Profile | None = None
         self.lines = LayerCombo(viewer, kinds=("Shapes",), none="no line yet", prefer="profile")
         self.lines.setToolTip("The Shapes layer with a line across an edge: the last one counts.")
+        self.lines.setMinimumContentsLength(6)
         self.draw = QPushButton("Draw a line")
         self.draw.setToolTip(
             "Drag a line across an edge or a thin structure in the image, in any view: along z "
@@ -127,10 +128,10 @@ class ProfilePlot(QWidget):
         if self._plot is None:
             self._plot = pg.PlotWidget()
             self._plot.setBackground(None)
-            self._plot.setMinimumHeight(170)
+            self._plot.setFixedHeight(180)
             self._plot.setMenuEnabled(False)
             self._plot.showGrid(x=True, y=True, alpha=0.2)
-            self._column.insertWidget(1, self._plot)
+            self._column.addWidget(self._plot)
         colour = text_colour(self._viewer)
         unit = "µm" if next(iter(comparison.stacks.values())).spacing else "voxels"
         self._plot.clear()
