@@ -23,13 +23,14 @@ from .options import (
 @options_from_models
 def stain(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="The label-free stack, or a folder of stacks.")
+        Path, typer.Argument(metavar="IN", help="The label-free stack (or what else the model takes), or a folder of stacks.")
     ],
     out: Annotated[
         Path,
         typer.Argument(
-            help="The virtual DAPI: .ome.zarr, .ome.tif or .nii.gz. A folder, named without "
-            "suffix, for those of all stacks, images and time points of IN."
+            help="The virtual DAPI: .ome.zarr, .ome.tif or .nii.gz; of a CT also .dicom, a folder "
+            "with a series. A folder, named without suffix, for those of all stacks, images and "
+            "time points of IN."
         ),
     ],
     model: Model = None,

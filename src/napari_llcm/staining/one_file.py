@@ -33,7 +33,7 @@ def stain_file(
     source : Path
         The label-free stack.
     out : Path
-        The result: .ome.zarr, .ome.tif or .nii.gz.
+        The result: .ome.zarr, .ome.tif, .nii.gz, or .dicom for a folder with a CT series.
     model : str or Path, optional
         A name, a folder or a .zip; the shipped model by default.
     options : StainOptions

@@ -91,7 +91,7 @@ def contrast(qpi: Volume, intensity: Intensity, no_data: NoData) -> Scaling:
     if scaling.high - scaling.low <= 1e-7 * max(abs(scaling.low), 1e-4):
         raise UserError(
             f"98 % of the voxels of {qpi.name} have the same value ({scaling.low:g}): there is "
-            "too little in it to stain."
+            "too little in it to see."
         )
     return scaling
 
@@ -104,7 +104,7 @@ def no_data_notices(
     if no_data.masked:
         notices.append(
             f"About {100 * no_data.masked:.0f} % of the voxels of {qpi.name} have one exact value, "
-            "as if the background had been masked: it is stained as it is."
+            "as if the background had been masked: it is taken as it is."
         )
     clipped = share_beyond(qpi.data, intensity.limits(scaling), no_data)
     if clipped > _FEW_CLIPPED:
@@ -146,7 +146,8 @@ def make_output(
     first = input_stacks(qpi, task)[0]
     no_data = next((found for found in holes if found), NoData())
     planes, *plane = first.shape
-    result = with_planes(first, task.planes).replace(
+    finer = with_planes(first, task.planes)
+    result = finer.replace(
         data=None,
         name=f"{qpi.name} {task.result}",
         axes="czyx" if many else "zyx",
@@ -160,6 +161,7 @@ def make_output(
             **_for_a_check(task, qpi),
             "input": qpi.source or qpi.name,
             **({"input_chosen": qpi.chosen} if qpi.chosen else {}),
+            **_what_it_shows(task, first, finer),
         },
     )
     shape = (*([len(channels)] if many else []), task.planes * planes, *plane)
@@ -172,3 +174,16 @@ def make_output(
         raise UserError(f"The result of {qpi.name} has changed its shape: stain it anew.")
     where.take(result, mark)
     return where
+
+
+def _what_it_shows(task: Task, source: Volume, result: Volume) -> dict[str, Any]:
+    """Return what the metadata of a result tell of its voxels: unit, and the slices of a scan."""
+    channels = task.outputs
+    units = {c.intensity.unit for c in channels}
+    unit = units.pop() if len(units) == 1 else None
+    if unit is None and all(c.scaled_as is not None for c in channels):
+        unit = source.metadata.get("unit")
+    kept = {k: source.metadata[k] for k in ("modality", "kernel") if k in source.metadata}
+    if task.planes > 1 and result.spacing is not None:
+        kept["slice_thickness"] = result.spacing[0]
+    return kept | ({} if unit is None else {"unit": unit})

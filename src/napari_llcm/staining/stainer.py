@@ -47,7 +47,7 @@ def stain(
     options : StainOptions
         Device, seed, samples, steps, memory.
     out : Path or Canvas, optional
-        .ome.zarr, .ome.tif or .nii.gz, which a killed job leaves to be resumed by the same call;
+        .ome.zarr, .ome.tif, .nii.gz or .dicom, which a killed job leaves to be resumed by the same call;
         or an array that somebody looks at, to be filled in small tiles, where what an earlier job
         has put stays. By default the result is an array in memory.
     focus : Focus
@@ -116,10 +116,9 @@ def _stain(
     device = pick_device(options.device)
     ready(model, device)
     ratio, further = spacing_ratio(stacks[0], model.info, options.nucleus_um)
-    lost = losses(out, qpi) if isinstance(out, Path) else []
     unlike = contrast_notices(stacks[0], scaling, model.info, no_data)
     said = [
-        *(Notice(text=text) for text in (*qpi.notes, *found, *lost)),
+        *(Notice(text=text) for text in (*qpi.notes, *found)),
         *further,
         *(Notice(text=text, warning=False) for text in precision_notices(device)),
         *(Notice(text=text) for text in unlike),
@@ -144,6 +143,8 @@ def _stain(
     inputs = {c.name: s.model_dump() for c, s in zip(task.inputs, scalings, strict=True)}
     began_with = {**settings, **inputs}
     output = make_output(qpi, model, settings, inputs, out, options.overwrite, holes)
+    if isinstance(out, Path):
+        said += [Notice(text=text) for text in losses(out, output.volume)]
     total = float(task.planes * np.prod(stacks[0].shape))
     yield Started(job="stain", total=total, unit="voxels", settings=began_with)
     for text in filter(None, (notice, output.notice)):

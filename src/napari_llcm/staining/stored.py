@@ -18,10 +18,11 @@ from ..volumes import Volume, ZarrWriter, disk_errors, read, write
 from ..volumes.apart import check_apart
 from ..volumes.atomic import check_target, open_log, write_text
 from ..volumes.sole_writer import sole_writer
+from ..volumes.writing import check_writable
 from .output import remembering
 from .tiling import Box, covered, slices
 
-_FORMATS = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz")
+_FORMATS = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz", ".dicom")
 
 
 def check_output(path: Path, source: str | Path | None, overwrite: bool) -> None:
@@ -42,7 +43,7 @@ def check_output(path: Path, source: str | Path | None, overwrite: bool) -> None
         If the format is unknown, the result is the input, exists, or is being written.
     """
     if not path.name.lower().endswith(_FORMATS):
-        raise UserError(f"{path} must end with .ome.zarr, .ome.tif or .nii.gz.")
+        raise UserError(f"{path} must end with .ome.zarr, .ome.tif, .nii.gz or .dicom.")
     check_apart(path, [source])
     with sole_writer(path):
         check_target(path, overwrite)
@@ -74,7 +75,7 @@ class StoredOutput:
     Parameters
     ----------
     path : Path
-        The result: .ome.zarr, .ome.tif or .nii.gz.
+        The result: .ome.zarr, .ome.tif, .nii.gz or .dicom.
     volume : Volume
         What the result is, but for its data.
     shape : sequence of int
@@ -94,7 +95,7 @@ class StoredOutput:
     Raises
     ------
     UserError
-        If the format is unknown, the result exists, or the disk is full.
+        If the format is unknown or cannot hold the result, it exists, or the disk is full.
     """
 
     watched = False
@@ -103,6 +104,7 @@ class StoredOutput:
         self, path: Path, volume: Volume, shape: Sequence[int], fingerprint: str, overwrite: bool
     ) -> None:
         self.path, self.volume, self.overwrite = path, volume, overwrite
+        check_writable(path, volume)  # a result that no file can hold is refused before the work
         self._fingerprint = fingerprint
         self._is_zarr = path.name.lower().endswith(".zarr")
         store = path if self._is_zarr else path.with_name(f".{path.name}.zarr")

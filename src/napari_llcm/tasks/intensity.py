@@ -11,6 +11,7 @@ from ..volumes import NoData
 from .normalise import HOT, Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
 
 _FAR = "are brighter or darker than all others by far (hot pixels, or a bright corner)"
+_BEYOND = 0.25  # slope beyond a window, where it is 1 within
 _CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -23,6 +24,7 @@ class Contrast(BaseModel):
     shown: ClassVar[tuple[float, float]] = (-2.0, 2.0)  # normalised, from black to white
     from_low: ClassVar[bool] = False  # whether the low end is where there is nothing
     hot: ClassVar[bool] = True  # whether a voxel far beyond the limits is a defect of the camera
+    unit: ClassVar[str | None] = None  # of volumes that are normalised so, where it is one
 
     def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
         """Return the scaling of a volume (z, y, x)."""
@@ -57,6 +59,7 @@ class Counts(BaseModel):
     shown: ClassVar[tuple[float, float]] = (0.0, 1.0)
     from_low: ClassVar[bool] = True
     hot: ClassVar[bool] = True
+    unit: ClassVar[str | None] = None
 
     def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
         """Return the scaling of a volume (z, y, x)."""
@@ -83,10 +86,15 @@ class Counts(BaseModel):
 class Window(BaseModel):
     """Intensities with a unit, such as Hounsfield units: a fixed window to -1 … 1.
 
+    Beyond the window they go on with a quarter of the slope, so that nothing is lost: a CT whose
+    lungs came back as the window's end would be wrong by 700 HU.
+
     Parameters
     ----------
     centre, width : float
-        Of the window, in the unit of the volumes. What lies beyond is clipped.
+        Of the window, in the unit of the volumes.
+    unit : str
+        That unit, which results tell.
     """
 
     model_config = _CONFIG
@@ -97,6 +105,7 @@ class Window(BaseModel):
     hot: ClassVar[bool] = False
     centre: float = 40.0
     width: float = Field(default=400.0, gt=0)
+    unit: str = Field(default="HU", max_length=40)
 
     def measure(self, data: Any, no_data: NoData | None = None) -> Scaling:
         """Return the scaling, which is the same for every volume."""
@@ -105,20 +114,24 @@ class Window(BaseModel):
 
     def apply(self, x: Any, scaling: Scaling) -> np.ndarray:
         """Return what the networks see, float32."""
-        return np.clip(2 * scaling.apply(np.asarray(x, np.float32)) - 1, -1, 1).astype(np.float32)
+        y = 2 * scaling.apply(np.asarray(x, np.float32)) - 1
+        within = np.clip(y, -1, 1)
+        return np.clip(within + _BEYOND * (y - within), -HOT, HOT).astype(np.float32)
 
     def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
-        """Return intensities, float32, within the window."""
-        y = np.clip(np.asarray(y, np.float32), -1, 1)
-        return np.asarray(scaling.undo((y + 1) / 2), np.float32)
+        """Return intensities, float32."""
+        y = np.asarray(y, np.float32)
+        within = np.clip(y, -1, 1)
+        return np.asarray(scaling.undo((within + (y - within) / _BEYOND + 1) / 2), np.float32)
 
     def limits(self, scaling: Scaling) -> tuple[float, float]:
         """Return the intensities beyond which a voxel is clipped."""
-        return scaling.low, scaling.high
+        return float(self.undo(-HOT, scaling)), float(self.undo(HOT, scaling))
 
     def clips(self, scaling: Scaling) -> str:
         """Return in words which voxels are clipped."""
-        return f"are outside of {scaling.low:g} to {scaling.high:g}"
+        low, high = self.limits(scaling)
+        return f"are outside of {low:g} to {high:g}"
 
 
 Intensity = Annotated[Contrast | Counts | Window, Field(discriminator="kind")]

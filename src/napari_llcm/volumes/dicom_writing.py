@@ -7,6 +7,7 @@ an archive takes the series for what it is, a computed one of nobody, until some
 from __future__ import annotations
 
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,9 @@ def write_dicom(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
         If the volume cannot be a CT series, pydicom is not installed, the folder exists, or the
         disk is full.
     """
-    try:
-        from pydicom.uid import generate_uid
-    except ImportError as error:
-        raise UserError(
-            f'To write the DICOM series {path}, run: pip install "napari-llcm[dicom]"'
-        ) from error
-    _check(volume)
+    check_dicom(path, volume)
+    from pydicom.uid import generate_uid
+
     if path.exists() and not (overwrite and _is_ours(path)):
         raise UserError(f"{path} exists already; choose another name.")
     steps = volume.steps[:, ::-1] * TO_RAS / 1000  # mm, x to the left; rows: along z, y, x
@@ -73,14 +70,23 @@ def write_dicom(path: Path, volume: Volume, *, overwrite: bool = False) -> None:
             image.save_as(partial / f"{k + 1:04d}.dcm", enforce_file_format=True)
 
 
-def _check(volume: Volume) -> None:
-    """Refuse what is no CT stack.
+def check_dicom(path: Path, volume: Volume) -> None:
+    """Refuse what is no CT stack, or cannot be written here.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    volume : Volume
+        What shall be written; its data need not be there.
 
     Raises
     ------
     UserError
         In one sentence.
     """
+    if find_spec("pydicom") is None:
+        raise UserError(f'To write the DICOM series {path}, run: pip install "napari-llcm[dicom]"')
     name, unit = volume.name, volume.metadata.get("unit")
     if volume.axes != "zyx":
         raise UserError(f"{name} has axes {volume.axes}: a DICOM series is one stack of planes.")

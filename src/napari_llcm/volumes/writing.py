@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..events import UserError
-from .dicom_writing import write_dicom
+from .dicom_writing import check_dicom, write_dicom
 from .nifti import write_nifti
 from .orientation import is_upright, mirrored_axes
 from .tiff_writing import write_tiff
@@ -57,6 +57,25 @@ def write(
     else:
         raise UserError(f"{path} must end with .ome.tif, .ome.zarr, .nii.gz or .dicom.")
     return path
+
+
+def check_writable(path: Path | str, volume: Volume) -> None:
+    """Refuse a volume that a file of this format cannot hold at all, but for its values.
+
+    Parameters
+    ----------
+    path : Path or str
+        Where it shall be written.
+    volume : Volume
+        What shall be written; its data may not be there yet.
+
+    Raises
+    ------
+    UserError
+        If it cannot.
+    """
+    if Path(path).name.lower().endswith(".dicom"):
+        check_dicom(Path(path), volume)
 
 
 def losses(path: Path | str, volume: Volume) -> list[str]:
