@@ -117,7 +117,7 @@ def test_a_taught_model_says_at_once_what_it_was_taught_on(
     panel.form.model.fill("small")
     assert line.value == "taught"
     assert "small was taught on cells: nuclei F1 0.93 in a held-out part" in line.sentence.text()
-    assert "another microscope there is no verdict" in line.sentence.text()
+    assert "another microscope or scanner there is no verdict" in line.sentence.text()
     assert not line.check.isVisibleTo(panel)
     assert not panel.form.teach.isVisibleTo(panel)
     panel.form.start.click()

@@ -98,7 +98,7 @@ def test_a_taught_model_says_what_it_was_taught_on_in_place_of_a_verdict(
         "mine was taught on cells: nuclei F1 0.93, 0.61 before, in a held-out part of cells (41 "
         "nuclei). "
     )
-    assert "For stacks of another microscope there is no verdict" in found.sentence
+    assert "another microscope or scanner there is no verdict" in found.sentence
     path = tmp_path / "stain.ome.tif"
     _, events = run(staining(own, mine, out=path))
     assert found.sentence in [e.text for e in events if isinstance(e, Notice) and not e.warning]

@@ -68,8 +68,9 @@ def test_exactly_the_slices_asked_for(finer: Path, thick: int) -> None:
     assert result.spacing == pytest.approx((1000, 800, 800))
     # the slices of one thick slice lie within it: the first starts where it starts
     assert result.origin[0] - result.spacing[0] / 2 == pytest.approx(10 - 6000 / 2)
-    assert result.numpy().min() >= -160
-    assert result.numpy().max() <= 240
+    # beyond the window, too, values stay what they are
+    assert result.numpy().min() < -160
+    assert result.numpy().max() > 240
 
 
 def test_finer_slices_have_no_seams_and_lie_where_they_belong(finer: Path) -> None:
@@ -87,7 +88,7 @@ def test_finer_slices_have_no_seams_and_lie_where_they_belong(finer: Path) -> No
     parts = stained(volume, woken, tiling=Tiling(tile=(8, 24, 20), block=(16, 32, 48)))
     assert difference(parts, at_once) < 1e-4
     assert difference(at_once, whole) > 0.1
-    between = np.clip(interpolated(volume, 60).numpy(), -160, 240)
+    between = interpolated(volume, 60).numpy()
     shifted = np.roll(between, 3, 0)
     assert np.abs(whole - between).mean() < np.abs(whole - shifted).mean()
 

@@ -23,7 +23,11 @@ from .options import (
 @options_from_models
 def stain(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="The label-free stack (or what else the model takes), or a folder of stacks.")
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="The label-free stack, or what else the model takes; or a folder of stacks.",
+        ),
     ],
     out: Annotated[
         Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,6 +54,11 @@ class NetworkConfig(BaseModel):
         if not isinstance(data, dict) or "autoencoder" not in data:
             return data
         kind = KIND.validate_python(data["autoencoder"])
+        if not kind.learned:
+            factor = data.get("factor", (2, 2, 2))
+            levels = max(*factor, 2).bit_length() - 1
+            known = {"factor": factor, "condition_widths": (32, 64, 128, 128)[:levels]}
+            return known | data | {"latent_channels": prod(factor) * data.get("outputs", 1)}
         if kind.sized is None:
             return data
         widths = [min(32 * 2**level, 128) for level in range(max(*kind.sized, 2).bit_length() - 1)]
@@ -76,7 +82,7 @@ class NetworkConfig(BaseModel):
             raise ValueError("factor must be powers of two, 64 at most")
         levels = max(*self.factor, 2).bit_length() - 1
         names = ["condition_widths"]
-        if kind.local:
+        if kind.local and kind.learned:
             names += ["encoder_widths", "decoder_widths"]
         for name in names:
             if len(getattr(self, name)) != levels:
@@ -87,7 +93,7 @@ class NetworkConfig(BaseModel):
             raise ValueError("several outputs need the local autoencoder")
         if self.condition == "attention" and self.unet != "monai":
             raise ValueError("condition attention needs unet monai: the local U-Net has none")
-        if self.decoder_skip and not kind.local:
+        if self.decoder_skip and not (kind.local and kind.learned):
             raise ValueError("decoder_skip needs the local autoencoder")
         return self
 

@@ -60,8 +60,8 @@ class Verdict(BaseModel):
         """The verdict in one or two sentences."""
         if self.value == "taught":
             return (
-                f"{self.model} was {self.knows}. For stacks of another microscope there is no "
-                "verdict: look at the stain before you trust it."
+                f"{self.model} was {self.knows}. For stacks of another microscope or scanner "
+                "there is no verdict: look at the result before you trust it."
             )
         if self.f1 is None:
             return (

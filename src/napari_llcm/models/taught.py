@@ -31,6 +31,8 @@ class Taught(BaseModel):
         How many real ones there are.
     before : float, optional
         F1 there of the model that it started from.
+    psnr, interpolated : float, optional
+        Of what adds to its input, such as finer slices: PSNR there in dB, and that of the input.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -40,6 +42,8 @@ class Taught(BaseModel):
     f1: float | None = None
     nuclei: int = 0
     before: float | None = None
+    psnr: float | None = None
+    interpolated: float | None = None
 
     @classmethod
     def on(cls, pairs: Sequence[str], where: str, found: Mapping[str, Any]) -> Taught:
@@ -51,8 +55,11 @@ class Taught(BaseModel):
             As above.
         found : mapping
             "f1" and "real", the number of nuclei, where they were counted; "reference", the same
-            of the model that it started from.
+            of the model that it started from. "psnr" and "interpolated" as above.
         """
+        if where and found.get("interpolated") is not None:
+            psnr, interpolated = (round(float(found[n]), 2) for n in ("psnr", "interpolated"))
+            return cls(pairs=tuple(pairs), where=where, psnr=psnr, interpolated=interpolated)
         if not where or found.get("f1") is None:
             return cls(pairs=tuple(pairs), where=where)
         f1, nuclei = round(float(found["f1"]), 3), int(found["real"])
@@ -72,6 +79,11 @@ class Taught(BaseModel):
         on = some if len(self.pairs) <= _NAMED else f"{len(self.pairs)} pairs such as {some}"
         if not self.where:
             return f"taught on {on}; nothing was held out, so no figure tells how well"
+        if self.psnr is not None and self.interpolated is not None:
+            return (
+                f"taught on {on}: PSNR {self.psnr:.1f} dB {self.where}, where interpolation has "
+                f"{self.interpolated:.1f}"
+            )
         if self.f1 is None:
             return f"taught on {on}; nuclei were not counted, so no figure tells how well"
         if self.nuclei < ENOUGH:

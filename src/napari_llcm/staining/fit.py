@@ -36,9 +36,13 @@ def spacing_ratio(
         If the volume's spacing is so far from the model's that the stain would be fantasy, or the
         width fits neither the volume nor the model.
     """
+    planes = info.task.planes
+    if width is not None and planes > 1:
+        raise UserError(
+            f"{info.name} makes finer slices, for which no nucleus width is needed: leave it out."
+        )
     if width is not None:
         return _width_ratio(volume, info, width)
-    planes = info.task.planes
     same = (1 / planes, 1.0, 1.0)
     if info.spacing is None:
         return same, []

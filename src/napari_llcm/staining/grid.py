@@ -69,6 +69,15 @@ class NetworkGrid:
         values = self._sample(inside) if self.resampled else self._input(inside)
         return values[np.ix_(*(i - a for i, (a, _) in zip(index, inside, strict=True)))]
 
+    def planes_of(self, box: Box) -> np.ndarray:
+        """Return which planes of the unpadded grid the planes of a box of the padded one are."""
+        return _reflected(*box[0], self.shape[0])
+
+    def slices(self, span: tuple[int, int], plane: Box) -> np.ndarray:
+        """Return slices of the input as they are along z, in the plane as `read` does, float32."""
+        ratio = (1.0, *self.ratio[1:])
+        return NetworkGrid(self.data, ratio, (1, *self.multiple[1:])).read((span, *plane))
+
     def cut(self, box: Box) -> NetworkGrid:
         """Return this grid with no more of the input than a box needs, in memory."""
         index = [_reflected(a, b, n) for (a, b), n in zip(box, self.shape, strict=True)]

@@ -61,14 +61,37 @@ class StackInputs:
 
     def read(self, box: Box) -> np.ndarray:
         """Return a box of the padded grid as the networks see it: (channels, z, y, x), float32."""
-        channels = zip(self.task.inputs, self.grids, self.scalings, strict=True)
-        seen = [c.intensity.apply(grid.read(box), scaling) for c, grid, scaling in channels]
         (first, last), *plane = box
         beside = self.task.seen_beside(first, (last - first, *(b - a for a, b in plane)))
-        return np.concatenate([np.stack(seen), beside])
+        return np.concatenate([self._normalised(box, self.grids), beside])
+
+    def on_result_grid(self, box: Box) -> np.ndarray:
+        """Return the inputs, normalised, at a box of the result's grid.
+
+        In the plane they are the voxels of the stacks themselves, where `read` resamples them.
+        """
+        planes = self.task.planes
+        own = [NetworkGrid(g.data, (1 / planes, 1, 1), (1, 1, 1), planes) for g in self.grids]
+        return self._normalised(box, own)
+
+    def _normalised(self, box: Box, grids: Sequence[NetworkGrid]) -> np.ndarray:
+        channels = zip(self.task.inputs, grids, self.scalings, strict=True)
+        if self.task.planes == 1:
+            return np.stack([c.intensity.apply(grid.read(box), s) for c, grid, s in channels])
+        kernel, made = self.task.between, []
+        for channel, grid, scaling in channels:
+            planes, count = grid.planes_of(box), grid.input_shape[0]
+            needed = kernel.needed(planes, count)
+            slices = channel.intensity.apply(grid.slices(needed, box[1:]), scaling)
+            made.append(kernel.between(slices, planes, needed[0], count))
+        return np.stack(made)
 
     def cut(self, box: Box) -> StackInputs:
         """Return the same with no more of the stack than a box needs, in memory."""
+        if self.task.planes > 1:
+            (first, last), *plane = box
+            more = self.task.planes * (self.task.between.reach + 1)
+            box = ((max(first - more, 0), min(last + more, self.grid.padded[0])), *plane)
         return StackInputs(self.task, tuple(g.cut(box) for g in self.grids), self.scalings)
 
 

@@ -181,9 +181,16 @@ def on_result_grid(
     box, within : Box
         As in `NetworkGrid.back`.
     """
-    given = zip(info.task.outputs, values, strict=True)
-    undone = (c.intensity.undo(v, info.output_scaling(c, inputs.by_name)) for c, v in given)
-    return np.stack([inputs.grid.back(box, v, within) for v in undone])
+    grid = inputs.grid
+    scaled_by = [(c.intensity, info.output_scaling(c, inputs.by_name)) for c in info.task.outputs]
+    if info.network.residual and grid.brought_back:
+        # what the input shows beyond the networks' grid stays: only what was added is resampled
+        added = values - inputs.read(within)[: len(values)]
+        shown = inputs.on_result_grid(grid.outputs(box))
+        values = np.stack([grid.back(box, v, within) for v in added]) + shown[: len(values)]
+        return np.stack([i.undo(v, s) for (i, s), v in zip(scaled_by, values, strict=True)])
+    undone = (i.undo(v, s) for (i, s), v in zip(scaled_by, values, strict=True))
+    return np.stack([grid.back(box, v, within) for v in undone])
 
 
 def _all(box: Box, within: Box | None = None) -> tuple[slice, ...]:

@@ -183,7 +183,10 @@ def _what_it_shows(task: Task, source: Volume, result: Volume) -> dict[str, Any]
     unit = units.pop() if len(units) == 1 else None
     if unit is None and all(c.scaled_as is not None for c in channels):
         unit = source.metadata.get("unit")
-    kept = {k: source.metadata[k] for k in ("modality", "kernel") if k in source.metadata}
+    kept: dict[str, Any] = {}
+    for name in ("modality", "kernel"):
+        if name in source.metadata:
+            kept[name] = source.metadata[name]
     if task.planes > 1 and result.spacing is not None:
         kept["slice_thickness"] = result.spacing[0]
     return kept | ({} if unit is None else {"unit": unit})

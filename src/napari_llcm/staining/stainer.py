@@ -14,6 +14,7 @@ from ..models.bundle import ModelBundle
 from ..models.device import pick_device, precision, precision_notices
 from ..models.library import load_model
 from ..tasks.normalise import Scaling
+from ..tasks.unit import unit_notices
 from ..volumes import NoData, Volume, losses
 from .check_input import verdict_on
 from .fit import contrast_notices, spacing_ratio
@@ -22,7 +23,7 @@ from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
 from .output import Canvas
 from .setup import contrast, look_through, make_output, no_data_notices, ready, scratch_folder
-from .stored import claimed
+from .stored import StoredOutput, claimed
 
 
 def stain(
@@ -47,9 +48,9 @@ def stain(
     options : StainOptions
         Device, seed, samples, steps, memory.
     out : Path or Canvas, optional
-        .ome.zarr, .ome.tif, .nii.gz or .dicom, which a killed job leaves to be resumed by the same call;
-        or an array that somebody looks at, to be filled in small tiles, where what an earlier job
-        has put stays. By default the result is an array in memory.
+        .ome.zarr, .ome.tif, .nii.gz or .dicom, which a killed job leaves to be resumed by the same
+        call; or an array that somebody looks at, to be filled in small tiles, where what an earlier
+        job has put stays. By default the result is an array in memory.
     focus : Focus
         What is stained first, or alone.
     scaling : Scaling, optional
@@ -111,6 +112,7 @@ def _stain(
             continue
         holes.append(look_through(stack, None if focus.region is None else focus.region()))
         scalings.append(contrast(stack, channel.intensity, holes[-1]))
+        found += unit_notices(stack, channel, holes[-1])
         found += no_data_notices(stack, holes[-1], scalings[-1], channel.intensity)
     scaling, no_data = scalings[0], holes[0]
     device = pick_device(options.device)
@@ -143,8 +145,8 @@ def _stain(
     inputs = {c.name: s.model_dump() for c, s in zip(task.inputs, scalings, strict=True)}
     began_with = {**settings, **inputs}
     output = make_output(qpi, model, settings, inputs, out, options.overwrite, holes)
-    if isinstance(out, Path):
-        said += [Notice(text=text) for text in losses(out, output.volume)]
+    if isinstance(output, StoredOutput):
+        said += [Notice(text=text) for text in losses(output.path, output.volume)]
     total = float(task.planes * np.prod(stacks[0].shape))
     yield Started(job="stain", total=total, unit="voxels", settings=began_with)
     for text in filter(None, (notice, output.notice)):

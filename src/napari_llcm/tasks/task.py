@@ -6,7 +6,7 @@ A bundle keeps the value itself, so that a model needs no entry in a registry to
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +16,7 @@ from ..volumes.pairs import Channels, find_pairs
 from ..volumes.thick_slices import ThickOptions, positions_between
 from ..volumes.thin_volumes import find_thin_volumes
 from .intensity import Intensity
+from .slice_kernel import SliceKernel
 
 _CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -51,6 +52,35 @@ class Channel(BaseModel):
     colormap: str = Field(default="gray", max_length=40)
 
 
+class Recipe(BaseModel):
+    """How a model of a task is trained where nothing else is said; None is as always.
+
+    Parameters
+    ----------
+    network : dict
+        Sizes and kinds: fields of `models.NetworkConfig`. A model that is gone on with keeps its
+        own.
+    patch : tuple of int, optional
+        Voxels (z, y, x).
+    crops : int, optional
+        Patches of a step.
+    method_phase : dict
+        Fields of `training.config.PhaseConfig`.
+    """
+
+    model_config = _CONFIG
+
+    network: dict[str, Any] = Field(default_factory=dict)
+    patch: tuple[int, int, int] | None = None
+    crops: int | None = None
+    method_phase: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What it says, as fields of `training.TrainJob`."""
+        return self.model_dump(exclude_defaults=True)
+
+
 class Task(BaseModel):
     """What a model does.
 
@@ -77,6 +107,11 @@ class Task(BaseModel):
         What matters in an image: see `training.losses`.
     judge : str
         What a result is judged by: see `evaluation.judges`.
+    recipe : Recipe
+        How a model of it is trained where nothing else is said.
+    kernel : SliceKernel, optional
+        How planes are made of the slices near by, on which the networks build; fitted when a model
+        is trained. Linear interpolation where there is none.
     """
 
     model_config = _CONFIG
@@ -92,6 +127,8 @@ class Task(BaseModel):
     augmentation: Literal["none", "gentle", "strong"] = "gentle"
     loss: Literal["nuclei", "edges"] = "nuclei"
     judge: Literal["nuclei", "restoration"] = "nuclei"
+    recipe: Recipe = Recipe()
+    kernel: SliceKernel | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
@@ -105,6 +142,8 @@ class Task(BaseModel):
                 raise ValueError(f"there is no input {channel.scaled_as} to scale an output as")
         if self.thick is not None and self.thick.ratio != self.planes:
             raise ValueError(f"planes is {self.planes}, but a slice is {self.thick.ratio:g} thick")
+        if self.kernel is not None and len(self.kernel.weights) != self.planes:
+            raise ValueError(f"the kernel is of {len(self.kernel.weights)} planes")
         if self.thick is not None and len(self.inputs) != len(self.outputs):
             raise ValueError("thick slices are made of each output: there are as many inputs")
         return self
@@ -130,6 +169,11 @@ class Task(BaseModel):
             return find_pairs(source, reading, self.channels)
         names = self.channels.outputs[0]
         return find_thin_volumes(source, self.thick, reading, names)
+
+    @property
+    def between(self) -> SliceKernel:
+        """How planes are made of the slices near by, where there are several for each."""
+        return self.kernel or SliceKernel.linear(self.planes)
 
     @property
     def seen(self) -> int:

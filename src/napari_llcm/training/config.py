@@ -193,7 +193,9 @@ class TrainJob(TrainOptions):
         return self
 
     def _all_phases(self) -> tuple[PhaseName, ...]:
-        return tuple(phase.name for phase in METHODS[self.method].phases)
+        learned = self.network.autoencoder.learned
+        phases = METHODS[self.method].phases
+        return tuple(phase.name for phase in phases if learned or phase is not AUTOENCODER)
 
     def phases(self) -> tuple[PhaseName, ...]:
         """Return the phases that this job runs, in order."""

@@ -31,7 +31,7 @@ from .flat import PadColumns, columns
 from .held_out import Part
 from .instances import InstanceTargets, target_stride
 from .latents import VARIANTS, Latents, seen_in, variant
-from .reading import PLANES, Normalised, OnlyPart, ReadPair, SeenBeside
+from .reading import PLANES, Normalised, OnlyPart, PlanesBetween, ReadPair, SeenBeside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,7 @@ def reading(job: TrainJob, spacing: Spacing | None, nuclei: bool) -> Compose:
         [
             ReadPair(spacing, labels=nuclei, task=job.task),
             Normalised(job.task, job.root),
+            PlanesBetween(job.task),
             OnlyPart(_KEYS),
         ]
     )

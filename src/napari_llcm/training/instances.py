@@ -155,7 +155,7 @@ def with_labels(job: TrainJob, pairs: Sequence[Pair | Part]) -> tuple[TrainJob, 
     """Return a job as the labels of its pairs allow it, and what is to be told of that."""
     if not job.instance_weight:
         return job, []
-    if "consistency" not in job.phases():
+    if "consistency" not in job.phases() or job.task.judge != "nuclei":
         return job.model_copy(update={"instance_weight": 0.0}), []
     known = sum(pair.labels is not None for pair in pairs)
     if known == len(pairs):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from ..events import UserError
+from ..models.bundle import read_info
+from ..models.library import find_model
+from ..tasks import Task, find_task
+from ..tasks.registry import STAIN
 from ..volumes.atomic import write_text
 from .config import Preset, TrainJob
 
@@ -33,7 +39,9 @@ FINE_TUNING: dict[str, Any] = {
 
 
 def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
-    """Return a job with a preset's steps, changed by `fields`; `FINE_TUNING` from a model.
+    """Return a job with a preset's steps and the task's recipe, changed by `fields`.
+
+    From a model, with `FINE_TUNING`.
 
     Raises
     ------
@@ -41,11 +49,15 @@ def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
         If a field does not exist or its value does not fit.
     """
     vae, own = _STEPS[preset]
+    recipe = _task_of(fields).recipe.fields
     base: dict[str, Any] = {
         "preset": preset,
         "vae_phase": {"steps": vae, "share": 0.3},
-        "method_phase": {"steps": own, "share": 0.7},
+        **recipe,
+        "method_phase": {"steps": own, "share": 0.7, **recipe.get("method_phase", {})},
     }
+    if fields.get("init") is not None or fields.get("autoencoder") is not None:
+        base.pop("network", None)  # that of the model
     if fields.get("init") is not None and fields.get("phase") is None:
         own = base["method_phase"]
         base |= FINE_TUNING | {"method_phase": own | FINE_TUNING["method_phase"]}
@@ -55,6 +67,20 @@ def make_job(preset: Preset = "standard", **fields: Any) -> TrainJob:
         return TrainJob(**(base | {_OLD_NAMES.get(k, k): v for k, v in fields.items()}))
     except ValidationError as error:
         raise UserError(_sentence(error)) from error
+
+
+def _task_of(fields: Mapping[str, Any]) -> Task:
+    """Return the task that a job is of: that of the model that it starts from, if of one."""
+    if fields.get("init") is not None:
+        with suppress(UserError):  # told when the job begins
+            return read_info(find_model(fields["init"])).task
+    task = fields.get("task", STAIN)
+    if isinstance(task, str):
+        return find_task(task)
+    try:
+        return Task.model_validate(task)
+    except ValidationError:
+        return STAIN  # told by the job
 
 
 def load_job(path: Path) -> TrainJob:

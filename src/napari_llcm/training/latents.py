@@ -161,6 +161,10 @@ class Latents:
         if measured and known:
             chosen = np.linspace(0, len(known) - 1, min(len(known), _FOR_STATISTICS))
             mean, std = mean_and_std([self._moments(known[int(i)]) for i in chosen.round()])
+            if not networks.network.autoencoder.learned:
+                # of an orthonormal transform: a distance of latents stays one of voxels, in which
+                # noise, alike in all coefficients, counts no more than it does
+                std = std.square().mean().sqrt().expand_as(std)
             networks.latent_mean.copy_(mean.view_as(networks.latent_mean))
             networks.latent_std.copy_(std.view_as(networks.latent_std))
         self._mean, self._std = (

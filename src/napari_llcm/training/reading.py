@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from monai.transforms import MapTransform, Transform
 from ..tasks import Task
 from ..tasks.normalise import Scaling
 from ..tasks.registry import STAIN
+from ..tasks.slice_kernel import SliceKernel
+from ..tasks.unit import unit_notices
 from ..volumes import (
     Pair,
     Spacing,
@@ -26,6 +28,10 @@ from ..volumes import (
 from ..volumes.flat import is_flat
 from .held_out import Part
 
+if TYPE_CHECKING:
+    from .config import TrainJob
+
+_FITTED = 8  # volumes that a slice kernel is fitted to: it has few weights
 PLANES = "planes"  # of a pair whose DAPI is one plane: how many planes are no padding
 
 
@@ -63,6 +69,8 @@ class ReadPair(Transform):
         labels = [labels_of(nuclei)] if self.labels and nuclei is not None else []
         stacks = [*given, *wanted]
         holes, told = np.zeros(stacks[0].shape, bool), list[str]()
+        for volume, channel in zip(wanted, self.task.outputs, strict=True):
+            told += unit_notices(volume, channel)
         for volume in stacks:
             if no_data := check_stack(volume):
                 holes |= no_data.mask(volume.data)
@@ -197,6 +205,58 @@ class Normalised(MapTransform):
             **{key: data[key] for key in ("labels", PLANES) if key in data},
             "scalings": {n: torch.tensor([s.low, s.high]).double() for n, s in scalings.items()},
         }
+
+
+class PlanesBetween(Transform):
+    """Make planes of the thick slices that inputs are, as a task says.
+
+    Parameters
+    ----------
+    task : Task
+        Which task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the pair with inputs as the networks see them."""
+        if self.task.planes == 1:
+            return data
+        given = data["inputs"]
+        planes, slices = np.arange(given.shape[1]), given[:, :: self.task.planes]
+        kernel, count = self.task.between, slices.shape[1]
+        made = [kernel.between(one, planes, 0, count) for one in slices]
+        return {**data, "inputs": np.stack(made)}
+
+
+def with_kernel(job: TrainJob, pairs: Sequence[Pair | Part], spacing: Spacing | None) -> TrainJob:
+    """Return a job whose task has its `SliceKernel` fitted to some of the pairs, if it needs one.
+
+    Parameters
+    ----------
+    job : TrainJob
+        Which task.
+    pairs : sequence of Pair or Part
+        What is trained on.
+    spacing : tuple of float, optional
+        Voxel size (z, y, x) in µm that is trained at.
+    """
+    task = job.task
+    if task.planes == 1 or task.kernel is not None:
+        return job
+    read, normalised = ReadPair(spacing, task=task), Normalised(task, job.root)
+    cut = OnlyPart(["inputs", "outputs"])
+
+    def volumes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the slices and planes of each channel of each volume."""
+        for pair in pairs[:: max(len(pairs) // _FITTED, 1)][:_FITTED]:
+            found = cut(normalised(read(pair)))
+            for slices, planes in zip(found["inputs"], found["outputs"], strict=True):
+                yield slices[:: task.planes], planes
+
+    kernel = SliceKernel.fitted(task.planes, volumes())
+    return job.model_copy(update={"task": task.model_copy(update={"kernel": kernel})})
 
 
 class SeenBeside(Transform):

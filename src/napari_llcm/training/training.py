@@ -39,10 +39,11 @@ from .held_out import fitting_patch, split
 from .instances import with_labels
 from .latent_dataset import find_source
 from .pairs import few
+from .reading import with_kernel
 from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks, keep_start, settled, with_task
 from .trainer import Trainer
-from .validation import Judge, Validator
+from .validation import INTERPOLATED, Judge, Validator
 
 
 def train(
@@ -121,10 +122,14 @@ def _run(
     training, validation, where = split(job, fields.pairs, fields.shapes, networks)
     job, of_labels = with_labels(job, training)
     yield from of_labels
-    seen = f"Reading {_count(training)} to train on, {_count(validation)} to validate {where}."
+    thick = job.task.thick is not None
+    counts = (_count(some, thick) for some in (training, validation))
+    seen = "Reading {} to train on, {} to validate {}.".format(*counts, where)
     yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
     patch = fitting_patch(job, training, fields.pairs, fields.shapes)
     job = job.model_copy(update={"patch": patch})
+    if not source.prepared:  # latents are of what a task's own kernel leaves
+        job = with_kernel(job, training, fields.spacing)
     data = source.load(training, job, fields, folder.cache)
     # stained as they are: what is padded would be judged
     as_is = job.model_copy(update={"patch": job.network.multiple})
@@ -183,7 +188,7 @@ def _run(
             with trainer.state.chosen():
                 _describe(info, job, fields.pairs, trainer)
                 of_these = best is not None or trainer.state.validated == trainer.state.step
-                counted = validator.nuclei() if of_these else {}
+                counted = validator.nuclei() | validator.gain() if of_these else {}
                 names = [pair.name for pair in training]
                 info.taught = Taught.on(names, where if validation else "", counted)
                 if fields.nucleus_um is None and fields.spacing is not None and "width" in counted:
@@ -207,13 +212,15 @@ def _run(
 
 _ALL_SEEN = (
     "Nothing is held out: the preview shows a volume that is trained on, and no figure tells how "
-    "well new ones will be stained."
+    "good the model is for new ones."
 )
-_KEPT = ("val_vae_psnr", "val_psnr", "val_spread", "val_pearson", "val_recall", "val_f1")
+_KEPT = (
+    "val_vae_psnr", "val_psnr", INTERPOLATED, "val_spread", "val_pearson", "val_recall", "val_f1"
+)  # fmt: skip
 
 
-def _count(pairs: Sequence[object]) -> str:
-    return f"{len(pairs)} pair{'s' if len(pairs) != 1 else ''}"
+def _count(pairs: Sequence[object], thick: bool) -> str:
+    return f"{len(pairs)} {'volume' if thick else 'pair'}{'s' if len(pairs) != 1 else ''}"
 
 
 def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: Trainer) -> None:

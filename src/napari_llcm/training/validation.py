@@ -37,6 +37,7 @@ class Judge(Protocol):
         """Return the virtual DAPI by the model to be compared with."""
 
 
+INTERPOLATED = "val_interpolated_psnr"  # of the input itself, which a residual is added to
 _RATES = ("recall", "precision", "f1")
 _JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
 _IMAGES = ("input", "real", "virtual")
@@ -127,6 +128,9 @@ class Validator:
             virtual = output[:, :, : planes or None]
             output = virtual.amax(2, keepdim=True) if planes else output
             measured.append({prefix + k: v for k, v in _compare(outputs, output).items()})
+            if self.networks.network.residual and phase != "vae":
+                known = _compare(outputs, inputs[:, : outputs.shape[1]])
+                measured[-1][INTERPOLATED] = known["psnr"]
             if self.judge is not None and phase != "vae" and len(judged) < _JUDGED:
                 judged.append((self._volume(outputs, "real"), self._volume(virtual, "virtual")))
             if not images:
@@ -197,6 +201,13 @@ class Validator:
             reference = {"name": self.judge.name, **self._reference}
         told = {"held_out": bool(self.pairs), "where": self._where, "reference": reference}
         return {**self.figures.nuclei, **told}
+
+    def gain(self) -> dict[str, float]:
+        """Return "psnr" and "interpolated", that of the input, where a residual is learned."""
+        means = self.figures.means
+        if INTERPOLATED not in means:
+            return {}
+        return {"psnr": means["val_psnr"], "interpolated": means[INTERPOLATED]}
 
     @torch.no_grad()
     def _output(self, phase: PhaseName, inputs: Tensor, outputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from .folders import Found, stacks_by_name
 from .options import PairReadOptions
 from .pairs import Pair
 from .reading import read_role
-from .thick_slices import ThickOptions, interpolated, thick_count, thicken
+from .thick_slices import ThickOptions, thick_count, thicken
 from .volume import Volume
 
 
@@ -24,8 +24,8 @@ class ThinVolume(Pair):
     Parameters
     ----------
     thick : ThickOptions
-        How they are made. Between their middles they are interpolated linearly onto the planes of
-        the output.
+        How they are made, of whole planes. Each is repeated on the planes of the output that it
+        covers.
     """
 
     thick: ThickOptions = ThickOptions()
@@ -58,7 +58,7 @@ class ThinVolume(Pair):
 
 
 class _ThickSlices:
-    """Thick slices of a volume, interpolated onto its planes: an array that is made when read."""
+    """Thick slices of a volume, each on the planes that it covers: made when they are read."""
 
     def __init__(self, thin: Volume, options: ThickOptions) -> None:
         self._thin, self._options = thin, options
@@ -69,7 +69,7 @@ class _ThickSlices:
         if self._made is None:
             exact = self._thin.replace(data=np.asarray(self._thin.data, np.float32))
             thick, _ = thicken(exact, self._options)
-            self._made = interpolated(thick, self.shape[0]).numpy()
+            self._made = np.repeat(thick.numpy(), self.shape[0] // thick.shape[0], axis=0)
         return np.asarray(self._made, dtype)
 
     def __getitem__(self, index: Any) -> np.ndarray:

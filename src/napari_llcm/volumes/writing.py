@@ -86,7 +86,7 @@ def losses(path: Path | str, volume: Volume) -> list[str]:
     path : Path or str
         Where it shall be written.
     volume : Volume
-        What shall be written.
+        What shall be written; where its data are not there yet, they will be float32.
     """
     path = Path(path)
     name = path.name.lower()
@@ -94,7 +94,7 @@ def losses(path: Path | str, volume: Volume) -> list[str]:
         told = volume.metadata.get("unit") == "HU"
         rounded = [f"{path.name} holds whole numbers: the values of {volume.name} are rounded."]
         unknown = [f"{volume.name} does not tell that its values are HU: {path.name} neither."]
-        return rounded * (volume.dtype.kind == "f") + unknown * (not told)
+        return rounded * (volume.data is None or volume.dtype.kind == "f") + unknown * (not told)
     if is_upright(volume) or name.endswith((".nii", ".nii.gz")):
         return []
     mirrored = bool(mirrored_axes(volume))

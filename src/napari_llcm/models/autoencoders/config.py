@@ -59,6 +59,11 @@ class _Kind(BaseModel):
         """True where no statistic of the volume is used."""
         return False
 
+    @property
+    def learned(self) -> bool:
+        """True where it has weights, which a phase of its own trains."""
+        return True
+
     @model_validator(mode="after")
     def _apart(self) -> _Kind:
         if self.intensities[0] == self.intensities[1]:
@@ -75,6 +80,26 @@ class LocalKind(_Kind):
     def local(self) -> bool:
         """True: no statistic of the volume is used."""
         return True
+
+
+class WaveletKind(_Kind):
+    """Haar wavelets: a transform that loses nothing and is not learned; `NetworkConfig`'s factor.
+
+    For what is too faint for an autoencoder to learn soon, as what thin slices have beside
+    interpolated ones: diffusion in its space is WDM (Friedrich et al. 2024, arXiv:2402.19043).
+    """
+
+    kind: Literal["wavelet"] = "wavelet"
+
+    @property
+    def local(self) -> bool:
+        """True: no statistic of the volume is used."""
+        return True
+
+    @property
+    def learned(self) -> bool:
+        """False: it has no weights."""
+        return False
 
 
 class MonaiKind(_Kind):
@@ -241,7 +266,14 @@ class CogVideoXKind(_Levelled):
 
 
 _Union = Annotated[
-    LocalKind | MonaiKind | MriKind | MaisiKind | MedVaeKind | PlanesKind | CogVideoXKind,
+    LocalKind
+    | WaveletKind
+    | MonaiKind
+    | MriKind
+    | MaisiKind
+    | MedVaeKind
+    | PlanesKind
+    | CogVideoXKind,
     Field(discriminator="kind"),
 ]
 

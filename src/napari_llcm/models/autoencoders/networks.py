@@ -239,6 +239,12 @@ def _local(config: NetworkConfig) -> Autoencoder:
     return LocalAutoencoder(config)
 
 
+def _wavelet(config: NetworkConfig) -> Autoencoder:
+    from .wavelet import WaveletAutoencoder
+
+    return WaveletAutoencoder(config.factor, config.outputs)
+
+
 def _monai(config: NetworkConfig) -> Autoencoder:
     from ..monai_networks import MonaiAutoencoder
 
@@ -247,6 +253,7 @@ def _monai(config: NetworkConfig) -> Autoencoder:
 
 _SIZED_BY_NETWORK: dict[str, Callable[[NetworkConfig], Autoencoder]] = {
     "local": _local,
+    "wavelet": _wavelet,
     "monai": _monai,
 }
 
