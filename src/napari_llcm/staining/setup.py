@@ -116,13 +116,11 @@ def no_data_notices(
     return notices
 
 
-def _for_a_check(task: Task, qpi: Volume) -> dict[str, Any]:
-    """Return what a check of the result has to know: what it is judged by, unit and range."""
+def _for_a_check(task: Task) -> dict[str, Any]:
+    """Return what a check of the result has to know: what it is judged by, and in what range."""
     known: dict[str, Any] = {"judge": task.judge}
     first = task.outputs[0]
-    if first.scaled_as is not None and "unit" in qpi.metadata:
-        known["unit"] = qpi.metadata["unit"]
-    if isinstance(first.intensity, Window):  # beyond it, nothing can come back
+    if isinstance(first.intensity, Window):
         known["window"] = first.intensity.model_dump(include={"centre", "width"})
     return known
 
@@ -158,7 +156,7 @@ def make_output(
             **settings,
             **({"no_data": no_data.where, "no_data_share": no_data.share} if no_data else {}),
             "made_by": f"napari-llcm {version('napari-llcm')}: {task.title.lower()}",
-            **_for_a_check(task, qpi),
+            **_for_a_check(task),
             "input": qpi.source or qpi.name,
             **({"input_chosen": qpi.chosen} if qpi.chosen else {}),
             **_what_it_shows(task, first, finer),
