@@ -7,7 +7,8 @@ Of CT: phantoms, 6 thin planes in a slice; others are held out. Of microscopy: t
 real stack and simulated DAPI, 4 planes in a slice; blocks of the right half are held out. A model
 is what `napari-llcm train --task superres-ct` (or `superres`) makes, in so many steps in place of
 minutes, since a minute of a busy computer is none; the seconds of the processor stand beside. All
-methods have the same latents, which are not learned. Seconds of restoring are the processor's too,
+methods have the same latents, which are not learned, and build on the same slice kernel, whose
+figures alone are those of "kernel". Seconds of restoring are the processor's too,
 of one thread, one volume after the other by each method in turn. The same command goes on after an
 interruption. Writes OUT/superres.json and superres.md.
 """
@@ -32,17 +33,17 @@ from napari_llcm.nuclei import compare_nuclei, make_segmenter
 from napari_llcm.phantom import write_phantoms
 from napari_llcm.specimen import write_specimens
 from napari_llcm.staining import stain
-from napari_llcm.tasks import find_task
+from napari_llcm.tasks import Task, find_task
 from napari_llcm.training import make_job, train
 from napari_llcm.training.runs import run_state
 from napari_llcm.volumes import Volume, read, write
 from napari_llcm.volumes.atomic import write_json
-from napari_llcm.volumes.thick_slices import interpolated, thicken
+from napari_llcm.volumes.thick_slices import interpolated, thicken, with_planes
 
 TASKS = {"ct": "superres-ct", "microscopy": "superres"}
 METHODS = ("llcm", "regression", "diffusion", "resshift")
-INTERPOLATION = ("linear", "cubic")
-CT_SIZE, CT_SPACING = (96, 128, 128), (1000.0, 2200.0, 2200.0)
+INTERPOLATION = ("linear", "cubic", "kernel")
+CT_SIZE, CT_SPACING = (96, 112, 112), (1000.0, 2800.0, 2800.0)
 GAP = 16  # voxels along x between what is trained on and what is held out
 _HELD_OUT_SEED = 100_000
 
@@ -150,6 +151,8 @@ def _restored(
             *_, last = stain(thick, bundle)
             assert isinstance(last, Finished)
             made = last.value
+        elif method == "kernel":
+            made = _by_kernel(thick, load_bundle(models["llcm"]).info.task)
         else:
             made = interpolated(thick, len(thin.data), method)  # type: ignore[arg-type]
         seconds = time.process_time() - began
@@ -158,6 +161,15 @@ def _restored(
         rows.append(row)
         print(json.dumps(row), flush=True)
         write_json(path, rows)
+
+
+def _by_kernel(thick: Volume, task: Task) -> Volume:
+    """Return what the networks of a model build on: the slice kernel that was fitted with it."""
+    intensity, count = task.inputs[0].intensity, thick.shape[0]
+    scaling = intensity.measure(thick.data)
+    planes = np.arange(task.planes * count)
+    made = task.between.between(intensity.apply(thick.numpy(), scaling), planes, 0, count)
+    return with_planes(thick, task.planes).replace(data=intensity.undo(made, scaling))
 
 
 def _counted(file: Path, rows: list[dict[str, Any]], path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Of the thick slices near by, each plane within a slice has its own weights (Wiener interpolation, by
 least squares). A spline passes through the slices, as if they were samples; slices are averages,
-which the weights undo as far as noise allows: 1.0 dB more than a cubic spline on held-out phantoms.
+which the weights undo as far as noise allows. On three held-out phantoms (6 planes in a slice) they
+had 0.8 to 1.0 dB more than a cubic spline, within the window and the body.
 """
 
 from __future__ import annotations

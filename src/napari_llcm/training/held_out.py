@@ -154,7 +154,8 @@ def fitting_patch(
         size = list(shapes[pairs.index(one.pair if isinstance(one, Part) else one)])
         if isinstance(one, Part):
             size[one.axis] = one.last - one.first
-        sizes.append(size)
+        z, y, x = size
+        sizes.append([z, min(y, x), min(y, x)])  # a view may be transposed
     least = METHODS[job.method].least_patch
     sides = zip(job.patch, map(max, zip(*sizes, strict=True)), job.network.multiple, strict=True)
     fitting = (min(p, max(-(-side // m) * m, least)) for p, side, m in sides)
