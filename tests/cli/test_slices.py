@@ -56,6 +56,17 @@ def test_restored_stacks_are_compared(cli: Run, tmp_path: Path) -> None:
     figures = json.loads(out.read_text())["stacks"]
     assert figures[str(truth)]["psnr"] == 100
     assert 10 < figures[str(both)]["psnr"] < 40
+    # what a mask leaves out counts for nothing
+    wrong, mask = read(both), np.ones((24, 48, 48), np.uint8)
+    changed = wrong.numpy().copy()
+    changed[:, :, :24] += 300
+    mask[:, :, :24] = 0
+    spoilt = write(tmp_path / "spoilt.nii.gz", wrong.replace(data=changed))
+    where = write(tmp_path / "mask.nii.gz", wrong.replace(data=mask, metadata={}))
+    code, _, err = cli("slices", "compare", truth, both, spoilt, "--mask", where, "--out", out)
+    assert code == 0, err
+    one, other = json.loads(out.read_text())["stacks"].values()
+    assert one["mae"] == other["mae"]
     wide = ("--centre", -600, "--width", 1500)
     code, _, err = cli("slices", "compare", truth, both, *wide, "--out", out)
     assert code == 0, err

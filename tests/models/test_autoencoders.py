@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from napari_llcm.models import NetworkConfig, find_model, read_info
-from napari_llcm.models.autoencoders.config import MedVaeKind, MriKind
+from napari_llcm.models.autoencoders.config import Factor, MedVaeKind, MriKind
 from napari_llcm.models.autoencoders.networks import make_autoencoder, make_published
 from napari_llcm.models.config import PRESETS
 from tiny import AUTOENCODERS
@@ -162,3 +163,20 @@ def test_attention_of_mri_can_be_put_at_any_level() -> None:
     some = MriKind(**sizes, attention_levels=(False, True, False))
     count = [sum(".to_q.weight" in k for k in make_published(k).state_dict()) for k in (none, some)]
     assert count == [0, 4]
+
+
+@pytest.mark.parametrize(("factor", "outputs"), [((2, 2, 2), 1), ((1, 4, 2), 2)])
+def test_wavelets_lose_nothing_and_keep_distances(factor: Factor, outputs: int) -> None:
+    config = NetworkConfig(autoencoder="wavelet", factor=factor, outputs=outputs, inputs=3)
+    assert config.latent_channels == outputs * prod(factor)
+    assert config.local
+    assert NetworkConfig.model_validate_json(config.model_dump_json()) == config
+    wavelets = make_autoencoder(config)
+    assert not list(wavelets.parameters())
+    x = torch.randn(2, outputs, 8, 16, 8, generator=torch.Generator().manual_seed(0))
+    z, _ = wavelets.encode(x)
+    assert z.shape[1:] == (config.latent_channels, 8 // factor[0], 16 // factor[1], 8 // factor[2])
+    torch.testing.assert_close(wavelets.decode(z), x)
+    torch.testing.assert_close(z.square().sum(), x.square().sum())
+    with pytest.raises(ValueError, match="decoder_skip"):
+        NetworkConfig(autoencoder="wavelet", decoder_skip=True)

@@ -55,10 +55,13 @@ class NetworkConfig(BaseModel):
             return data
         kind = KIND.validate_python(data["autoencoder"])
         if not kind.learned:
-            factor = data.get("factor", (2, 2, 2))
+            factor, outputs = data.get("factor", (2, 2, 2)), data.get("outputs", 1)
+            sizes = (*factor, outputs) if isinstance(factor, tuple | list) else (factor,)
+            if not all(isinstance(size, int) for size in sizes):
+                return data  # refused field by field
             levels = max(*factor, 2).bit_length() - 1
             known = {"factor": factor, "condition_widths": (32, 64, 128, 128)[:levels]}
-            return known | data | {"latent_channels": prod(factor) * data.get("outputs", 1)}
+            return known | data | {"latent_channels": prod(factor) * outputs}
         if kind.sized is None:
             return data
         widths = [min(32 * 2**level, 128) for level in range(max(*kind.sized, 2).bit_length() - 1)]
