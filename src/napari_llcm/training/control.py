@@ -32,8 +32,8 @@ DEGRADED = Augmentation(noise=0.4, coloured=0.4, striped=0.2, band=0.5, backgrou
 NOISY = Augmentation(noise=0.4, coloured=0.4, striped=0.2)
 # Learning rates, as shares of the job's. Features of the levels are large (deviation 40 to 240),
 # so zero convolutions soon add as much as is there. Until they tell what is of use, the gradient
-# behind them has little to say, which an adaptive optimiser follows as fast all the same: at one
-# rate for all, the copies were no longer like what they copy after 73 steps.
+# behind them has little to say, which an adaptive optimiser follows as fast all the same. What it
+# is worth stands in docs/model.md: copies drift less, and the stain is no better within a minute.
 _RATES = {"cleaner": 4.0, "encoder": 0.25, "copied": 0.25}
 
 
