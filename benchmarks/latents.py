@@ -3,7 +3,7 @@
     python benchmarks/latents.py local maisi mri
 
 For each kind of autoencoder, at its published size and with random weights (`local` is that of the
-shipped model), two specimens are prepared, and the same steps are timed four ways: with a view that
+shipped model), specimens are prepared, and the same steps are timed four ways: with a view that
 is encoded in the step, with a view that is held in memory, and with prepared latents on disk, held
 or read patch by patch. A training serves each encoded view in four steps: its first visits are the
 mean of one step of the first way and three of the second.
@@ -117,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="+")
     parser.add_argument("--size", default="32,96,96")
+    parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
@@ -126,7 +127,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        result_of(write_specimens(folder / "pairs", 2, (z, y, x), 0, "easy"))
+        result_of(write_specimens(folder / "pairs", given.pairs, (z, y, x), 0, "easy"))
         for kind in given.kinds:
             measure(kind, folder, given.steps, given.device)
 

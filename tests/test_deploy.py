@@ -227,6 +227,39 @@ def test_a_training_is_requeued_and_goes_on(
 
 
 @pytest.mark.slow
+def test_a_preparation_is_requeued_and_goes_on(
+    cluster: Callable[..., subprocess.Popen[str]], specimen: Specimen, tmp_path: Path
+) -> None:
+    for name in "abcd":
+        for kind in ("qpi", "dapi"):
+            write(tmp_path / "p" / kind / f"{name}.ome.tif", getattr(specimen, kind))
+    options = ("p", "l", "--init", "universal-v1", "--device", "cpu")
+    there = tmp_path / "l" / "pairs"
+
+    def finished() -> dict[str, int]:
+        return {p.parent.name: p.stat().st_mtime_ns for p in there.glob("[!.]*/zarr.json")}
+
+    with cluster("prepare-latents.sh", *options) as job:
+        until = time.monotonic() + 300
+        while not finished() and time.monotonic() < until:
+            assert job.poll() is None, job.stdout and job.stdout.read()
+            time.sleep(0.05)
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        assert job.stdout is not None
+        said = job.stdout.read()
+    assert job.returncode == 143, said
+    assert (tmp_path / "scontrol").read_text() == "requeue 42\n"
+    before = finished()
+    assert 0 < len(before) < 4
+    with cluster("prepare-latents.sh", *options) as job:
+        assert job.stdout is not None
+        said = job.stdout.read()
+    assert job.returncode == 0, said
+    assert len(finished()) == 4
+    assert {name: finished()[name] for name in before} == before
+
+
+@pytest.mark.slow
 def test_an_array_stains_each_its_part(
     cluster: Callable[..., subprocess.Popen[str]], specimen: Specimen, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from napari_llcm.models.autoencoders.config import KIND
 from napari_llcm.models.autoencoders.networks import make_published
 from napari_llcm.models.autoencoders.saved import AutoencoderInfo, save_autoencoder
 from napari_llcm.specimen import write_specimens
-from napari_llcm.training import TrainJob, latents, train
+from napari_llcm.training import TrainJob, latent_store, latents, train
 from napari_llcm.training.estimate import estimate
 from napari_llcm.training.jobs import load_job, save_job
 from napari_llcm.training.latents import seen_in, variant
@@ -125,6 +125,7 @@ def test_training_on_prepared_latents_gives_the_same_weights_to_the_bit(
     if not fits:
         free = psutil.virtual_memory()._replace(available=1000)
         monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+        monkeypatch.setattr(latent_store.Stored, "_whole", None)  # what would be kept
     result_of(train(job(tmp_path / "latents", tmp_path / "prepared", **on_top)))
     same(tmp_path / "encoded", tmp_path / "prepared")
     infos = [load_bundle(tmp_path / name / "model").info for name in ("encoded", "prepared")]
@@ -146,6 +147,25 @@ def test_so_does_a_training_that_starts_from_a_model(
             if isinstance(e, Notice)]  # fmt: skip
     same(tmp_path / "encoded", tmp_path / "prepared")
     assert any("whose latents were prepared" in text for text in told)
+
+
+def test_pairs_whose_dapi_is_one_plane_are_taken_along_without_latents(
+    some: Folders, autoencoder: Path, tmp_path: Path, no_encoding: Any
+) -> None:
+    pairs, on_top = some(3), {"autoencoder": str(autoencoder), "validation_share": 0}
+    shutil.rmtree(pairs / "labels")
+    flat = sorted((pairs / "dapi").iterdir())[0]
+    stack = read(flat)
+    write(flat, stack.replace(data=stack.numpy().max(0, keepdims=True)), overwrite=True)
+    result_of(train(job(pairs, tmp_path / "encoded", **on_top)))
+    result_of(prepare_latents(job(pairs, tmp_path / "latents", **on_top)))
+    whole = zarr.open_group(tmp_path / "latents" / "pairs", mode="r")
+    assert sorted("latents" in dict(entry.members()) for _, entry in whole.groups()) == [
+        False, True, True,
+    ]  # fmt: skip
+    no_encoding()
+    result_of(train(job(tmp_path / "latents", tmp_path / "prepared", **on_top)))
+    same(tmp_path / "encoded", tmp_path / "prepared")
 
 
 def test_thin_volumes_are_prepared_for_their_task(
@@ -196,7 +216,8 @@ def test_a_killed_preparation_goes_on_and_keeps_finished_pairs(
         result_of(train(job(tmp_path / "latents", tmp_path / "r", autoencoder=str(autoencoder))))
     views.clear()
     (told,) = [e.result for e in prepare_latents(wanted) if isinstance(e, Finished)]
-    assert (told["pairs"], told["encoded"], len(views)) == (3, 2, 2 * 8)
+    # and of three, a part of one is held out: what is left of that is encoded too
+    assert (told["pairs"], told["encoded"], len(views)) == (3, 2, 3 * 8)
     assert {p: p.stat().st_mtime_ns for p in before} == before
     # again: nothing is left to do; a file that was changed is encoded anew
     (told,) = [e.result for e in prepare_latents(wanted) if isinstance(e, Finished)]
@@ -296,8 +317,6 @@ def test_what_does_not_go_together_is_refused_in_words(
 def test_a_full_disk_is_told_and_what_is_done_stays(
     some: Folders, autoencoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_llcm.training import latent_store
-
     pairs = some(2)
     put, count = latent_store.EntryWriter.put, iter(range(1000))
 

@@ -141,7 +141,7 @@ def _run(
                 return
             entry = read_entry(folder_of(job.out, one))
             assert entry is not None
-            encoded_now += 1
+            encoded_now += not isinstance(one, Part)
         done += VARIANTS
         yield meter.at(done, one.name)
         if not isinstance(one, Part):
