@@ -168,8 +168,9 @@ def test_pairs_whose_dapi_is_one_plane_are_taken_along_without_latents(
     same(tmp_path / "encoded", tmp_path / "prepared")
 
 
+@pytest.mark.parametrize("kind", ["maisi", "wavelet"])  # the latter has no weights to be named
 def test_thin_volumes_are_prepared_for_their_task(
-    autoencoder: Path, tmp_path: Path, no_encoding: Any
+    autoencoder: Path, tmp_path: Path, no_encoding: Any, kind: str
 ) -> None:
     rng = np.random.default_rng(0)
     for name in "ab":
@@ -177,6 +178,10 @@ def test_thin_volumes_are_prepared_for_their_task(
         write(tmp_path / "thin" / f"{name}.nii.gz", Volume(data, spacing=(1000.0, 800.0, 800.0)))
     settings: dict[str, Any] = {
         "autoencoder": str(autoencoder),
+    }
+    if kind == "wavelet":
+        settings = {"network": {"autoencoder": "wavelet", "unet_widths": (8, 16)}}
+    settings |= {
         "task": "superres-ct",
         "patch": (24, 32, 32),
         "validation_share": 0,
@@ -296,7 +301,7 @@ def test_what_does_not_go_together_is_refused_in_words(
     )
     assert "options of reading" in refused(job(ready, run, **own, reading={"channel": "0"}))
     assert "lies inside the input" in refused(job(ready, ready / "run", **own))
-    assert "that is not trained" in refused(job(pairs, tmp_path / "l"), prepare_latents)
+    assert "not trained any more" in refused(job(pairs, tmp_path / "l"), prepare_latents)
     assert "holds latents already" in refused(job(ready, tmp_path / "l", **own), prepare_latents)
     assert "with another autoencoder" in refused(job(pairs, ready, **other), prepare_latents)
     assert "other files" in refused(job(pairs, pairs, **own), prepare_latents)

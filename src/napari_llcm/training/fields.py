@@ -14,7 +14,7 @@ from ..volumes.pairs import inputs_of
 from .data import load_pairs, median_noise
 from .grid import model_grid
 from .pairs import registration_notices, spacing_notices
-from .reading import trained_spacing
+from .reading import trained_spacing, with_kernel
 
 if TYPE_CHECKING:
     from ..models.info import ModelInfo
@@ -71,6 +71,11 @@ class Source(Protocol):
         self, job: TrainJob, info: ModelInfo | None, should_stop: ShouldStop | None
     ) -> Generator[Event, None, Fields]:
         """Yield what is to be told of the pairs; return them as `fields` does, with their noise."""
+
+    def with_kernel(
+        self, job: TrainJob, training: Sequence[Pair | Part], fields: Fields
+    ) -> TrainJob:
+        """Return a job whose task has its slice kernel, if it needs one."""
 
     def load(
         self,
@@ -144,6 +149,12 @@ class Files:
             yield from registration_notices(known.pairs, should_stop)
         noise = median_noise([one for _, one, _ in opened], job.task)
         return Fields(known.pairs, known.shapes, known.spacing, known.nucleus_um, noise)
+
+    def with_kernel(
+        self, job: TrainJob, training: Sequence[Pair | Part], fields: Fields
+    ) -> TrainJob:
+        """Return a job with a kernel that is fitted to what is trained on."""
+        return with_kernel(job, training, fields.spacing)
 
     def load(
         self,

@@ -110,7 +110,7 @@ class LatentDataset:
             If its task, autoencoder or grid is another one.
         """
         known = self.info
-        if known.task != job.task:
+        if known.task.model_dump(mode="json") != job.task.model_dump(mode="json"):
             raise UserError(
                 f"{self.path} was prepared for the task {known.task.name}, and this training is "
                 f"for {job.task.name}: choose the same task, or prepare the latents of this one."
@@ -167,6 +167,12 @@ class LatentDataset:
             if f.changed
         )
         return known
+
+    def with_kernel(
+        self, job: TrainJob, training: Sequence[Pair | Part], fields: Fields
+    ) -> TrainJob:
+        """Return a job with the kernel by which the inputs were made."""
+        return job.model_copy(update={"task": self.info.fitted})
 
     def load(
         self,

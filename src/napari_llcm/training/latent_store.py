@@ -98,6 +98,7 @@ class LatentsInfo(BaseModel):
     asked_um: float | None  # the nucleus width that was given
     spacing: Spacing | None
     reading: PairReadOptions
+    fitted: Task  # with its slice kernel, if it has one: what the inputs were made by
     # for people
     given: dict[str, str]  # "autoencoder" or "init", and its name
     kind: AutoencoderKind
@@ -113,8 +114,9 @@ class LatentsInfo(BaseModel):
 
     @property
     def option(self) -> str:
-        """The option that names its autoencoder."""
-        return " ".join(f"--{option} {name}" for option, name in self.given.items())
+        """What names its autoencoder: an option or, of one that has no weights, the kind."""
+        named = " ".join(f"--{option} {name}" for option, name in self.given.items())
+        return named or self.kind.kind
 
 
 _DEPEND = ("task", "fingerprint", "root", "start_spacing", "asked_um", "spacing", "reading")
@@ -206,17 +208,23 @@ def write_latents_info(path: Path, info: LatentsInfo) -> None:
     write_text(path / "zarr.json", _group({_KEY: info.model_dump(mode="json")}))
 
 
-def begin(path: Path, wanted: LatentsInfo) -> None:
-    """Make a latent dataset, or go on with one.
+def begin(path: Path, wanted: LatentsInfo) -> LatentsInfo:
+    """Make a latent dataset, or go on with one; return what it says of itself.
 
     Raises
     ------
     UserError
         If the pairs that are there depend on something else, or it cannot be written.
     """
-    if is_latent_dataset(path) and (other := _other(read_latents_info(path), wanted)):
-        raise UserError(f"{path} holds latents that were prepared {other}: choose another --out.")
+    if is_latent_dataset(path):
+        known = read_latents_info(path)
+        if other := _other(known, wanted):
+            sentence = f"{path} holds latents that were prepared {other}: choose another --out."
+            raise UserError(sentence)
+        # what is there was made by its kernel
+        wanted = wanted.model_copy(update={"fitted": known.fitted})
     write_latents_info(path, wanted)
+    return wanted
 
 
 def _other(known: LatentsInfo, wanted: LatentsInfo) -> str | None:
@@ -227,7 +235,8 @@ def _other(known: LatentsInfo, wanted: LatentsInfo) -> str | None:
         "root": "with other intensities",
         "reading": "of files that were read in another way",
     }
-    differs = [name for name in _DEPEND if getattr(known, name) != getattr(wanted, name)]
+    a, b = (info.model_dump(mode="json") for info in (known, wanted))  # tuples come back as lists
+    differs = [name for name in _DEPEND if a[name] != b[name]]
     return words.get(differs[0], "on another grid") if differs else None
 
 

@@ -118,10 +118,12 @@ def _run(
     patch = fitting_patch(job, training, fields.pairs, fields.shapes)
     job = job.model_copy(update={"patch": patch})
     parts = [one for one in training if isinstance(one, Part)]
+    fitted = source.with_kernel(job, training, fields).task
     described = _described(job, fields, networks, info, str(device)).model_copy(
-        update={"notices": list(told)}
+        update={"notices": list(told), "fitted": fitted}
     )
-    begin(job.out, described)
+    described = begin(job.out, described)
+    job = job.model_copy(update={"task": described.fitted})
     amp = partial(autocast, device) if job.mixed_precision else nullcontext
     everything: list[Pair | Part] = [*fields.pairs, *parts]
     meter, done = Meter(len(everything) * VARIANTS), 0
@@ -171,17 +173,12 @@ class _Stopped(Exception):
 
 
 def _check_job(job: TrainJob) -> None:
-    if job.init is None and job.autoencoder is None:
-        raise UserError(
-            "Latents are those of an autoencoder that is not trained any more: give --autoencoder, "
-            "or the model to start from as --init."
-        )
     if not METHODS[job.method].latent:
         raise UserError(f"{job.method} has no autoencoder, so there are no latents to prepare.")
     if AUTOENCODER.name in job.phases():
         raise UserError(
-            "This job trains the autoencoder first, after which the latents would be others: leave "
-            "phase out."
+            "Latents are those of an autoencoder that is not trained any more, but this job begins "
+            "with it: give --autoencoder, or the model to start from as --init, and no phase."
         )
 
 
@@ -205,6 +202,7 @@ def _described(
     given = {"init": job.init, "autoencoder": job.autoencoder}
     return LatentsInfo(
         task=job.task,
+        fitted=job.task,
         fingerprint=encoder_fingerprint(networks),
         root=job.root,
         start_spacing=info.spacing if info is not None else None,

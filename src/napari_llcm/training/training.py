@@ -39,7 +39,6 @@ from .held_out import fitting_patch, split
 from .instances import with_labels
 from .latent_dataset import find_source
 from .pairs import few
-from .reading import with_kernel
 from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks, keep_start, settled, with_task
 from .trainer import Trainer
@@ -128,8 +127,7 @@ def _run(
     yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
     patch = fitting_patch(job, training, fields.pairs, fields.shapes)
     job = job.model_copy(update={"patch": patch})
-    if not source.prepared:  # latents are of what a task's own kernel leaves
-        job = with_kernel(job, training, fields.spacing)
+    job = source.with_kernel(job, training, fields)
     data = source.load(training, job, fields, folder.cache)
     # stained as they are: what is padded would be judged
     as_is = job.model_copy(update={"patch": job.network.multiple})
