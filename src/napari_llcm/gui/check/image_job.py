@@ -10,7 +10,7 @@ import numpy as np
 from ...evaluation.restoration import restoration_metrics, where_both_are
 from ...events import Finished, Job, Meter, Notice, ShouldStop, Started, UserError
 from ...volumes import Volume, notices
-from ...volumes.hounsfield import HounsfieldWindow, body_mask, is_hounsfield
+from ...volumes.hounsfield import HounsfieldWindow, is_hounsfield
 from ...volumes.thick_slices import interpolated
 from ..jobs.runner import MakeJob
 from ..layers.combo import volume_of
@@ -110,14 +110,11 @@ def comparing_images(sides: ImageSides) -> MakeJob:
             planes, whole = truth.shape[0], sides.truth.shape[0]
             notes.append(f"Compared where all stacks are: {planes} of {whole} planes.")
         stacks = dict(zip((TRUTH, *others), (truth, *cut), strict=True))
-        window, mask = _window(sides), None
+        window = _window(sides)
         if window is not None:
-            mask = body_mask(truth.numpy())
-            stacks = {name: _within(volume, window) for name, volume in stacks.items()}
             low, high = window.undo((-1, 1))
             notes.append(
-                f"Compared within {low:g} to {high:g} HU, which is what the model knows, and "
-                "inside of the body."
+                f"PSNR and SSIM within {low:g} to {high:g} HU; of all, what is inside of the body."
             )
         figures = {}
         for done, name in enumerate(others, 1):
@@ -125,7 +122,7 @@ def comparing_images(sides: ImageSides) -> MakeJob:
                 yield Finished(result={"stopped": True})
                 return
             yield meter.at(done, f"comparing {stacks[name].name}")
-            found = restoration_metrics(stacks[TRUTH], stacks[name], mask=mask, window=window)
+            found = restoration_metrics(stacks[TRUTH], stacks[name], window=window)
             figures[name] = found
         unit = "HU" if window is not None else str(truth.metadata.get("unit", ""))
         begin = sides.restored.voxel(cut[0].place((0, 0, 0))) if cut[0].spacing else np.zeros(3)
@@ -136,15 +133,11 @@ def comparing_images(sides: ImageSides) -> MakeJob:
 
 
 def _window(sides: ImageSides) -> HounsfieldWindow | None:
-    """Return the window that a restored CT was made in, beyond which nothing can come back."""
+    """Return the window that a restored CT was made in, or the usual one; None of no CT."""
     told = sides.restored.metadata.get("window")
     if told is not None:
         return HounsfieldWindow(**told)
     return HounsfieldWindow() if is_hounsfield(sides.truth) else None
-
-
-def _within(volume: Volume, window: HounsfieldWindow) -> Volume:
-    return volume.replace(data=window.undo(window.apply(volume.numpy())))
 
 
 def _interpolated(sides: ImageSides) -> Volume | None:
