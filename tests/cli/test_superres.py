@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from napari_llcm.events import UserError, result_of
-from napari_llcm.models import NetworkConfig, load_bundle
+from napari_llcm.models import ConsistencyConfig, NetworkConfig, load_bundle
 from napari_llcm.models.bundle import read_info
+from napari_llcm.models.consistency import pure_noise
+from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.phantom import make_phantom
 from napari_llcm.tasks import TASKS
 from napari_llcm.training import make_job, train
+from napari_llcm.training.start import for_task
 from napari_llcm.volumes import Volume, read, write
 from napari_llcm.volumes.thick_slices import ThickOptions, interpolated, thicken
 from stains import make_model, run, stained, staining
@@ -124,6 +128,15 @@ def test_a_task_says_how_it_is_trained(tmp_path: Path) -> None:
     task = finer.task.model_dump(mode="json")
     path.write_text(yaml.safe_dump(task | {"name": "mine", "recipe": {"crops": 3}}))
     assert make_job(**given, task=str(path)).crops == 3
+
+
+def test_a_model_begins_as_what_it_builds_on() -> None:
+    config = for_task(NetworkConfig(**TINY), TASKS["superres-ct"])
+    networks = StainerNetworks(config, ConsistencyConfig())
+    inputs = torch.randn(1, 2, 8, 16, 16)
+    start = pure_noise(networks.denoiser, torch.zeros(1, 8, 4, 8, 8))
+    added = networks.denoiser(*start, networks.condition(inputs))
+    assert float(added.detach().abs().max()) < 0.2  # of standardised latents
 
 
 def test_detail_in_the_plane_stays_where_the_pixels_are_others() -> None:

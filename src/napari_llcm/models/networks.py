@@ -159,6 +159,11 @@ class LatentUNet(Contracting):
         """Return F for latent x (B, C, z, y, x), sigma (B,), condition (B, K, z, y, x)."""
         return self.head[-1](self.features(x, sigma, condition))
 
+    def silence(self) -> None:
+        """Let the output begin as 0."""
+        for weights in self.head[-1].parameters():
+            nn.init.zeros_(weights)
+
     def features(self, x: Tensor, sigma: Tensor, condition: Tensor | Condition) -> Tensor:
         """Return what the last convolution makes F of: (B, W, z, y, x), W the finest width."""
         e = self.embed(sigma).to(x.dtype)

@@ -121,7 +121,10 @@ def _unet(network: NetworkConfig, features: int) -> nn.Module:
         from .control import ControlledUNet
 
         local = ControlledUNet if network.control else LatentUNet
-        return local(channels, features, widths, network.unet_blocks)
+        made = local(channels, features, widths, network.unet_blocks)
+        if network.residual:  # at first, nothing is added to the inputs
+            made.silence()
+        return made
     from .monai_networks import ControlledMonaiUNet, MonaiUNet
 
     return (ControlledMonaiUNet if network.control else MonaiUNet)(network, features)
