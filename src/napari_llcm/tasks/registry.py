@@ -17,8 +17,8 @@ from .task import Channel, Recipe, Task
 _FINER = Recipe(
     network={
         "autoencoder": "wavelet",
-        "condition_widths": (24,),
-        "unet_widths": (24, 40, 64),
+        "condition_widths": [24],
+        "unet_widths": [24, 40, 64],
     },
     patch=(24, 48, 48),
     crops=2,
