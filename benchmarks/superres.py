@@ -168,7 +168,8 @@ def _by_kernel(thick: Volume, task: Task) -> Volume:
     intensity, count = task.inputs[0].intensity, thick.shape[0]
     scaling = intensity.measure(thick.data)
     planes = np.arange(task.planes * count)
-    made = task.between.between(intensity.apply(thick.numpy(), scaling), planes, 0, count)
+    slices = intensity.mixable(intensity.apply(thick.numpy(), scaling))
+    made = intensity.mixed(task.between.between(slices, planes, 0, count))
     return with_planes(thick, task.planes).replace(data=intensity.undo(made, scaling))
 
 

@@ -83,7 +83,9 @@ class StackInputs:
             planes, count = grid.planes_of(box), grid.input_shape[0]
             needed = kernel.needed(planes, count)
             slices = channel.intensity.apply(grid.slices(needed, box[1:]), scaling)
-            made.append(kernel.between(slices, planes, needed[0], count))
+            mixable = channel.intensity.mixable(slices)
+            between = kernel.between(mixable, planes, needed[0], count)
+            made.append(channel.intensity.mixed(between))
         return np.stack(made)
 
     def cut(self, box: Box) -> StackInputs:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..volumes import NoData
-from .normalise import HOT, Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
+from .normalise import HOT, LINEAR, Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
 
 _FAR = "are brighter or darker than all others by far (hot pixels, or a bright corner)"
 _BEYOND = 0.25  # slope beyond a window, where it is 1 within
@@ -37,6 +37,14 @@ class Contrast(BaseModel):
     def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
         """Return intensities, float32."""
         return np.asarray(scaling.undo(np.asarray(y, np.float32)), np.float32)
+
+    def mixable(self, y: np.ndarray) -> np.ndarray:
+        """Return normalised values as they may be averaged: as they are."""
+        return y
+
+    def mixed(self, x: np.ndarray) -> np.ndarray:
+        """Return normalised values of averages: the inverse of `mixable`."""
+        return x
 
     def limits(self, scaling: Scaling) -> tuple[float, float]:
         """Return the intensities beyond which a voxel is clipped."""
@@ -72,6 +80,14 @@ class Counts(BaseModel):
     def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
         """Return intensities, float32; never below 0."""
         return unstabilise(y, scaling)
+
+    def mixable(self, y: np.ndarray) -> np.ndarray:
+        """Return normalised values as they may be averaged: light adds up, its root does not."""
+        return np.asarray(np.sign(y) * ((np.abs(y) + LINEAR**0.5) ** 2 - LINEAR), np.float32)
+
+    def mixed(self, x: np.ndarray) -> np.ndarray:
+        """Return normalised values of averages: the inverse of `mixable`."""
+        return stabilise(x, Scaling(low=0, high=1))
 
     def limits(self, scaling: Scaling) -> tuple[float, float]:
         """Return the intensities beyond which a voxel is clipped: HOT, in the networks' unit."""
@@ -117,6 +133,14 @@ class Window(BaseModel):
         y = 2 * scaling.apply(np.asarray(x, np.float32)) - 1
         within = np.clip(y, -1, 1)
         return np.clip(within + _BEYOND * (y - within), -HOT, HOT).astype(np.float32)
+
+    def mixable(self, y: np.ndarray) -> np.ndarray:
+        """Return normalised values as they may be averaged: as they are."""
+        return y
+
+    def mixed(self, x: np.ndarray) -> np.ndarray:
+        """Return normalised values of averages: the inverse of `mixable`."""
+        return x
 
     def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
         """Return intensities, float32."""

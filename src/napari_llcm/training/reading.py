@@ -226,7 +226,10 @@ class PlanesBetween(Transform):
         given = data["inputs"]
         planes, slices = np.arange(given.shape[1]), given[:, :: self.task.planes]
         kernel, count = self.task.between, slices.shape[1]
-        made = [kernel.between(one, planes, 0, count) for one in slices]
+        made = []
+        for one, channel in zip(slices, self.task.inputs, strict=True):
+            mixable = channel.intensity.mixable(one)
+            made.append(channel.intensity.mixed(kernel.between(mixable, planes, 0, count)))
         return {**data, "inputs": np.stack(made)}
 
 
@@ -252,8 +255,10 @@ def with_kernel(job: TrainJob, pairs: Sequence[Pair | Part], spacing: Spacing | 
         """Yield the slices and planes of each channel of each volume."""
         for pair in pairs[:: max(len(pairs) // _FITTED, 1)][:_FITTED]:
             found = cut(normalised(read(pair)))
-            for slices, planes in zip(found["inputs"], found["outputs"], strict=True):
-                yield slices[:: task.planes], planes
+            given = zip(task.inputs, found["inputs"], found["outputs"], strict=True)
+            for channel, slices, planes in given:
+                mixable = channel.intensity.mixable
+                yield mixable(slices[:: task.planes]), mixable(planes)
 
     kernel = SliceKernel.fitted(task.planes, volumes())
     return job.model_copy(update={"task": task.model_copy(update={"kernel": kernel})})
