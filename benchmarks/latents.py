@@ -81,9 +81,9 @@ def trainer_of(job: TrainJob, held: bool = True) -> Trainer:
     return Trainer(job, job.phases()[-1], networks, data, device, amp)
 
 
-def measure(kind: str, folder: Path, steps: int, device: str) -> None:
+def measure(kind: str, folder: Path, steps: int, **further: Any) -> None:
     """Print one row of the table."""
-    common = {**start_of(kind, folder), "device": device, "validation_share": 0.0, "crops": 2}
+    common = {**start_of(kind, folder), **further, "validation_share": 0.0, "crops": 2}
     common |= {"instance_weight": 0.0}
     out = folder / f"{kind}-latents"
     began = time.monotonic()
@@ -119,6 +119,9 @@ def main() -> None:
     parser.add_argument("--size", default="32,96,96")
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument(
+        "--method", default="llcm", help="llcm decodes in each step, diffusion does not"
+    )
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     z, y, x = (int(n) for n in given.size.split(","))
@@ -129,7 +132,7 @@ def main() -> None:
         folder = Path(name)
         result_of(write_specimens(folder / "pairs", given.pairs, (z, y, x), 0, "easy"))
         for kind in given.kinds:
-            measure(kind, folder, given.steps, given.device)
+            measure(kind, folder, given.steps, device=given.device, method=given.method)
 
 
 if __name__ == "__main__":

@@ -295,7 +295,9 @@ def test_what_does_not_go_together_is_refused_in_words(
     assert "another start" in refused(job(ready, run, **own, nucleus_um=9.0))
     assert "other intensities" in refused(job(ready, run, **own, root=False))
     big = tmp_path / "big"
-    assert "for patches of (" in refused(job(ready, big, **own, patch=(16, 64, 64)))
+    assert "for patches of (" in refused(
+        job(ready, big, **own, network={"unet_widths": (8, 16, 16, 16)})
+    )
     assert "only --pairs" in refused(
         job(ready, run, **own).model_copy(update={"pairs": [ready, pairs]})
     )
