@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from screenshots import Window
 
-MINUTES, SIZE, SEED = 10, (96, 192, 192), 100_000
+MINUTES, SIZE, SEED = 10, (60, 128, 128), 100_000
 
 
 def trained(folder: Path) -> Path:
@@ -63,10 +63,6 @@ def finer(model: Path) -> None:
     panel.form.stack.choose(viewer.layers["CT thick"])
     window.wait(0.5)
     viewer.camera.zoom *= 1.6
-    panel.form.live.click()  # half of the screen is filled in when the picture is taken
-    window.until(lambda: len(viewer.layers) > 2)
-    panel.form.live.click()
-    window.idle(panel)
     panel.form.start.click()
     window.idle(panel)
     window.shoot("finer")
@@ -86,7 +82,7 @@ def _across_an_edge(layer: Any, viewer: Any) -> Any:
     y = round(layer.world_to_data(viewer.dims.point)[1])
     plane = np.clip(np.asarray(layer.data[:, y], float), -160, 240)
     steep = np.abs(plane[14:-8] - plane[6:-16])
-    steep[:, :40] = steep[:, -40:] = 0
+    steep[:, :30] = steep[:, -30:] = 0
     z, x = np.unravel_index(int(np.argmax(steep)), steep.shape)
     middle = z + 10
     return np.array([[middle - 9, y, x], [middle + 9, y, x]], float)

@@ -41,12 +41,9 @@ def summary_of(info: ModelInfo) -> str:
 
 
 def _restored(info: ModelInfo) -> str:
-    """Return how near a model comes to the real images, and how many planes it makes."""
-    psnr = info.metrics.get("psnr", info.metrics.get("val_psnr"))
-    told = f"{info.task.title}: makes {info.task.planes} slices of one."
-    if psnr is None:
-        return f"{told} How near they come to real ones was not measured."
-    return f"{told} {psnr:.1f} dB (PSNR) to real ones, in volumes held out while it trained."
+    """Return how many planes a model makes; its figures of validation are in the networks' unit."""
+    made = f"{info.task.title}: makes {info.task.planes} slices of one."
+    return f"{made} How near they come to real ones, the Check panel tells."
 
 
 def _nuclei_found(info: ModelInfo) -> str:

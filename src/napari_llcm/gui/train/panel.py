@@ -181,8 +181,8 @@ class TrainPanel(Panel):
         if self.busy:
             self.view.bar.say("A training is going on: come back when it has ended.")
             return
+        found = self.pairs.teach(stack)
         self.form.go_on_from(model, MINUTES, width, free_name(name_for(stack)))
-        found = self.pairs.teach(stack)  # by the model's task
         self.view.bar.clear()
         tell, text = (self.view.bar.say, READY) if found else (self.view.bar.refuse, NO_PARTNER)
         tell(text.format(model=model, stack=stack.name, minutes=MINUTES))
