@@ -17,7 +17,9 @@ from napari_llcm.models.bundle import read_info
 from napari_llcm.models.consistency import pure_noise
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.phantom import make_phantom
+from napari_llcm.staining.inputs import StackInputs
 from napari_llcm.tasks import TASKS
+from napari_llcm.tasks.slice_kernel import SliceKernel
 from napari_llcm.training import make_job, train
 from napari_llcm.training.start import for_task
 from napari_llcm.volumes import Volume, read, write
@@ -151,3 +153,20 @@ def test_detail_in_the_plane_stays_where_the_pixels_are_others() -> None:
     made = run(staining(volume, model))[0].value
     difference = np.abs(made.numpy() - interpolated(volume, 24).numpy())
     assert difference.mean() < 0.15 * data.std()
+
+
+@pytest.mark.parametrize("ratio", [(1 / 6, 1.0, 1.0), (1 / 6, 1.7, 1.7)])
+def test_a_part_of_thick_slices_is_all_that_a_box_needs(ratio: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(9, 8, 8)), rng.normal(size=(54, 8, 8)))]
+    task = TASKS["superres-ct"].model_copy(update={"kernel": SliceKernel.fitted(6, pairs)})
+    info = make_model(NetworkConfig(**TINY), (1000.0, 1000.0, 1000.0), task).info
+    data, scaling = rng.normal(40, 100, (11, 30, 34)), task.inputs[0].intensity.measure(None)
+    inputs = StackInputs.at(info, [data], [scaling], ratio)
+    z, y, x = inputs.grid.padded
+    for box in (
+        ((18, 36), (4, 16), (0, 8)),
+        ((0, 8), (0, y), (8, x)),
+        ((z - 8, z), (0, 8), (0, 8)),
+    ):
+        np.testing.assert_allclose(inputs.cut(box).read(box), inputs.read(box), atol=1e-5)
