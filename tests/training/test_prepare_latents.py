@@ -296,7 +296,7 @@ def test_what_does_not_go_together_is_refused_in_words(
     assert "other intensities" in refused(job(ready, run, **own, root=False))
     big = tmp_path / "big"
     assert "for patches of (" in refused(
-        job(ready, big, **own, network={"unet_widths": (8, 16, 16, 16)})
+        job(ready, big, **own, validation_share=0, network={"unet_widths": (8, 16, 16, 16)})
     )
     assert "only --pairs" in refused(
         job(ready, run, **own).model_copy(update={"pairs": [ready, pairs]})
