@@ -234,7 +234,7 @@ def _shrink(
         axes = [i for i in range(3) if tile[i] > align[i]]
         if not axes or fits(box, window(box, halo, shape, align)):
             return tile
-        axis = max(axes, key=lambda i: tile[i] / halo[i])
+        axis = max(axes, key=lambda i: tile[i] / max(halo[i], 1))  # wavelets have none
         tile[axis] = -(-tile[axis] // (2 * align[axis])) * align[axis]
 
 
