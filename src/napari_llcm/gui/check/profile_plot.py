@@ -144,7 +144,11 @@ class ProfilePlot(QWidget):
         for name, values in profile.values.items():
             self._plot.plot(profile.at, values, pen=pg.mkPen(_COLOURS[name], width=2))
             width = profile.widths[name]
-            text = "cannot be told" if math.isnan(width) else f"{width:.3g} {unit}"
+            text = (
+                "cannot be told"
+                if math.isnan(width)
+                else f"{width:.{0 if width >= 100 else 2}f} {unit}"
+            )
             told.append(f'<span style="color:{_COLOURS[name]}">━</span> {name}: {text}')
         self.widths.setText(f"{_KINDS[profile.kind]}<br>" + "<br>".join(told))
         self._plot.show()
