@@ -133,8 +133,8 @@ def test_a_patch_is_no_larger_than_the_stacks(tmp_path: Path) -> None:
 
     assert fits(usual, [a], (48, 200, 200), (1, 1, 1)) == usual.patch == (32, 64, 64)
     assert fits(usual, [a], (9, 200, 200), (99, 99, 99)) == (16, 64, 64)  # padded to 16
-    assert fits(usual, [a, b], (9, 200, 40), (20, 30, 40)) == (24, 64, 48)
-    assert fits(usual, [part], (99, 99, 99), (40, 80, 80)) == (32, 64, 32)
+    assert fits(usual, [a, b], (9, 200, 40), (20, 30, 40)) == (24, 48, 48)  # transposed, too
+    assert fits(usual, [part], (99, 99, 99), (40, 80, 80)) == (32, 32, 32)
     rival = make_job(pairs=[tmp_path], out=tmp_path, method="pix2pix")
     assert fits(rival, [a], (5, 80, 80), (1, 1, 1)) == (16, 64, 64)  # its PatchGAN takes no less
 
