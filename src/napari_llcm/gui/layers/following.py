@@ -30,12 +30,12 @@ class Following:
         The results, on the source's grid.
     assumed : tuple of float, optional
         Voxel size (z, y, x) that was taken where the source told none.
+    told : callable, optional
+        Called when the results come to fit the source no longer, or again.
     planes : int
         How many planes the results have for each of the source's.
     moves : bool
         Whether the results lie where this source does; else they are marked alone.
-    told : callable, optional
-        Called when the results come to fit the source no longer, or again.
 
     Attributes
     ----------
