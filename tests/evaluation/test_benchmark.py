@@ -88,7 +88,7 @@ def test_other_ways_to_steer_are_trained_and_judged_as_methods_are(tmp_path: Pat
     }
     for name in ("control", "attention"):
         said = read_info(tmp_path / "runs" / f"llcm-{name}" / "model").provenance
-        assert steps >= said["consistency_steps"] + 1  # of the autoencoder, too
+        assert steps[name] >= said["consistency_steps"] + 1  # of the autoencoder, too
     assert "llcm attention" in last.result["groups"]["medium"]["differences"]
     networks = {
         name: read_info(tmp_path / "runs" / f"llcm-{name}" / "model").network
