@@ -28,6 +28,7 @@ from stains import make_model, run, stained, staining
 from tiny import job
 
 Run = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.slow  # many small trainings
 TINY = {"autoencoder": "wavelet", "condition_widths": (8,), "unet_widths": (8, 16)}
 
 

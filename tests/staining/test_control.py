@@ -27,6 +27,7 @@ def controlled() -> ModelBundle:
     return awake(SMALL.model_copy(update={"control": True}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
 def test_tiles_of_a_controlled_model_have_no_seams(controlled: ModelBundle, steps: int) -> None:
     volume = make_volume((10, 140, 150))

@@ -19,6 +19,7 @@ from napari_llcm.training.estimate import estimate
 from napari_llcm.training.jobs import load_job, save_job
 from tiny import NETWORK, job
 
+pytestmark = pytest.mark.slow  # many small trainings
 MONAI = NETWORK.model_copy(update={"unet": "monai", "unet_widths": (16, 32)})
 
 

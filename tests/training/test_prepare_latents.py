@@ -35,6 +35,7 @@ from tiny import AUTOENCODERS
 from tiny import job as tiny_job
 
 Folders = Callable[[int], Path]
+pytestmark = pytest.mark.slow  # many small trainings
 KINDS = ("qpi", "dapi", "labels")
 
 
