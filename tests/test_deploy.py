@@ -172,7 +172,7 @@ def test_the_image_has_neither_a_window_nor_what_no_extra_has() -> None:
 def cluster(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Return what runs a script as SLURM would: its commands stand in this folder."""
     if sys.platform == "win32":
-        pytest.skip("bash")
+        pytest.skip("the scripts are for SLURM, which runs on Linux, and need bash")
     places = tmp_path / "bin"
     places.mkdir()
     for name, line in {

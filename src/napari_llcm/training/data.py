@@ -31,7 +31,8 @@ from .flat import PadColumns, columns
 from .held_out import Part
 from .instances import InstanceTargets, target_stride
 from .latents import VARIANTS, Latents, seen_in, variant
-from .reading import PLANES, Normalised, OnlyPart, PlanesBetween, ReadPair, SeenBeside
+from .reading import PLANES, Normalised, OnlyPart, ReadPair
+from .thick_inputs import PlanesBetween, SeenBeside
 
 if TYPE_CHECKING:
     from pathlib import Path

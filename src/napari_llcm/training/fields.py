@@ -14,7 +14,8 @@ from ..volumes.pairs import inputs_of
 from .data import load_pairs, median_noise
 from .grid import model_grid
 from .pairs import registration_notices, spacing_notices
-from .reading import trained_spacing, with_kernel
+from .reading import trained_spacing
+from .thick_inputs import with_kernel
 
 if TYPE_CHECKING:
     from ..models.info import ModelInfo
