@@ -133,8 +133,7 @@ class Task(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Task:
         names = [channel.name for channel in (*self.inputs, *self.outputs)]
-        apart = set(names) if self.thick is None else {*names[: len(self.inputs)]}
-        if len(apart) != (len(names) if self.thick is None else len(self.inputs)):
+        if len(set(names)) < len(names):
             raise ValueError("two channels of a task have the same name")
         known = {channel.name for channel in self.inputs}
         for channel in self.outputs:
