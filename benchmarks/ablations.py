@@ -82,6 +82,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ECT, direct term 0": {"consistency": {"direct_weight": 0.0}},
     "ECT, direct term 0.1": {"consistency": {"direct_weight": 0.1}},
     "ECT from the first step on": {"consistency": {"consistency_start": 0.0}},
+    # the direct term gives the mean, and what the consistency term adds to it is learned at small
+    # noise alone (PMRF, Ohayon et al. 2025; CorrDiff, Mardani et al. 2024)
+    "mean, and ECT at small noise alone": {
+        "consistency": {"log_sigma_mean": -2.5, "log_sigma_std": 1.0}
+    },
     "decoder with a skip from the phase": {"network": NetworkConfig(decoder_skip=True)},
     "linear intensity": {"root": False},
     "no head that tells nuclei": {"instance_weight": 0.0},

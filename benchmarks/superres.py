@@ -32,7 +32,7 @@ from napari_llcm.models import load_bundle
 from napari_llcm.nuclei import compare_nuclei, make_segmenter
 from napari_llcm.phantom import write_phantoms
 from napari_llcm.specimen import write_specimens
-from napari_llcm.staining import stain
+from napari_llcm.staining import StainOptions, stain
 from napari_llcm.tasks import Task, find_task
 from napari_llcm.training import make_job, train
 from napari_llcm.training.runs import run_state
@@ -53,25 +53,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", nargs="+", default=["ct"], choices=list(TASKS))
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--rows", type=Path, help="figures, where not in OUT/superres.json")
     parser.add_argument("--steps", type=int, default=1000, help="of each training")
     parser.add_argument("--train", type=int, default=10, help="phantoms, or simulated stacks")
     parser.add_argument("--held-out", type=int, default=6, help="phantoms")
+    parser.add_argument("--device", default="cpu", help="to train on; restoring is timed on a CPU")
     parser.add_argument("--stack", type=Path, help="a real DAPI stack, for microscopy")
     parser.add_argument("--nuclei", action="store_true", help="of microscopy, count nuclei too")
     parser.add_argument("--out", type=Path, default=Path("superres"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    path = options.out / "superres.json"
+    path = options.rows or options.out / "superres.json"
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     for kind in options.kinds:
         folder = options.out / kind
         _data(kind, folder, options)
-        models = {m: _trained(kind, m, folder, options.steps) for m in options.methods}
+        models = {m: _trained(kind, m, folder, options) for m in options.methods}
         for file in sorted((folder / "test").glob("*.ome.zarr")):
             _restored(kind, file, models, rows, path)
             if options.nuclei and kind == "microscopy":
                 _counted(file, rows, path)
-    (options.out / "superres.md").write_text(table(rows), encoding="utf-8")
+    path.with_suffix(".md").write_text(table(rows), encoding="utf-8")
 
 
 def _data(kind: str, folder: Path, options: argparse.Namespace) -> None:
@@ -113,8 +115,9 @@ def _halves(volume: Volume) -> tuple[Volume, list[Volume]]:
     return left, [volume.replace(data=b, origin=(0.0, 0.0, 0.0)) for b in blocks]
 
 
-def _trained(kind: str, method: str, folder: Path, steps: int) -> Path:
+def _trained(kind: str, method: str, folder: Path, options: argparse.Namespace) -> Path:
     """Train as the command does, for so many steps; return the model's folder."""
+    steps = options.steps
     out = folder / "runs" / f"{method}-{steps}"
     usual = make_job(pairs=[folder / "train"], out=out, task=TASKS[kind], method=method)
     job = make_job(
@@ -124,7 +127,7 @@ def _trained(kind: str, method: str, folder: Path, steps: int) -> Path:
         method=method,
         method_phase=usual.method_phase.model_copy(update={"steps": steps}),
         validations=3,
-        device="cpu",
+        device=options.device,
         tensorboard=False,
     )
     if run_state(out) != "finished":
@@ -142,13 +145,15 @@ def _restored(
     assert task.thick is not None
     thick, thin = thicken(read(file), task.thick)
     for method in (*INTERPOLATION, *models):
+        if method == "kernel" and "llcm" not in models:
+            continue
         row = {"kind": kind, "volume": file.name, "method": method}
         if any(row.items() <= done.items() for done in rows):
             continue
         began = time.process_time()
         if method in models:
             bundle = load_bundle(models[method])
-            *_, last = stain(thick, bundle)
+            *_, last = stain(thick, bundle, StainOptions(device="cpu"))
             assert isinstance(last, Finished)
             made = last.value
         elif method == "kernel":

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from told_optics import Told, optics_of
 from torch import Tensor
 
 from napari_llcm.models import load_bundle
@@ -93,6 +94,7 @@ def _make_some(pool: Path, first_seed: int, processes: int, count: int, which: i
         }
         arrays = {name: array.astype(np.float16) for name, array in arrays.items()}
         arrays["instances"] = np.asarray(instance_targets(labels.numpy(), labels.spacing))
+        arrays["optics"] = np.stack([optics_of(view) for view in views])
         arrays["tags"] = np.array(json.dumps([v.qpi.metadata["tags"] for v in views]))
         partial_path = path.with_suffix(".partial.npz")
         np.savez(partial_path, **arrays)
@@ -153,12 +155,14 @@ class Pool:
                     continue
                 item = {k: torch.from_numpy(arrays[k]) for k in KEYS if k in arrays}
                 item["inputs"] = item["inputs"][kept]
+                optics = torch.from_numpy(arrays["optics"][kept]).to(self.device)
             # one view of the eight for each: specimens are many, and latents are kept
             view = int(self._rng.integers(8))
             item = {
                 k: variant(v if v.ndim == 4 else v[None], view).contiguous().to(self.device)
                 for k, v in item.items()
             }
+            item["optics"] = optics
             if self.encode is not None:
                 item["latent"] = self.encode(item["outputs"])
             held = int(name.split(".")[0]) < FIRST_SEED + self.most_held
@@ -174,7 +178,7 @@ class Pool:
         """Return random crops (count, channels, z, y, x), float32."""
         items = self.held if held else self.items
         rng = np.random.default_rng(0) if held else self._rng  # always the same of those watched
-        parts: dict[str, list[Tensor]] = {k: [] for k in KEYS}
+        parts: dict[str, list[Tensor]] = {k: [] for k in (*KEYS, "optics")}
         sites = [p // f for p, f in zip(PATCH, self.factor, strict=True)]
         for index in rng.integers(len(items), size=count):
             item = items[index]
@@ -189,6 +193,7 @@ class Pool:
                     if key == "inputs":  # by one of the microscopes
                         which = int(rng.integers(len(whole)))
                         whole = whole[which : which + 1]
+                        parts["optics"].append(item["optics"][which])
                     scale = [n / m for n, m in zip(whole.shape[1:], shape, strict=True)]
                     parts[key].append(whole[_box(starts, sites, scale)])
         whole = {k: torch.stack(v) for k, v in parts.items() if v}
@@ -208,7 +213,7 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
     bundle = load_bundle(find_model(options.init))
-    sizes: dict[str, Any] = WIDER if options.wider else {}
+    sizes: dict[str, Any] = (WIDER if options.wider else {}) | json.loads(options.network)
     sizes = sizes | ({"decoder_skip": True} if options.skip else {})
     job = make_job(
         pairs=[options.pool],
@@ -219,12 +224,16 @@ def train(options: argparse.Namespace) -> None:
         crops=options.batch,
         seed=options.seed,
         consistency={"consistency_start": 0.7, "image_share": options.image_share},
+        instance_weight=options.instance_weight,
         vae_phase={"steps": 10**7, "learning_rate": 5e-4},
         method_phase={"steps": 10**7, "learning_rate": options.learning_rate, "warmup_steps": 100},
     )
     networks = StainerNetworks(bundle.info.network, job.consistency, "llcm")
     networks.load_state_dict(bundle.networks.state_dict())
     networks = widened(networks, job.network) if sizes else networks
+    if options.told:
+        features = job.network.condition_widths[-1]
+        networks.condition = Told(networks.condition, features, options.told)
     networks.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     pool = Pool(options.pool, device, job.network.factor, options.leave_out, options.held)
     while len(pool.items) < options.least:
@@ -288,6 +297,7 @@ def _phase(
         batch = pool.batch(options.batch)
         if augment is not None:
             batch["inputs"] = augment(batch["inputs"], on_device)
+        batch = _with_optics(batch, options)
         generator = torch.Generator().manual_seed(state.step)
         with amp():
             loss, parts = objective.loss(
@@ -295,7 +305,7 @@ def _phase(
             )
             if "decoder" in objective.modules:  # still an autoencoder
                 few = {k: v[:CLEAN] for k, v in batch.items()}
-                clean = networks.decode(few["latent"], few["inputs"])
+                clean = networks.decode(few["latent"], few["inputs"][:, :1])
                 loss = loss + image_loss(clean, few["outputs"])
         norm = state.update(loss, progress)
         now = time.monotonic()
@@ -318,6 +328,15 @@ def _phase(
     return state.step
 
 
+def _with_optics(batch: dict[str, Tensor], options: argparse.Namespace) -> dict[str, Tensor]:
+    """Return a batch whose inputs have what is told of the optics as further channels."""
+    optics = batch.pop("optics")
+    if options.told == "optics":
+        told = optics[:, :, None, None, None].expand(-1, -1, *PATCH)
+        batch["inputs"] = torch.cat([batch["inputs"], told.to(batch["inputs"])], 1)
+    return batch
+
+
 def _inputs(objective: Any, networks: Any, batch: Any, job: Any, progress: float, g: Any) -> Any:
     return LossInputs(objective.modules, networks, batch, job, progress, g)
 
@@ -327,7 +346,7 @@ def _watch(
     objective: Any, networks: Any, job: Any, pool: Pool, amp: Any, state: Any, p: float, o: Any
 ) -> dict[str, float]:
     """Return the losses of specimens that are not trained on, by the averaged weights."""
-    batch = pool.batch(o.batch, held=True)
+    batch = _with_optics(pool.batch(o.batch, held=True), o)
     with state.averaged(), amp():
         generator = torch.Generator().manual_seed(0)
         _, parts = objective.loss(_inputs(objective, networks, batch, job, p, generator))
@@ -341,6 +360,8 @@ def _save(
     options: argparse.Namespace,
     steps: dict[str, int],
 ) -> None:
+    if options.told:
+        return  # to be measured alone: no stain is told anything
     info = ModelInfo(
         name=options.name,
         network=job.network,
@@ -394,6 +415,9 @@ def main() -> None:
     training.add_argument("--wider", action="store_true")
     training.add_argument("--skip", action="store_true", help="label-free detail to the decoder")
     training.add_argument("--decoder", action="store_true", help="train the decoder to the end")
+    training.add_argument("--told", choices=["optics", "stack"], help="as in told_optics.py")
+    training.add_argument("--network", default="{}", help="sizes to widen it to, JSON")
+    training.add_argument("--instance-weight", type=float, default=0.5)
     training.add_argument("--image-share", type=float, default=0.25)
     training.add_argument("--leave-out", nargs="*", default=[])
     training.add_argument("--seconds", type=float, default=400)
