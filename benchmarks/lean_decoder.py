@@ -3,10 +3,10 @@
     python benchmarks/train_universal.py make POOL --processes 14 &
     python benchmarks/lean_decoder.py POOL --init universal-v1 --seconds 90 --out lean.json
 
-The decoder is the dearest of the three networks: after its growth each convolution runs at four times
-as many sites. One pixel shuffle from the latent grid to voxels needs none there. All decoders begin
-anew and learn from the same batches, the encoder being frozen; beside them stands the one that the
-model has. Writes for each its multiplications for a latent site, and the image loss, mean error and
+The decoder is the dearest of the three networks: after its growth each convolution runs at four
+times as many sites. One pixel shuffle from the latent grid to voxels needs none there. All decoders
+begin anew and learn from the same batches, the encoder being frozen; beside them stands the one
+that the model has. Writes for each its multiplications for a latent site, and the image loss, mean error and
 PSNR of the round trip of specimens that are not trained on.
 """
 
@@ -43,7 +43,7 @@ class ShuffleDecoder(nn.Sequential):
         )  # fmt: skip
 
 
-def multiplications(decoder: nn.Module, latents: int, patch: Tensor) -> float:
+def multiplications(decoder: nn.Module, patch: Tensor) -> float:
     """Return the multiplications of a decoder for each latent site, in thousands."""
     total = 0.0
 
@@ -125,7 +125,7 @@ def main() -> None:
         rows.append(
             {
                 "decoder": name,
-                "thousand_multiplications": round(multiplications(decoder, inputs, z), 1),
+                "thousand_multiplications": round(multiplications(decoder, z), 1),
                 "image_loss": round(float(image_loss(made, outputs)), 4),
                 "mean_error": round(float(error.abs().mean()), 4),
                 "psnr": round(float(-10 * error.square().mean().log10()), 3),

@@ -1,8 +1,8 @@
 """A network that is told what microscope a stack is of: by its optics, or by what is measured.
 
-Is the shape of nuclei missed since the microscope has to be guessed from the stack? `train_universal.py
-train --told optics` gives the network the true optics of each simulated stack, more than any user
-knows; `--told stack` what a stack as a whole tells of them: spectra within planes, likeness of
+Is the shape of nuclei missed since the microscope has to be guessed from the stack?
+`train_universal.py train --told optics` gives the network the true optics of each simulated stack,
+more than any user knows; `--told stack` what a stack as a whole tells of them: spectra within planes, likeness of
 planes, shape of the histogram. What is told is added to the features of the phase encoder.
 """
 
@@ -66,9 +66,7 @@ def stack_figures(x: Tensor) -> Tensor:
     for image in (x, x.diff(dim=1)):  # within planes, and what changes from plane to plane
         power = torch.fft.rfft2(image).abs().square().mean(1)
         ny, nx = image.shape[-2:]
-        radius = (
-            torch.fft.fftfreq(ny)[:, None].square() + torch.fft.rfftfreq(nx).square()
-        ).sqrt()
+        radius = (torch.fft.fftfreq(ny)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
         bins = torch.bucketize(radius, torch.logspace(-1.5, -0.3, 11))
         inside = torch.stack([bins == k for k in range(12)]).to(power)
         share = inside / inside.sum((1, 2), keepdim=True).clamp_min(1)
