@@ -6,8 +6,8 @@
 The decoder is the dearest of the three networks: after its growth each convolution runs at four
 times as many sites. One pixel shuffle from the latent grid to voxels needs none there. All decoders
 begin anew and learn from the same batches, the encoder being frozen; beside them stands the one
-that the model has. Writes for each its multiplications for a latent site, and the image loss, mean error and
-PSNR of the round trip of specimens that are not trained on.
+that the model has. Writes for each its multiplications for a latent site, and the image loss, mean
+error and PSNR of the round trip of specimens that are not trained on.
 """
 
 from __future__ import annotations

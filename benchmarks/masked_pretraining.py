@@ -6,9 +6,9 @@
     python benchmarks/masked_pretraining.py --stacks stacks --train pairs --test test --minutes 3
 
 Half of the blocks of a patch are hidden, and the encoder, behind which a pixel shuffle stands,
-tells what was in them (masked autoencoding, He et al. 2022). Then it is trained with the rest on the few
-pairs. Rows: the pairs alone for all minutes; a third of the minutes masked; and as many masked
-minutes on top. Minutes are the processor's.
+tells what was in them (masked autoencoding, He et al. 2022). Then it is trained with the rest on
+the few pairs. Rows: the pairs alone for all minutes; a third of the minutes masked; and as many
+masked minutes on top. Minutes are the processor's.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Is the shape of nuclei missed since the microscope has to be guessed from the stack?
 `train_universal.py train --told optics` gives the network the true optics of each simulated stack,
-more than any user knows; `--told stack` what a stack as a whole tells of them: spectra within planes, likeness of
-planes, shape of the histogram. What is told is added to the features of the phase encoder.
+more than any user knows; `--told stack` what a stack as a whole tells of them: spectra within
+planes, likeness of planes, shape of the histogram. What is told is added to the features of the
+phase encoder.
 """
 
 from __future__ import annotations
