@@ -17,26 +17,22 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from napari_llcm.evaluation.speed.samples import trainer_of as all_trained
 from napari_llcm.events import result_of
 from napari_llcm.models.autoencoders.config import KIND
 from napari_llcm.models.autoencoders.networks import make_published
 from napari_llcm.models.autoencoders.saved import AutoencoderInfo, save_autoencoder
-from napari_llcm.models.device import autocast, channels_last, pick_device
 from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.specimen import write_specimens
 from napari_llcm.training import TrainJob, make_job
 from napari_llcm.training.data import SERVES
-from napari_llcm.training.fields import Fields
-from napari_llcm.training.latent_dataset import find_source
 from napari_llcm.training.prepare_latents import prepare_latents
-from napari_llcm.training.start import initial_networks, settled
 from napari_llcm.training.trainer import Trainer
 
 
@@ -58,27 +54,19 @@ def seconds_of_step(trainer: Trainer, steps: int, device: torch.device, before: 
         trainer.state.step = step * SERVES * 8  # another view in each
         before(step)
         began = clock()
-        trainer._step(0.5)  # fetches the gradient's norm, so the device is waited for
+        trainer.step(0.5)  # fetches the gradient's norm, so the device is waited for
         timed.append(clock() - began)
     return median(timed[1:])
 
 
 def trainer_of(job: TrainJob, held: bool = True) -> Trainer:
-    """Return the trainer of a job's pairs, all of which are trained on."""
-    torch.manual_seed(0)
-    networks, info = initial_networks(job)
-    job = settled(job, networks, info)
-    device = pick_device(job.device)
-    networks.to(device)
-    channels_last(networks)
-    source = find_source(job)
-    fields: Fields = source.fields(job, info)
-    data = source.load(fields.pairs, job, fields, job.out / "cache")
-    for item in data if source.prepared else ():
-        for stored in (item["inputs"], item["outputs"], *item["latents"].views):
-            stored._held = held
-    amp = partial(autocast, device)
-    return Trainer(job, job.phases()[-1], networks, data, device, amp)
+    """Return the trainer of a job's pairs; prepared ones are kept in memory if `held`."""
+    trainer = all_trained(job)
+    for item in trainer.batches.dataset:
+        if "latents" in item:
+            for stored in (item["inputs"], item["outputs"], *item["latents"].views):
+                stored._held = held
+    return trainer
 
 
 def measure(kind: str, folder: Path, steps: int, **further: Any) -> None:
@@ -96,7 +84,7 @@ def measure(kind: str, folder: Path, steps: int, **further: Any) -> None:
 
     def forget(_: int) -> None:
         assert encoding.batches.latents is not None
-        encoding.batches.latents._known.clear()
+        encoding.batches.latents.forget()
 
     def visit(trainer: Trainer) -> Any:
         return lambda step: trainer.batches.at(step * SERVES * 8)

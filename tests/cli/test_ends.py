@@ -150,6 +150,7 @@ WRITING = {
     "pairs --apply": "pairs {p} --apply {o}",
     "demo": "demo --out {o}",
     "benchmark": "benchmark quality --out {o}",
+    "benchmark speed": "benchmark speed --out {o}",
     "export": "model export specimen-v6 {o}.zip",
 }
 
@@ -210,6 +211,8 @@ def test_what_is_no_number_is_refused(cli: Run, pairs: Path, tmp_path: Path) -> 
             f"stain {stack} {out}.ome.tif --spacing 1,{word},1",
             f"train --pairs {pairs} --out {out} --max-minutes {word}",
             f"benchmark quality --out {out} --budget-minutes {word}",
+            f"benchmark speed --out {out} --minutes {word}",
+            f"benchmark speed --out {out} --size 16,{word},16",
         ):
             code, _, err = cli(*line.split())
             assert code == 2, (line, err)

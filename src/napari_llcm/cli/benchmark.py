@@ -1,4 +1,4 @@
-"""`napari-llcm benchmark`: methods side by side."""
+"""`napari-llcm benchmark`: methods side by side, and how fast staining is."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import typer
 
 from .console import print_table, run, stdout
 from .from_models import numbers, options_from_models
-from .options import Events, Out, PairReading, Segmenting, as_json, finite
+from .options import Device, Events, Model, Out, PairReading, Segmenting, as_json, finite
 
 if TYPE_CHECKING:
     from ..models.config import MethodName
 
-app = typer.Typer(help="Measure methods side by side.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `quality` a command of its own."""
+app = typer.Typer(help="Measure methods side by side, or speed.", no_args_is_help=True)
+_QUICK = 1.5  # minutes
 
 
 @app.command()
@@ -113,3 +109,42 @@ def _pairs(data: list[Path]) -> tuple[list[Path], list[Path]]:
             folders += inner or [folder]
         found.append(folders)
     return found[0], found[1]
+
+
+@app.command()
+def speed(
+    out: Out,
+    device: Device = "auto",
+    model: Model = None,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            callback=finite,
+            help="How long it may take, about: what would take longer is measured on smaller "
+            "volumes.",
+        ),
+    ] = 10.0,
+    quick: Annotated[bool, typer.Option("--quick", help="A minute and a half.")] = False,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Voxels Z,Y,X of a volume; repeat for more. 64,64,64 to 128,1024,1024 if none."
+        ),
+    ] = None,
+    events: Events = None,
+) -> None:
+    """Measure how fast staining is here, beside other networks and ways to run them."""
+    from ..evaluation.speed import SIZES, SpeedBenchmark, benchmark_speed
+    from ..evaluation.speed.report import KEYS, words
+
+    given = (map(int, numbers(text, "--size")) for text in size or ())
+    sizes = tuple((z, y, x) for z, y, x in given)
+    benchmark = SpeedBenchmark(out, device, model, _QUICK if quick else minutes, sizes or SIZES)
+    finished = run(lambda stop: benchmark_speed(benchmark, stop), as_json(events))
+    told = finished.result
+    print_table(
+        [f"{told['device_name']}, {told['precision']}, {told['threads']} threads", "", "goal"],
+        [[name, words(told[name]), key.wanted] for name, key in KEYS.items()],
+    )
+    stdout.print(f"Report in {finished.value}")

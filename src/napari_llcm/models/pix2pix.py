@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .blocks import ChannelNorm, DepthToSpace, ResBlock, SpaceToDepth
+from .config import Factor
 
-_STEM = (2, 2, 2)
+_STEM: Factor = (2, 2, 2)
 
 
 class Generator(nn.Module):
@@ -29,14 +30,18 @@ class Generator(nn.Module):
         Channels of each level behind the stem; each level halves z, y and x.
     inputs, outputs : int
         I and O.
+    stem : tuple of int
+        Voxels (z, y, x) that are moved into channels before the first convolution.
     """
 
-    def __init__(self, widths: Sequence[int], inputs: int = 1, outputs: int = 1) -> None:
+    def __init__(
+        self, widths: Sequence[int], inputs: int = 1, outputs: int = 1, stem: Factor = _STEM
+    ) -> None:
         super().__init__()
-        voxels = _STEM[0] * _STEM[1] * _STEM[2]
+        voxels = stem[0] * stem[1] * stem[2]
         pairs = list(pairwise(widths))
         self.stem = nn.Sequential(
-            SpaceToDepth(_STEM), nn.Conv3d(inputs * voxels, widths[0], 3, padding=1)
+            SpaceToDepth(stem), nn.Conv3d(inputs * voxels, widths[0], 3, padding=1)
         )
         self.down = nn.ModuleList(ResBlock(w, w) for w in widths)
         self.shrink = nn.ModuleList(nn.Conv3d(a, b, 3, 2, 1) for a, b in pairs)
@@ -46,7 +51,7 @@ class Generator(nn.Module):
             ChannelNorm(widths[0]),
             nn.SiLU(),
             nn.Conv3d(widths[0], outputs * voxels, 3, padding=1),
-            DepthToSpace(_STEM),
+            DepthToSpace(stem),
         )
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -185,6 +185,10 @@ class Latents:
         """
         return (self._raw(index, view)[box] - self._mean) / self._std
 
+    def forget(self) -> None:
+        """Let what was encoded go: it is encoded again where it is needed."""
+        self._known.clear()
+
     def _raw(self, index: int, view: int) -> Any:
         """Return a latent as it leaves the encoder: a tensor, or an array that is read by boxes."""
         key = (index, view)

@@ -90,7 +90,7 @@ class Trainer:
         since: dict[str, list[float]] = {}  # what has been measured since the last log, by name
         while done < 1 and not (should_stop is not None and should_stop()):
             began = time.monotonic()
-            for name, value in self._step(done).items():
+            for name, value in self.step(done).items():
                 since.setdefault(name, []).append(value)
             now = time.monotonic()
             state.seconds += now - began
@@ -129,7 +129,7 @@ class Trainer:
         """Return whether a validation takes more of the minutes than it is worth before the end."""
         return self.allowed is not None and validator.seconds > _DEAR * self.allowed
 
-    def _step(self, progress: float) -> dict[str, float]:
+    def step(self, progress: float) -> dict[str, float]:
         """Do a step, `progress` (0 to 1) into the phase, and return what was measured."""
         state, objective = self.state, self.objective
         for name, start in self._thaws.items():
