@@ -35,6 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_bundle(tmp_path_factory.mktemp("model") / "tiny", info, networks)
 
 
+@pytest.mark.slow
 def test_a_tiny_run_tells_all_that_is_promised(model: Path, tmp_path: Path) -> None:
     words = ["benchmark", "speed", "--out", tmp_path, "--model", model, "--minutes", 0.2]
     for shape in SIZES:
