@@ -11,7 +11,7 @@ import typer
 from ..events import UserError
 from ..models.nucleus_width import NucleusWidth
 from ..nuclei.options import CheckOptions, FindOptions, SegmentOptions
-from ..staining.options import StainOptions
+from ..staining.options import PlateOptions, StainOptions
 from ..volumes.options import (
     CheckReadOptions,
     PairReadOptions,
@@ -53,6 +53,7 @@ Segmenting = Annotated[SegmentOptions, FromModel()]
 Finding = Annotated[FindOptions, FromModel()]
 Checking = Annotated[CheckOptions, FromModel()]
 Staining = Annotated[StainOptions, FromModel(short={"seed": "-s"}, leave_out=("tiling",))]
+Plates = Annotated[PlateOptions, FromModel(heading="Of a plate")]
 Width = Annotated[NucleusWidth, FromModel()]
 _READING = FromModel(heading="How files are read")
 Reading = Annotated[ReadOptions, _READING]

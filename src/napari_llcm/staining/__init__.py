@@ -3,14 +3,16 @@
 from .batch import is_folder_of_stacks, stain_files
 from .job import Focus
 from .memory import Tiling, picture
-from .options import StainOptions, stain_options
+from .options import PlateOptions, StainOptions, stain_options
 from .output import Canvas
+from .plates import stain_plate
 from .series import in_turn, stain_times
 from .stainer import Stainer, stain
 
 __all__ = [
     "Canvas",
     "Focus",
+    "PlateOptions",
     "StainOptions",
     "Stainer",
     "Tiling",
@@ -20,5 +22,6 @@ __all__ = [
     "stain",
     "stain_files",
     "stain_options",
+    "stain_plate",
     "stain_times",
 ]

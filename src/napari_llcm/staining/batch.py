@@ -19,9 +19,11 @@ from ..volumes import (
 )
 from ..volumes.atomic import is_zarr
 from ..volumes.disk_errors import disk_errors
+from ..volumes.plates import is_plate
 from ..volumes.reading import stored_images
 from .inputs import taken
 from .options import StainOptions
+from .plates import stain_plate
 from .series import Total
 from .stainer import stain
 
@@ -39,13 +41,15 @@ def stain_files(
 ) -> Job:
     """Stain files one after another: each image and time point into an OME-Zarr of its name.
 
+    A plate alone is stained into a plate, as `stain_plate` does.
+
     What is in the output folder already stays as it is; a file that cannot be stained is named
     in a notice, and the others are stained.
 
     Parameters
     ----------
     sources : iterable of Path
-        Stacks, or a folder of them.
+        Stacks, a folder of them, or a plate.
     out : Path
         Folder for the results; made if it does not exist.
     model : ModelBundle
@@ -77,7 +81,13 @@ def stain_files(
     number, parts = part
     if not 0 <= number < parts:
         raise UserError(f"There is no part {number} of {parts}: they are counted from 0.")
-    paths = _paths(Found(sources), out)
+    sources = Found(sources)
+    if len(sources) == 1 and is_plate(sources[0]):
+        yield from stain_plate(
+            sources[0], out, model, options, reading=reading, part=part, should_stop=should_stop
+        )
+        return
+    paths = _paths(sources, out)
     single = len(paths) == 1
     if not single:
         paths = Found(paths[number::parts], paths.notes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..events import UserError
 from ..models.nucleus_width import NucleusWidth
@@ -73,6 +73,20 @@ class StainOptions(NucleusWidth):
         """
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return stain_options(**(own | fields))
+
+
+class PlateOptions(BaseModel):
+    """What a plate of results holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plate_channels: Literal["predictions", "all"] = Field(
+        default="predictions",
+        description="The predicted channels alone, or those of the input plate before them.",
+    )
+    ome_zarr: Literal["0.4", "0.5"] | None = Field(
+        default=None, description="Version of OME-Zarr; that of the input plate if not given."
+    )
 
 
 def stain_options(**fields: Any) -> StainOptions:

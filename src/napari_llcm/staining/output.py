@@ -21,15 +21,16 @@ class Output(Protocol):
     ----------
     notice : str or None
         What the user should know before the start.
-    tile : tuple of int or None
-        Tile size in latent sites of an earlier job that is gone on with.
     watched : bool
         Whether somebody looks at the tiles as they come: they are smaller, and parts are shown.
     """
 
     notice: str | None
-    tile: tuple[int, ...] | None
     watched: bool
+
+    @property
+    def tile(self) -> tuple[int, ...] | None:
+        """Tile size in latent sites of an earlier job that is gone on with."""
 
     def is_done(self, box: Box) -> bool:
         """Return whether all voxels of a box (z, y, x) are there."""
@@ -64,6 +65,28 @@ class Output(Protocol):
         ------
         UserError
             If it cannot be written.
+        """
+
+
+class Place(Output, Protocol):
+    """An output that is there before the job which fills it, and may be filled by several."""
+
+    def take(self, volume: Volume, shape: Sequence[int], fingerprint: str) -> None:
+        """Go on with what is there, or begin anew.
+
+        Parameters
+        ----------
+        volume : Volume
+            What the result is, but for its data.
+        shape : sequence of int
+            Its shape.
+        fingerprint : str
+            Of input, model and settings.
+
+        Raises
+        ------
+        UserError
+            If the result has no place here.
         """
 
 
@@ -151,16 +174,25 @@ class Canvas:
         """Whether the whole of it was stained."""
         return covered(tuple((0, n) for n in self.array.shape[-3:]), self._done)
 
-    def take(self, volume: Volume, fingerprint: str) -> None:
+    def take(self, volume: Volume, shape: Sequence[int], fingerprint: str) -> None:
         """Go on with what is there, or begin anew.
 
         Parameters
         ----------
         volume : Volume
             What the result is, but for its data.
+        shape : sequence of int
+            Its shape.
         fingerprint : str
             Of input, model and settings.
+
+        Raises
+        ------
+        UserError
+            If the array has another shape.
         """
+        if self.array.shape != tuple(shape):
+            raise UserError(f"{volume.name} has changed its shape: stain it anew.")
         self.volume = volume
         if fingerprint != self._fingerprint:
             if self._fingerprint:  # what was told before the first job is of its input

@@ -107,16 +107,26 @@ class Total:
 
     def __init__(self, count: int) -> None:
         self._meter, self._began = Meter(float(count)), time.monotonic()
-        self.done, self.stopped = 0, False
+        self.done, self.stopped = 0.0, False
         self._sums = {"tiles": 0, "voxels": 0}
         self._last: dict[str, Any] = {}
         self._notices: list[str] = []
 
-    def part(self, job: Job, text: str) -> Iterator[Event]:
-        """Yield the events of one job as a part of the whole."""
+    def part(self, job: Job, text: str, share: float = 1.0) -> Iterator[Event]:
+        """Yield the events of one job as a part of the whole.
+
+        Parameters
+        ----------
+        job : Job
+            As `stain`.
+        text : str
+            What is put before its progress.
+        share : float
+            Of one of the things that are counted: how much of it the job does.
+        """
         for event in noting(job, self._notices):
             if isinstance(event, Progress):
-                done = self.done + event.done / event.total
+                done = self.done + share * event.done / event.total
                 yield self._meter.at(done, " · ".join(t for t in (text, event.text) if t))
             elif isinstance(event, Finished):
                 self._last = event.result
@@ -124,7 +134,7 @@ class Total:
                 self._sums = {k: v + event.result[k] for k, v in self._sums.items()}
             elif not isinstance(event, Started):
                 yield event
-        self.done += 1
+        self.done += share
 
     def finished(self, **more: Any) -> Finished:
         """Return the last event."""

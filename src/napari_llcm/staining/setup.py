@@ -22,7 +22,7 @@ from ..volumes import NoData, Volume, check_stack, disk_errors
 from ..volumes.atomic import remove
 from ..volumes.thick_slices import with_planes
 from .inputs import input_stacks
-from .output import Canvas, MemoryOutput, Output
+from .output import MemoryOutput, Output, Place
 from .stored import StoredOutput, fingerprint
 from .tiling import Box
 
@@ -130,7 +130,7 @@ def make_output(
     model: ModelBundle,
     settings: dict[str, Any],
     inputs: dict[str, Any],
-    where: Canvas | Path | None,
+    where: Place | Path | None,
     overwrite: bool,
     holes: Sequence[NoData],
 ) -> Output:
@@ -168,9 +168,7 @@ def make_output(
     mark = fingerprint(qpi, model, {**settings, **inputs, **no_data.key})
     if isinstance(where, Path):
         return StoredOutput(where, result, shape, mark, overwrite)
-    if where.array.shape != shape:
-        raise UserError(f"The result of {qpi.name} has changed its shape: stain it anew.")
-    where.take(result, mark)
+    where.take(result, shape, mark)
     return where
 
 

@@ -21,7 +21,7 @@ from .fit import contrast_notices, spacing_ratio
 from .inputs import StackInputs, empty, filled_stack, input_stacks
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
-from .output import Canvas
+from .output import Place
 from .setup import contrast, look_through, make_output, no_data_notices, ready, scratch_folder
 from .stored import StoredOutput, claimed
 
@@ -31,7 +31,7 @@ def stain(
     model: ModelBundle,
     options: StainOptions = StainOptions(),
     *,
-    out: Path | Canvas | None = None,
+    out: Path | Place | None = None,
     focus: Focus = Focus(),
     scaling: Scaling | None = None,
     no_data: NoData | None = None,
@@ -47,7 +47,7 @@ def stain(
         The stainer; its networks are moved to the device, in eval mode and channels last.
     options : StainOptions
         Device, seed, samples, steps, memory.
-    out : Path or Canvas, optional
+    out : Path or Place, optional
         .ome.zarr, .ome.tif, .nii.gz or .dicom, which a killed job leaves to be resumed by the same
         call; or an array that somebody looks at, to be filled in small tiles, where what an earlier
         job has put stays. By default the result is an array in memory.
@@ -85,7 +85,7 @@ def _stain(
     qpi: Volume,
     model: ModelBundle,
     options: StainOptions,
-    out: Path | Canvas | None,
+    out: Path | Place | None,
     focus: Focus,
     scaling: Scaling | None,
     no_data: NoData | None,

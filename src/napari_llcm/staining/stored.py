@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, PositiveInt, TypeAdapter
 
 from ..events import UserError
 from ..models.bundle import ModelBundle
 from ..volumes import Volume, ZarrWriter, disk_errors, read, write
 from ..volumes.apart import check_apart
-from ..volumes.atomic import check_target, open_log, write_text
+from ..volumes.atomic import check_target
 from ..volumes.sole_writer import sole_writer
 from ..volumes.writing import check_writable
 from .output import remembering
-from .tiling import Box, covered, slices
+from .tile_record import TileRecord
+from .tiling import Box, slices
 
 _FORMATS = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz", ".dicom")
 
@@ -87,8 +87,6 @@ class StoredOutput:
 
     Attributes
     ----------
-    tile : tuple of int or None
-        The tile size of the job that is resumed.
     notice : str or None
         What the user should know about resuming.
 
@@ -105,47 +103,39 @@ class StoredOutput:
     ) -> None:
         self.path, self.volume, self.overwrite = path, volume, overwrite
         check_writable(path, volume)  # a result that no file can hold is refused before the work
-        self._fingerprint = fingerprint
         self._is_zarr = path.name.lower().endswith(".zarr")
         store = path if self._is_zarr else path.with_name(f".{path.name}.zarr")
-        self._record = path.with_name(f".{path.name}.staining.jsonl")
-        self._done: list[Box] = []
-        self.tile: tuple[int, ...] | None = None
-        self.notice: str | None = None
-        known = self._read_record()
+        record = path.with_name(f".{path.name}.staining.jsonl")
+        self._record = TileRecord(record, path, fingerprint)
         self._writer = ZarrWriter(
             store,
             shape,
             np.float32,
             like=volume,
-            resume=known,
+            resume=self._record.known,
             overwrite=overwrite,
         )
-        if known and self._writer.resumed:
-            self.notice = f"Going on with {path}: {len(self._done)} tiles are done already."
-            return
-        if known:
-            self.notice = f"What an earlier job has left of {path} is damaged: it is begun anew."
-        self._record.unlink(missing_ok=True)
-        self._done, self.tile = [], None
+        self._record.take_over(self._writer.resumed)
+        self.notice = self._record.notice
+
+    @property
+    def tile(self) -> tuple[int, ...] | None:
+        """The tile size of the job that is resumed."""
+        return self._record.tile
 
     def is_done(self, box: Box) -> bool:
         """Return whether an earlier job has put all voxels of a box (z, y, x)."""
-        return covered(box, self._done)
+        return self._record.is_done(box)
 
     def start(self, tile: Sequence[int]) -> None:
         """Note the tile size, by which a later job goes on."""
-        if self.tile is None:
-            self.tile = tuple(tile)
-            header = {"fingerprint": self._fingerprint, "tile": self.tile}
-            write_text(self._record, json.dumps(header) + "\n")
+        self._record.start(tile)
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Write the voxels of a box (one span for each axis of the result), then note it."""
         with disk_errors(self.path):
             self._writer.array[slices(box)] = data
-            with open_log(self._record) as record:
-                record.write(json.dumps(box[-3:]) + "\n")
+            self._record.note(box[-3:])
 
     def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
         """Put the result in place and return it, read lazily; None where the job was stopped.
@@ -166,39 +156,8 @@ class StoredOutput:
             data = da.from_zarr(self._writer.array)
             write(self.path, self.volume.replace(data=data), overwrite=self.overwrite)
             self._writer.discard()
-        self._record.unlink(missing_ok=True)
+        self._record.remove()
         return read(self.path).replace(metadata=self.volume.metadata)
-
-    def _read_record(self) -> bool:
-        """Return whether a record of the same job is there, and take over what it says."""
-        if not self._record.exists():
-            return False
-        try:
-            lines = self._record.read_text(encoding="utf-8").split("\n")
-            header = _Header.model_validate_json(lines[0])
-            # a job killed while it wrote leaves half a line
-            self._done = [_BOX.validate_json(line) for line in lines[1:-1]]
-        except (OSError, ValueError):
-            self.notice = (
-                f"The record of an earlier job, {self._record}, is damaged: {self.path} is begun "
-                "anew."
-            )
-            return False
-        if header.fingerprint != self._fingerprint:
-            self.notice = f"{self.path} was begun with another input, model or settings: anew."
-            return False
-        self.tile = header.tile
-        return True
-
-
-class _Header(BaseModel):
-    """The first line of a record."""
-
-    fingerprint: str
-    tile: tuple[PositiveInt, PositiveInt, PositiveInt]
-
-
-_BOX: TypeAdapter[Box] = TypeAdapter(tuple[tuple[int, int], tuple[int, int], tuple[int, int]])
 
 
 def fingerprint(qpi: Volume, model: ModelBundle, settings: dict[str, Any]) -> str:
@@ -215,6 +174,17 @@ def fingerprint(qpi: Volume, model: ModelBundle, settings: dict[str, Any]) -> st
     }
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(qpi.data[qpi.shape[0] // 2]).tobytes())
+    _add_weights(digest, model)
+    return digest.hexdigest()
+
+
+def digest_of(model: ModelBundle) -> str:
+    """Return a hash of the weights of a model."""
+    digest = hashlib.sha256()
+    _add_weights(digest, model)
+    return digest.hexdigest()
+
+
+def _add_weights(digest: Any, model: ModelBundle) -> None:
     for weights in model.networks.state_dict().values():
         digest.update(weights.float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

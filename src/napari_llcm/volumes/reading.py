@@ -15,6 +15,7 @@ from .dicom import dicom_images, holds_dicom, is_dicom, refuse_single
 from .images import StoredImage, pick_image
 from .nifti import read_nifti
 from .options import ChoiceNeeded, ReadOptions, options_from
+from .plates import is_plate
 from .read_errors import read_errors
 from .slices import PICTURES, folder_images, plane_files, read_picture
 from .tiff import tiff_images
@@ -107,8 +108,9 @@ def _picked(path: Path, image: int | str | None) -> Volume:
     """Return the image of a file that is chosen; of a plate or well it is named by its path."""
     inner = path / str(image)
     if image is not None and is_zarr(path) and is_zarr(inner):
-        with suppress(UserError):  # of a plate
-            return pick_image(path, stored_images(path), image)
+        if not is_plate(path):
+            with suppress(UserError):  # of a well
+                return pick_image(path, stored_images(path), image)
         name = str(image).replace("/", " ")
         return pick_image(inner, stored_images(inner), None).replace(
             name=name, chosen={"image": image}

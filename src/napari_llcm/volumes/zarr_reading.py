@@ -11,11 +11,11 @@ import numpy as np
 
 from ..events import UserError
 from .images import StoredImage
+from .plates import check_is_image
 from .read_errors import lazy, read_errors
 from .units import FileGrid
 from .volume import Orientation, Volume
 from .zarr_chunks import missing_chunks
-from .zarr_plates import check_is_image
 
 if TYPE_CHECKING:
     import zarr
@@ -45,7 +45,7 @@ def zarr_images(path: Path) -> list[StoredImage]:
             )
         group: Any = zarr.open_group(path, mode="r")
         attributes = ome_attributes(group)
-        check_is_image(group, attributes, path)
+        check_is_image(attributes, path)
         groups = [group]
         if "bioformats2raw.layout" in attributes and "multiscales" not in attributes:
             names = sorted((name for name, _ in group.groups() if name.isdigit()), key=int)

@@ -1,4 +1,4 @@
-"""Write OME-Zarr 0.5, tile by tile if need be, with its pyramid."""
+"""Write OME-Zarr 0.4 or 0.5, tile by tile if need be, with its pyramid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .disk_errors import disk_errors
 from .orientation import mirrored_axes
 from .sole_writer import sole_writer
 from .volume import Volume
-from .zarr_reading import ome_attributes
+from .zarr_metadata import Version, describe_image, layout_of_array, open_group
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -25,7 +25,7 @@ _WHOLE: Any = {"write_empty_chunks": True}  # so that a chunk which is not there
 
 
 class ZarrWriter:
-    """An OME-Zarr 0.5 image that is filled tile by tile, then finished or resumed.
+    """An OME-Zarr image that is filled tile by tile, then finished or resumed.
 
     Until `finish`, the store lies in the sibling `PATH.partial`, where a killed job leaves it for
     the next one to resume. Wrap assignments to `array` in `disk_errors(path)` to report a full
@@ -49,6 +49,8 @@ class ZarrWriter:
         Go on with a store that an earlier writer of the same shape left behind, if it is sound.
     overwrite : bool
         Whether a finished store at `path` may be replaced.
+    version : {"0.4", "0.5"}
+        Of OME-Zarr.
 
     Attributes
     ----------
@@ -76,12 +78,11 @@ class ZarrWriter:
         chunks: tuple[int, ...] | None = None,
         resume: bool = False,
         overwrite: bool = False,
+        version: Version = "0.5",
     ) -> None:
-        import zarr
-
         self.path = linked(Path(path))
         self.partial = self.path.with_name(f"{self.path.name}.partial")
-        self.like, self.axes, self.labels = like, like.axes, labels
+        self.like, self.axes, self.labels, self.version = like, like.axes, labels, version
         check_target(self.path, overwrite)
         self.resumed = resume and self._resume(tuple(shape), np.dtype(dtype))
         if self.resumed:
@@ -89,7 +90,7 @@ class ZarrWriter:
         try:
             with disk_errors(self.path):
                 remove(self.partial)
-                self._group = zarr.open_group(self.partial, mode="w", zarr_format=3)
+                self._group = open_group(self.partial, version, "w")
                 self.array = self._create("0", shape, np.dtype(dtype), chunks)
         except UserError:
             self.discard()
@@ -101,7 +102,7 @@ class ZarrWriter:
 
         try:
             with zarr.config.set({f"array.{k}": v for k, v in _WHOLE.items()}):
-                self._group = zarr.open_group(self.partial, mode="r+")
+                self._group = open_group(self.partial, self.version, "r+")
                 array = self._group["0"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
@@ -121,9 +122,9 @@ class ZarrWriter:
             shape=tuple(shape),
             dtype=dtype,
             chunks=tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
-            dimension_names=list(self.axes),
             overwrite=True,
             config=_WHOLE,
+            **layout_of_array(self.version, self.axes),
         )
 
     def finish(self, metadata: dict[str, Any] | None = None) -> Path:
@@ -144,23 +145,11 @@ class ZarrWriter:
         UserError
             If the disk is full.
         """
-        from ome_zarr.format import FormatV05
-        from ome_zarr.writer import write_multiscales_metadata
-
         with disk_errors(self.path):
             datasets = self._pyramid()
-            unit = {"unit": "micrometer"} if self.like.spacing else {}
-            kinds: dict[str, dict[str, str]] = {"t": {"type": "time"}, "c": {"type": "channel"}}
-            axes = [{"name": a, **kinds.get(a, {"type": "space", **unit})} for a in self.axes]
-            write_multiscales_metadata(
-                self._group, datasets, fmt=FormatV05(), axes=axes, name=self.like.name
+            describe_image(
+                self._group, datasets, self.like, labels=self.labels, version=self.version
             )
-            if self.like.channels:
-                labels = self.like.channels
-                omero: Any = {"channels": [{"label": c, "active": True} for c in labels]}
-                self._group.attrs["ome"] = {**ome_attributes(self._group), "omero": omero}
-            if self.labels:
-                self._group.attrs["ome"] = {**ome_attributes(self._group), "image-label": {}}
             if metadata:
                 self._group.attrs["napari_llcm"] = metadata
             put_in_place(self.partial, self.path)

@@ -1,0 +1,279 @@
+"""Stain a plate: field by field into a plate beside it, which a killed job leaves to be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError
+from ..models.bundle import ModelBundle
+from ..tasks import Task
+from ..volumes import ChoiceNeeded, ReadOptions, Volume, disk_errors, read
+from ..volumes.apart import check_apart
+from ..volumes.atomic import remove
+from ..volumes.plate_writing import describe_plate, record_of
+from ..volumes.plates import Plate, PlateField, is_plate, open_plate
+from ..volumes.reading import stem
+from ..volumes.sole_writer import sole_writer
+from ..volumes.zarr_metadata import Version
+from .inputs import taken
+from .options import PlateOptions, StainOptions
+from .plate_output import StainedField
+from .series import Total
+from .stainer import stain
+from .stored import digest_of
+
+
+def stain_plate(
+    source: Path,
+    out: Path | None,
+    model: ModelBundle,
+    options: StainOptions = StainOptions(),
+    *,
+    reading: ReadOptions | None = None,
+    plates: PlateOptions = PlateOptions(),
+    part: tuple[int, int] = (0, 1),
+    should_stop: ShouldStop | None = None,
+) -> Job:
+    """Stain the fields of a plate into another plate, which has the same wells and fields.
+
+    Each field gets a channel `NAME_prediction` for each output of the model. A field that is
+    there already stays as it is, so that a job that was stopped or killed is gone on with by the
+    same call; one that cannot be stained is named in a notice, and the others are stained.
+
+    Parameters
+    ----------
+    source : Path
+        The plate. It is not written to.
+    out : Path, optional
+        The plate of the results (.zarr), or a folder for it; see `beside` for the default.
+    model : ModelBundle
+        The stainer.
+    options : StainOptions
+        How each field is stained. To overwrite is to remove the whole of an earlier result first.
+    reading : ReadOptions, optional
+        How each field is read; its image is a well ("B/03") or a field ("B/03/0"), all if none.
+    plates : PlateOptions
+        What the plate of the results holds.
+    part : tuple of int
+        Which part, from 0, of how many: jobs that run side by side each take one.
+    should_stop : callable, optional
+        Asked before every layer of the networks.
+
+    Yields
+    ------
+    Event
+        As `stain` does; progress is that of all fields together. In the result of `Finished`,
+        "written" and "failed" list fields, "there" those that were there already, and "reasons"
+        why each of these failed.
+
+    Raises
+    ------
+    UserError
+        If it is no plate, a choice is needed, or the output holds something else.
+    """
+    number, parts = part
+    if not 0 <= number < parts:
+        raise UserError(f"There is no part {number} of {parts}: they are counted from 0.")
+    if parts > 1 and options.overwrite:
+        raise UserError(
+            "A part of a plate cannot overwrite: it would remove what the other parts have written."
+        )
+    plate, task = open_plate(source), model.info.task
+    target = beside(source, task)
+    if out is not None:
+        target = out if out.suffix.lower() == ".zarr" else out / target.name
+    check_apart(target, [source])
+    yield Started(job="stain", unit="fields")
+    reading = reading or ReadOptions()
+    every = list(plate.all_fields(None if reading.image is None else str(reading.image)))
+    reading = yield from _chosen(every, reading, task)
+    made = _record(plate, model, options, reading, plates)
+    _prepare(target, made, options.overwrite)
+    version: Version = plates.ome_zarr or plate.version
+    describe_plate(target, plate, every, version, made)
+    fields = every[number::parts]
+    left = [f for f in fields if not _place(target, f).exists()]
+    if len(left) < len(fields):
+        yield Notice(
+            text=f"{len(fields) - len(left)} of {len(fields)} fields of {target.name} are there "
+            "already and stay as they are.",
+            warning=False,
+        )
+    total, written, failed = Total(len(left)), list[str](), dict[str, str]()
+    for count, field in enumerate(left, start=1):
+        place = _place(target, field)
+        text = f"{field.name} ({count} of {len(left)})"
+        try:
+            with sole_writer(place) as notice:
+                yield from [Notice(text=notice, warning=False)] if notice else []
+                opened = _read(field, reading)
+                result = StainedField(
+                    place,
+                    field.name,
+                    len(_times(opened, reading)),
+                    [channel.name for channel in task.outputs],
+                    version,
+                    opened if plates.plate_channels == "all" else None,
+                )
+                yield from _stain_field(
+                    opened, result, model, options, reading, total, text, should_stop
+                )
+        except UserError as error:
+            failed[field.name] = str(error)
+            yield Notice(text=f"{field.name} was left out. {error}")
+        if total.stopped:
+            break
+        if field.name not in failed:
+            written.append(field.name)
+        total.done = count
+    if failed and parts == 1 and not total.stopped:  # a plate names what it has
+        there = [f for f in every if _place(target, f).exists()]
+        if there:
+            describe_plate(target, plate, there, version, made)
+    done = total.finished(
+        out=str(target),
+        written=written,
+        there=len(fields) - len(left),
+        failed=list(failed),
+        reasons=list(failed.values()),
+    )
+    yield Finished(result=done.result, value=target)
+
+
+def beside(source: Path, task: Task) -> Path:
+    """Return where the results of a plate are written if nothing is said.
+
+    Parameters
+    ----------
+    source : Path
+        The plate.
+    task : Task
+        What the model does.
+    """
+    return source.with_name(f"{stem(source)} {task.result}.zarr")
+
+
+def _stain_field(
+    opened: Volume,
+    result: StainedField,
+    model: ModelBundle,
+    options: StainOptions,
+    reading: ReadOptions,
+    total: Total,
+    text: str,
+    should_stop: ShouldStop | None,
+) -> Iterator[Event]:
+    """Stain the time points of a field, and put it in its place."""
+    times = _times(opened, reading)
+    for i, time in enumerate(times):
+        stack = taken(opened, model.info.task, reading.channel, time)
+        name = f"{result.name} t{time}" if len(times) > 1 else result.name
+        job = stain(
+            stack.replace(name=name),
+            model,
+            options.changed(overwrite=False),
+            out=result.at(i),
+            should_stop=should_stop,
+        )
+        told = f"{text} time point {time}" if len(times) > 1 else text
+        yield from total.part(job, told, 1 / len(times))
+        if total.stopped:
+            return
+    result.finish()
+
+
+def _read(field: PlateField, reading: ReadOptions) -> Volume:
+    whole = reading.model_copy(update={"image": None, "channel": None, "time": None})
+    return read(field.path, whole).replace(name=field.name)
+
+
+def _times(volume: Volume, reading: ReadOptions) -> list[int | None]:
+    """Return the time points that are stained; one that is None where there is no such axis."""
+    if reading.time is not None or "t" not in volume.axes:
+        return [reading.time]
+    return list(range(volume.shape[volume.axes.index("t")]))
+
+
+def _chosen(
+    fields: list[PlateField], reading: ReadOptions, task: Task
+) -> Generator[Event, None, ReadOptions]:
+    """Choose the channel for all fields, before any is stained: they are much alike.
+
+    Raises
+    ------
+    ChoiceNeeded
+        If a choice is needed.
+    UserError
+        If no field can be read.
+    """
+    fault: UserError | None = None
+    for field in fields:
+        try:
+            opened = _read(field, reading)
+            stack = taken(opened, task, reading.channel, _times(opened, reading)[0])
+        except ChoiceNeeded:
+            raise
+        except UserError as error:
+            fault = fault or error
+            continue
+        channel = stack.chosen.get("channel") if len(task.inputs) == 1 else None
+        if channel is None:
+            return reading
+        for note in stack.notes:
+            if note not in opened.notes:  # of the choice
+                yield Notice(text=note)
+        return reading.model_copy(update={"channel": channel})
+    raise fault or UserError("There are no fields to stain.")
+
+
+def _record(
+    plate: Plate,
+    model: ModelBundle,
+    options: StainOptions,
+    reading: ReadOptions,
+    plates: PlateOptions,
+) -> dict[str, Any]:
+    """Return what a plate of results says of its making: one that says else is not gone on with."""
+    chosen = reading.model_dump(exclude={"image"}, exclude_none=True, mode="json")
+    return {
+        "plate": plate.name,
+        "model": model.info.name,
+        "weights": digest_of(model),
+        "seed": options.seed,
+        "samples": options.samples,
+        "steps": model.info.steps(options.steps),
+        "nucleus_um": options.nucleus_um,
+        "channels": plates.plate_channels,
+        "read": chosen,
+    }
+
+
+def _prepare(target: Path, made: dict[str, Any], overwrite: bool) -> None:
+    """Let results be added to a plate: one of the same making, or none.
+
+    Raises
+    ------
+    UserError
+        If there is something else.
+    """
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+            return
+        known = record_of(target) if is_plate(target) else None
+        if known is None:
+            raise UserError(f"{target} exists already, and is no plate of results: choose another.")
+        if overwrite:
+            remove(target)
+        elif known != made:
+            differs = ", ".join(sorted(k for k in made if known.get(k) != made[k]))
+            raise UserError(
+                f"{target} was made in another way ({differs}): choose another output, or pass "
+                "overwrite to begin it anew."
+            )
+
+
+def _place(target: Path, field: PlateField) -> Path:
+    return target / field.well / field.image

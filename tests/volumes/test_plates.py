@@ -1,0 +1,91 @@
+"""Plates (OME-Zarr HCS) are looked into well by well; what they name is never taken on trust."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_llcm.events import UserError
+from napari_llcm.volumes import read
+from napari_llcm.volumes.plates import is_plate, open_plate
+from plates import make_plate, validate
+
+VERSIONS = ("0.4", "0.5")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_plate_names_its_wells_and_a_well_its_fields(tmp_path: Path, version: str) -> None:
+    path = make_plate(tmp_path / "p.zarr", version, wells=("A/1", "B/02"), fields=("0", "fov7"))
+    validate(path)  # so the tests are of true plates
+    assert is_plate(path)
+    assert not is_plate(path / "A" / "1")
+    assert not is_plate(tmp_path / "nothing.zarr")
+    plate = open_plate(path)
+    assert (plate.version, plate.name) == (version, "p")
+    assert (plate.rows, plate.columns) == (("A", "B"), ("02", "1"))
+    assert plate.wells == ("A/1", "B/02")
+    assert [f.name for f in plate.fields("B/02")] == ["B/02/0", "B/02/fov7"]
+    assert [f.name for f in plate.all_fields("A/1")] == ["A/1/0", "A/1/fov7"]
+    assert [f.name for f in plate.all_fields("B/02/0")] == ["B/02/0"]
+    assert len(list(plate.all_fields())) == 4
+    volume = read(path, image="B/02/fov7")
+    assert volume.axes == "tczyx"
+    assert volume.channels == ("Phase3D", "GFP")
+    assert volume.spacing == (0.5, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_well_is_looked_into_to_show_a_plate(tmp_path: Path, version: str) -> None:
+    """A plate is shown by its own file: the wells need not even be there."""
+    path = make_plate(tmp_path / "p.zarr", version)
+    (path / "A" / "1" / ("zarr.json" if version == "0.5" else ".zattrs")).write_text("{")
+    plate = open_plate(path)
+    assert plate.wells == ("A/1", "B/2")
+    assert [f.name for f in plate.fields("B/2")] == ["B/2/0", "B/2/1"]
+    with pytest.raises(UserError, match="damaged"):
+        plate.fields("A/1")
+    (path / "A" / "1").rename(tmp_path / "away")
+    with pytest.raises(UserError, match="names a well A/1, but"):
+        plate.fields("A/1")
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    plate = open_plate(make_plate(tmp_path / "p.zarr"))
+    for missing in ("C/9", "A/1/7", "A"):
+        with pytest.raises(UserError, match=r"no well or field .*its wells are A/1, B/2"):
+            list(plate.all_fields(missing))
+    with pytest.raises(UserError, match="is no plate"):
+        open_plate(tmp_path / "p.zarr" / "A" / "1")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ([{"path": "../../x"}], "is no row and column|holds /|nothing but dots"),
+        ([{"path": "../x"}], "nothing but dots"),
+        ([{"path": "A"}], "no row and column"),
+        ([{"name": "A/1"}], "list of wells cannot be read"),
+        ([3], "list of wells cannot be read"),
+    ],
+)
+def test_a_plate_names_no_place_outside_itself(tmp_path: Path, told: Any, words: str) -> None:
+    path = make_plate(tmp_path / "p.zarr", "0.5")
+    file = path / "zarr.json"
+    known = json.loads(file.read_text())
+    known["attributes"]["ome"]["plate"]["wells"] = told
+    file.write_text(json.dumps(known))
+    with pytest.raises(UserError, match=words):
+        open_plate(path)
+
+
+def test_a_field_names_no_place_outside_its_well(tmp_path: Path) -> None:
+    path = make_plate(tmp_path / "p.zarr", "0.5")
+    file = path / "A" / "1" / "zarr.json"
+    known = json.loads(file.read_text())
+    known["attributes"]["ome"]["well"]["images"] = [{"path": "../../../x"}]
+    file.write_text(json.dumps(known))
+    with pytest.raises(UserError, match=r"field of well A/1 .*holds /"):
+        open_plate(path).fields("A/1")
