@@ -70,3 +70,13 @@ def test_every_package_that_is_imported_is_declared_with_its_reason() -> None:
         imported |= set(found)
     foreign = imported - set(sys.stdlib_module_names) - optional
     assert {called.get(name, name) for name in foreign} - declared == set()
+
+
+def test_each_room_that_uses_a_library_is_tested_with_the_loosest_versions_too() -> None:
+    own = set(sys.stdlib_module_names) | {"numpy", "napari_llcm"}
+    for room in (path.parent for path in (ROOT / "src" / "napari_llcm").glob("*/__init__.py")):
+        text = "\n".join(path.read_text("utf-8") for path in room.rglob("*.py"))
+        if set(re.findall(r"^\s*(?:import|from) ([A-Za-z]\w*)", text, re.M)) - own:
+            tests = (ROOT / "tests" / room.name).glob("test_*.py")
+            marked = [path for path in tests if "mark.versions" in path.read_text("utf-8")]
+            assert marked, f"mark what rests on libraries in tests/{room.name} as versions"

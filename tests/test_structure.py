@@ -72,6 +72,7 @@ def test_pre_commit_runs_the_same_gates() -> None:
         assert any({program, *words} <= entry for entry in entries), (program, words)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("module", ["napari_llcm", "napari_llcm.cli"])
 def test_import_is_light(module: str) -> None:
     code = f"import sys, {module}; print(*(m for m in {HEAVY!r} if m in sys.modules))"

@@ -18,6 +18,7 @@ from napari_llcm.events import Finished, Step, parse_event
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.volumes import Volume, apply_shift, read, write
 
+pytestmark = pytest.mark.versions
 Run = Callable[..., tuple[int, str, str]]
 
 

@@ -17,6 +17,8 @@ from napari_llcm.cli.from_models import FromModel, options_from_models
 from napari_llcm.events import UserError
 from napari_llcm.volumes import ChoiceNeeded
 
+pytestmark = pytest.mark.versions
+
 
 class _Inner(BaseModel):
     channel: int | str | None = Field(None, description="Channel.")

@@ -27,6 +27,7 @@ from napari_llcm.specimen import Specimen
 from napari_llcm.volumes import Volume, write
 from tiny import AUTOENCODERS
 
+pytestmark = pytest.mark.versions
 Weights = dict[str, Any]
 
 

@@ -13,6 +13,8 @@ from napari_llcm.events import UserError
 from napari_llcm.specimen import Specimen, second_exposure
 from napari_llcm.volumes import Volume
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture(scope="module")
 def noise() -> np.random.Generator:

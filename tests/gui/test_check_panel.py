@@ -65,6 +65,7 @@ def test_layers_of_labels_are_known_through_the_proxy(
     assert panel.result.settings["diameter_pixels"] is None
 
 
+@pytest.mark.versions
 def test_a_check_shows_figures_table_and_one_overlay(
     panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
 ) -> None:
@@ -104,6 +105,7 @@ def test_the_outlines_come_from_the_thread_of_the_check(panel: CheckPanel, qtbot
     np.testing.assert_array_equal(shown_as[0], panel.outlines.outline_image.voxels)
 
 
+@pytest.mark.versions
 def test_a_click_and_the_keys_fly_to_a_nucleus(
     panel: CheckPanel, viewer: Any, specimen: Specimen, qtbot: Any
 ) -> None:
@@ -320,6 +322,7 @@ def test_filters_show_only_some_in_table_and_image(panel: CheckPanel, qtbot: Any
     assert volumes in (sorted(volumes), sorted(volumes, reverse=True))
 
 
+@pytest.mark.versions
 def test_the_slider_follows_confidences_that_rows_have(panel: CheckPanel, qtbot: Any) -> None:
     run(panel, qtbot)
     panel._rows = [
@@ -359,6 +362,7 @@ def test_without_a_real_stain_the_nuclei_are_listed(
     assert again.form.segmenter.currentData() == "classical"
 
 
+@pytest.mark.versions
 def test_table_figure_and_report_are_saved(panel: CheckPanel, tmp_path: Path, qtbot: Any) -> None:
     run(panel, qtbot)
     for kind, name in (("table", "n.csv"), ("figure", "n.png"), ("report", "n.pdf")):

@@ -26,6 +26,7 @@ from napari_llcm.gui.stain.region import SHAPES, RegionChoice
 from napari_llcm.gui.train.pairs import PairChoice
 from napari_llcm.volumes import Volume, read
 
+pytestmark = pytest.mark.versions
 SPACING = (0.8, 0.5, 0.4)
 SHAPE = (24, 96, 90)
 

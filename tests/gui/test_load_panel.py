@@ -14,7 +14,7 @@ from napari_llcm.gui.load.panel import LoadPanel
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.volumes import Volume, apply_shift, write
 
-pytestmark = pytest.mark.usefixtures("screen")
+pytestmark = [pytest.mark.versions, pytest.mark.usefixtures("screen")]
 SPACING = (0.5, 0.25, 0.25)
 
 

@@ -14,6 +14,8 @@ from napari_llcm.gui.jobs.job_bar import JobBar
 from napari_llcm.gui.jobs.runner import JobRunner, SynchronousRunner
 from napari_llcm.gui.jobs.waiting import waited_for
 
+pytestmark = pytest.mark.versions
+
 
 def _counting(stop: ShouldStop) -> Job:
     for i in range(500):

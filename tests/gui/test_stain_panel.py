@@ -70,6 +70,7 @@ def filled(array: Any) -> tuple[slice, ...]:
     return tuple(slice(int(w.min()), int(w.max()) + 1) for w in where)
 
 
+@pytest.mark.versions
 def test_one_click_adds_a_layer_that_lies_on_the_stack_and_fills_in(
     panel: StainPanel, qtbot: Any
 ) -> None:
@@ -95,6 +96,7 @@ def test_one_click_adds_a_layer_that_lies_on_the_stack_and_fills_in(
     assert "Done in" in panel.bar.sentence.text()
 
 
+@pytest.mark.versions
 def test_warnings_stay_until_the_next_job_and_in_the_layers_record(
     panel: StainPanel, qtbot: Any, data: np.ndarray, tmp_path: Path
 ) -> None:
@@ -151,6 +153,7 @@ def test_what_is_on_screen_comes_first(panel: StainPanel, qtbot: Any) -> None:
     assert tiles[0] == ((8, 16), (48, 64), (64, 80))
 
 
+@pytest.mark.versions
 def test_cancel_keeps_what_is_done_and_stain_goes_on(
     panel: StainPanel, qtbot: Any, slow_tiles: float
 ) -> None:
@@ -284,6 +287,7 @@ def test_how_long_a_stain_takes_is_told_before_it_once_that_is_known(
     assert not form.free.isVisible()  # nothing was computed on a graphics card
 
 
+@pytest.mark.versions
 def test_from_a_stain_to_its_check_is_one_click(panel: StainPanel, qtbot: Any) -> None:
     viewer = panel._viewer
     real = viewer.add_image(np.zeros(SHAPE, np.float32), name="real DAPI")
@@ -434,6 +438,7 @@ def test_a_pyramid_and_a_stack_with_axes_of_one_entry_are_stained(
     assert layer(panel, f"{NAME} [1]").data.shape == (1, *SHAPE)
 
 
+@pytest.mark.versions
 def test_of_a_series_one_time_point_or_all_are_stained(
     panel: StainPanel, qtbot: Any, data: np.ndarray
 ) -> None:
@@ -566,6 +571,7 @@ def test_closing_while_staining_ends_it(panel: StainPanel, qtbot: Any, slow_tile
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=2000)
 
 
+@pytest.mark.versions
 def test_every_control_says_what_it_is_for(panel: StainPanel) -> None:
     from qtpy import QtWidgets
 

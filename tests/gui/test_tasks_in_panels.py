@@ -225,6 +225,7 @@ def thin_and_thick() -> tuple[Volume, Volume]:
     return thin, thicken(thin, CT.thick or ThickOptions())[0].replace(name="thick")
 
 
+@pytest.mark.versions
 def test_finer_slices_are_compared_with_thin_ones(panel: StainPanel, qtbot: Any) -> None:
     viewer = panel._viewer
     thin, thick = thin_and_thick()

@@ -37,7 +37,8 @@ TINY = {
     "checkpoint_seconds": 1,
     "tensorboard": False,
 }
-LONG = {**TINY, "method_phase": {"steps": 1_000_000}}
+# stopped by the test; no nuclei are counted, which takes longer than all else
+LONG = {**TINY, "method_phase": {"steps": 1_000_000}, "validations": 0}
 CHILD = 300_000  # ms; torch alone takes long to import where the processor is shared
 
 
@@ -139,6 +140,7 @@ def test_a_branch_is_offered_beside_a_model_of_the_method(viewer: Any, own_home:
     assert not form.options().control
 
 
+@pytest.mark.versions
 def test_the_better_model_is_chosen_and_told(tmp_path: Path, own_home: Path) -> None:
     folder = tmp_path / "run"
     result_of(write_specimens(tmp_path / "pairs", 1, (16, 48, 48), 500, "easy"))
@@ -315,7 +317,7 @@ def test_a_killed_napari_leaves_no_orphan(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs"
     result_of(write_specimens(pairs, 1, (16, 48, 48), 500, "easy"))
     job = job_of(pairs, tmp_path / "run")
-    job.method_phase.steps = 1_000_000
+    job.method_phase.steps, job.validations = 1_000_000, 0
     save_job(job, tmp_path / "job.yaml")
     code = (
         "import sys; from qtpy.QtCore import QCoreApplication; "
@@ -343,6 +345,7 @@ def _until(done: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.versions
 def test_pairs_are_looked_at_and_timed(panel: TrainPanel, qtbot: Any) -> None:
     panel.preflight.paused = False
     panel.preflight.look_soon()

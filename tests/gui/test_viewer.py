@@ -17,6 +17,7 @@ from napari_llcm.gui.viewer import has_screen, open_viewer, verdict_layers
 from napari_llcm.specimen import Specimen
 from napari_llcm.volumes import Volume, read, write
 
+pytestmark = pytest.mark.versions
 SPACING = (0.5, 0.25, 0.2)
 
 

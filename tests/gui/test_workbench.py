@@ -15,7 +15,7 @@ from napari_llcm.gui.workbench import PANELS
 from napari_llcm.models.library import DEFAULT_MODEL
 from napari_llcm.specimen import Specimen
 
-pytestmark = pytest.mark.usefixtures("screen")
+pytestmark = [pytest.mark.versions, pytest.mark.usefixtures("screen")]
 ROOT = Path(__file__).parents[2]
 
 

@@ -15,6 +15,7 @@ from napari_llcm.models.autoencoders.networks import make_autoencoder, make_publ
 from napari_llcm.models.config import PRESETS
 from tiny import AUTOENCODERS
 
+pytestmark = pytest.mark.versions
 PARAMETERS = {  # in millions: the size of the published files over 4 bytes, where there are any
     "maisi": 20.9,  # 84 MB
     "planes": 55.3,  # 221 MB

@@ -14,6 +14,7 @@ from napari_llcm.models import device as device_module
 from napari_llcm.models.device import bfloat16_error, precision, precision_notices
 from stains import make_model, make_volume, staining
 
+pytestmark = pytest.mark.versions
 CPU = torch.device("cpu")
 
 

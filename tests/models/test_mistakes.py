@@ -30,6 +30,7 @@ from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.tasks.normalise import Scaling
 from napari_llcm.volumes.sole_writer import sole_writer
 
+pytestmark = pytest.mark.versions
 SMALL = NetworkConfig(
     encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 8)
 )

@@ -35,6 +35,7 @@ from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.tasks.normalise import Scaling, dapi_scaling, qpi_scaling, stabilise, unstabilise
 from napari_llcm.tasks.registry import STAIN
 
+pytestmark = pytest.mark.versions
 SMALL = NetworkConfig(
     encoder_widths=(8, 8), decoder_widths=(8, 8), condition_widths=(8, 8), unet_widths=(8, 8)
 )

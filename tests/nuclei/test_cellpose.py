@@ -16,6 +16,8 @@ from napari_llcm.nuclei import compare_nuclei, make_segmenter, match_nuclei, seg
 from napari_llcm.nuclei.cellpose_adapter import Cellpose
 from napari_llcm.specimen import Specimen, make_specimen, second_exposure
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture(scope="module")
 def specimen() -> Specimen:

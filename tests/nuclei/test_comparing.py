@@ -46,6 +46,7 @@ def compare(truth: Volume, other: Volume, **settings: object) -> Comparison:
     return result
 
 
+@pytest.mark.versions
 def test_missed_and_hallucinated_nuclei_are_told_with_place_and_size() -> None:
     result = compare(stain([0, 1, 2, 3]), stain([0, 2, 3, 4]))
     counts = result.counts
@@ -91,6 +92,7 @@ def test_labels_stand_in_for_either_image() -> None:
     assert result.settings["segmenter"] == "labels as given"
 
 
+@pytest.mark.versions
 def test_the_report_is_whole(tmp_path: Path) -> None:
     result = compare(stain([0, 1, 2, 3]), stain([0, 2, 3, 4]))
     paths = write_report(tmp_path / "out", result, qpi=stain([0, 1, 2, 3, 4]))

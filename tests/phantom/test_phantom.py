@@ -128,6 +128,7 @@ def test_surfaces_lie_between_planes(phantom: Phantom) -> None:
     assert len(np.unique(np.round(clean[1:][below], -1))) > 20
 
 
+@pytest.mark.versions
 def test_a_phantom_goes_to_dicom_and_back_in_its_place(phantom: Phantom, tmp_path: Path) -> None:
     again = read(write(tmp_path / "a.dicom", phantom.thin))
     np.testing.assert_array_equal(again.numpy(), phantom.thin.numpy())

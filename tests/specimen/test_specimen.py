@@ -60,6 +60,7 @@ def test_the_table_tells_the_truth(specimen):
         assert nucleus.depth == nucleus.centre[0]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
 def test_every_labelled_nucleus_is_visible_in_dapi(difficulty):
     specimen = make_specimen(SMALL, seed=1, difficulty=difficulty)
@@ -126,6 +127,7 @@ def test_second_exposure_differs_by_noise_alone(specimen):
     assert (difference / shot).std() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.versions
 def test_files_pair_by_name_and_say_how_they_were_made(tmp_path):
     events = []
     names = result_of(write_specimens(tmp_path, 2, (8, 32, 32), 7, "hard"), events.append)

@@ -30,7 +30,7 @@ def controlled() -> ModelBundle:
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
 def test_tiles_of_a_controlled_model_have_no_seams(controlled: ModelBundle, steps: int) -> None:
-    volume = make_volume((10, 140, 150))
+    volume = make_volume((10, 100, 110))
     whole = stained(volume, controlled, steps=steps)
     tiling = Tiling((4, 16, 16), (4, 32, 32))
     finished, _ = run(staining(volume, controlled, tiling=tiling, steps=steps))

@@ -18,6 +18,7 @@ from napari_llcm.tasks.normalise import Scaling
 from napari_llcm.volumes import read, write
 from stains import make_volume, stained, staining
 
+pytestmark = pytest.mark.versions
 SMALL_TILES = Tiling(tile=(8, 16, 16), block=(16, 32, 32))
 NAMES = ("out.ome.tif", "out.ome.zarr")
 

@@ -245,6 +245,7 @@ def test_other_contrast_is_noticed_where_it_can_be_compared(model: ModelBundle) 
     assert any("grey levels" in text for text in said(2, np.uint8))
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", ["out.ome.zarr", "out.ome.tif"])
 def test_what_was_said_stands_in_the_result_and_in_its_file(
     model: ModelBundle, tmp_path: Path, name: str
@@ -386,6 +387,7 @@ def test_the_plain_api(model: ModelBundle, tmp_path: Path) -> None:
     assert result_of(staining(volume, model)).name == "cells virtual DAPI"
 
 
+@pytest.mark.versions
 def test_many_workers_give_what_one_gives(tmp_path: Path) -> None:
     from distributed import LocalCluster
 

@@ -21,6 +21,7 @@ from napari_llcm.volumes import Volume, write
 from stains import difference, make_model, run, stained, staining
 from tiny import TWO, job
 
+pytestmark = pytest.mark.versions
 SPACING = (0.5, 0.25, 0.25)
 
 

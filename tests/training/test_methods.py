@@ -41,6 +41,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("method", [*LATENT, "pix2pix"])
 def test_every_method_trains_is_saved_and_stains(pairs: Path, tmp_path: Path, method: str) -> None:
     events = list(train(job(pairs, tmp_path / "run", method=method)))

@@ -43,6 +43,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_bundle(folder / "model").networks.state_dict()
 
 
+@pytest.mark.versions
 def test_training_makes_a_model_logs_and_previews(pairs: Path, tmp_path: Path) -> None:
     events = list(train(job(pairs, tmp_path / "run", tensorboard=True)))
     assert isinstance(events[-1], Finished)
@@ -175,6 +176,7 @@ def test_a_wider_network_goes_on_from_a_narrower_one(pairs: Path, tmp_path: Path
         result_of(train(job(pairs, tmp_path / "third", **further | {"network": narrow})))
 
 
+@pytest.mark.versions
 def test_monai_networks_and_gradient_checkpointing_train(pairs: Path, tmp_path: Path) -> None:
     network = NetworkConfig(
         autoencoder="monai",

@@ -23,6 +23,7 @@ from pydicom.uid import (
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, find_stacks, losses, read, write
 
+pytestmark = pytest.mark.versions
 SHAPE = (6, 9, 7)
 STEP, PIXEL = 1.25, (0.7, 0.6)  # mm: between slices; rows, columns
 CORNER = (-30.0, -40.0, 100.0)

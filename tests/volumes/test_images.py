@@ -15,6 +15,7 @@ import zarr
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, read, write
 
+pytestmark = pytest.mark.versions
 LEFT = np.arange(4 * 6 * 8, dtype="f4").reshape(4, 6, 8)
 MIDDLE = LEFT[:3, :5] + 1
 THUMB = LEFT[0, ::2, ::2]

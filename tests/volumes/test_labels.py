@@ -13,6 +13,7 @@ from napari_llcm.events import UserError
 from napari_llcm.specimen import Specimen, make_specimen
 from napari_llcm.volumes import Volume, labels_of, labels_told_by, read, write
 
+pytestmark = pytest.mark.versions
 SPACING = (0.8, 0.5, 0.5)
 
 

@@ -14,6 +14,7 @@ import zarr
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, check_stack, looks_like_labels, read, write
 
+pytestmark = pytest.mark.versions
 SPACING = (0.8, 0.5, 0.4)
 _OME = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
 

@@ -15,6 +15,7 @@ import zarr
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, check_stack, read, write
 
+pytestmark = pytest.mark.versions
 SPACING = (0.8, 0.25, 0.5)
 
 

@@ -12,6 +12,7 @@ import pytest
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, on_one_grid, read, resample, write
 
+pytestmark = pytest.mark.versions
 SPACING = (0.8, 0.5, 0.4)
 FLIPPED = ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
 

@@ -14,6 +14,7 @@ from napari_llcm.events import UserError
 from napari_llcm.specimen import make_specimen
 from napari_llcm.volumes import Volume, apply_shift, check_registration, resample
 
+pytestmark = pytest.mark.versions
 SHIFT = (1, 3, -5)
 MARGIN = 5
 

@@ -12,6 +12,8 @@ import tifffile
 from napari_llcm.events import UserError
 from napari_llcm.volumes import ChoiceNeeded, read
 
+pytestmark = pytest.mark.versions
+
 
 def _folder(path: Path, names: Iterable[str], shape: tuple[int, ...] = (6, 8)) -> Path:
     """Write planes; every voxel of one is its place in `names`."""

@@ -16,6 +16,7 @@ import zarr
 from napari_llcm.events import UserError
 from napari_llcm.volumes import Volume, ZarrWriter, planes, read, write
 
+pytestmark = pytest.mark.versions
 SPACING = (0.8, 0.25, 0.5)
 
 
