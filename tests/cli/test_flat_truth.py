@@ -35,7 +35,8 @@ def test_nuclei_of_a_plane(cli: Run, tmp_path: Path) -> None:
     assert "area" in report["strata"]
     assert "depth" not in report["strata"]
     assert any("one plane" in text for text in report["notices"])
-    rows = list(csv.DictReader((tmp_path / "out" / "nuclei.csv").open(encoding="utf-8-sig")))
+    with (tmp_path / "out" / "nuclei.csv").open(encoding="utf-8-sig") as table:
+        rows = list(csv.DictReader(table))
     assert "area (µm²)" in rows[0]
     assert "mean projection" in rows[0]["check"]
     assert (tmp_path / "out" / "nuclei.png").stat().st_size > 10_000

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def tiff_images(path: Path) -> list[StoredImage]:
             found.append(StoredImage(name, look, opening, notes))
         if not found:
             raise ValueError("it holds no image")
-        on_error.pop_all()  # the lazy arrays keep the file open
+        on_error.pop_all()
+        finalize(tif, tif.filehandle.close)  # once no lazy array needs it any more
     return found
 
 
@@ -146,6 +148,7 @@ def _opened(path: Path, on_error: ExitStack) -> tuple[TiffFile, tuple[str, ...]]
             f"The description in {path.name} is damaged (it is no XML): its axes, channels and "
             "voxel size are not known."
         )
+        tif.close()
         return on_error.enter_context(TiffFile(path, is_ome=False)), (sentence,)
     name = companion_name(tif.ome_metadata) if tif.is_ome else None
     if name is None:
@@ -158,6 +161,7 @@ def _opened(path: Path, on_error: ExitStack) -> tuple[TiffFile, tuple[str, ...]]
         )
         return tif, (sentence,)
     xml = companion.read_text(encoding="utf-8")
+    tif.close()
     return on_error.enter_context(TiffFile(path, omexml=xml)), ()
 
 
