@@ -16,6 +16,7 @@ from napari_llcm.volumes.atomic import replacing, write_text
 from napari_llcm.volumes.names import plain_name
 from napari_llcm.volumes.sole_writer import is_written, mark_of, sole_writer
 
+pytestmark = pytest.mark.versions
 _HOLD = """
 import sys
 from pathlib import Path
@@ -132,6 +133,9 @@ def test_a_writer_on_another_computer_counts_while_it_gives_signs_of_life(tmp_pa
     mark = mark_of(tmp_path / "o")
     mark.write_text(json.dumps({"pid": 1, "started": 1.0, "computer": "elsewhere"}))
     assert is_written(tmp_path / "o")
+    os.utime(mark, (mark.stat().st_atime, mark.stat().st_mtime - 100))
+    with pytest.raises(UserError, match=r"life was 10\d s ago; if .*again in [78]\d s"):
+        sole_writer(tmp_path / "o").__enter__()
     os.utime(mark, (mark.stat().st_atime, mark.stat().st_mtime - 1000))
     assert not is_written(tmp_path / "o")
     with sole_writer(tmp_path / "o"):

@@ -107,7 +107,7 @@ def _take(mark: Path, path: Path) -> tuple[str, str | None]:
             try:
                 found = mark.read_text("utf-8", "replace")
                 if _is_alive(mark, found):
-                    raise UserError(_sentence(path, found))
+                    raise UserError(_sentence(path, mark, found))
                 if _read(found) is None:
                     notice = f"{mark} was damaged and is ignored: nobody seems to write {path}."
                 aside = mark.with_name(f"{mark.name}.{uuid.uuid4().hex}")
@@ -136,13 +136,20 @@ def _put(mark: Path, text: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _sentence(path: Path, found: str) -> str:
+def _sentence(path: Path, mark: Path, found: str) -> str:
     said = _read(found)
     who = f" (number {said['pid']} on {str(said['computer']).split()[0]})" if said else ""
-    return (
+    sentence = (
         f"{path} is being written by another process{who}: wait until it ends, stop it, or choose "
         "another output."
     )
+    if said and said["computer"] != _computer():  # which cannot be asked
+        silence = max(_silence(mark), 0.0)
+        sentence += (
+            f" Its last sign of life was {silence:.0f} s ago; if it was killed, try again in "
+            f"{max(_SILENCE - silence, 1.0):.0f} s."
+        )
+    return sentence
 
 
 def _is_alive(mark: Path, found: str) -> bool:
