@@ -23,7 +23,9 @@ from napari_llcm.staining import (
     stain_times,
 )
 from napari_llcm.staining import memory as memory_module
+from napari_llcm.tasks import Channel
 from napari_llcm.tasks.normalise import Scaling, qpi_scaling
+from napari_llcm.tasks.registry import STAIN, SUPERRES, SUPERRES_CT
 from napari_llcm.volumes import Volume, read, write
 from stains import SMALL, difference, make_model, make_volume, run, stained, staining
 
@@ -254,6 +256,29 @@ def test_jobs_side_by_side_each_stain_a_part(model: ModelBundle, tmp_path: Path)
         list(stain_files([source], tmp_path / "out", model, CPU, part=(2, 2)))
 
 
+@pytest.mark.parametrize(
+    ("channel", "span", "told"),
+    [  # from the dark to the bright end: phase is scaled to the quarter of it
+        (STAIN.inputs[0], 30, True),
+        (STAIN.inputs[0], 100, False),
+        (SUPERRES.inputs[0], 30, True),
+        (SUPERRES.inputs[0], 100, False),
+        (SUPERRES_CT.inputs[0], 400, False),
+    ],
+)
+def test_grey_levels_are_counted_as_the_channel_is_scaled(
+    channel: Channel, span: int, told: bool
+) -> None:
+    from napari_llcm.staining.fit import contrast_notices
+
+    info = make_model().info
+    values = np.linspace(0, span, 16 * 64 * 64).reshape(16, 64, 64).astype(np.uint16)
+    said = contrast_notices(
+        Volume(values, name="cells"), channel.intensity.measure(values), info, None, channel
+    )
+    assert any("grey levels" in text for text in said) == told
+
+
 def test_a_noisy_stack_is_noticed(specimen: Specimen) -> None:
     from napari_llcm.staining.fit import contrast_notices
     from napari_llcm.tasks.normalise import noise_level
@@ -271,4 +296,10 @@ def test_a_noisy_stack_is_noticed(specimen: Specimen) -> None:
     (said,) = contrast_notices(noisy, scaling, info)
     assert "3." in said
     assert "as noisy" in said
+    assert "made-up nuclei" in said
+    finer = info.model_copy(update={"task": SUPERRES})
+    (said,) = contrast_notices(noisy, scaling, finer)
+    assert "as noisy" in said
+    assert "taken for detail" in said
+    assert "nuclei" not in said
     assert noise_level(white, Scaling(low=0, high=wide)) == pytest.approx(3 * level, rel=0.05)

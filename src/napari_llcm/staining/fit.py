@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..events import Notice, UserError
 from ..models.info import ModelInfo
 from ..models.nucleus_width import matched_spacing
+from ..tasks import Channel
 from ..tasks.normalise import Scaling, noise_level
 from ..volumes import NoData, Volume
 
@@ -14,6 +15,10 @@ _SAME = 0.05  # spacings that differ by less are the same
 _STRANGE, _ABSURD = 2.0, 10.0
 _FEW_LEVELS = 40  # steps of rounding are then 1/10 of the training stacks' standard width
 _NOISY = 2.0  # among simulated training stacks of all difficulties noise differs by a third
+_FROM_NOISE = {  # what to expect, by what judges the task
+    "nuclei": "missed and made-up nuclei; average more exposures, or fine-tune the model.",
+    "restoration": "that some of it is taken for detail; fine-tune the model on such stacks.",
+}
 
 
 def spacing_ratio(
@@ -128,23 +133,42 @@ def _where_it_differs(ratio: Sequence[float]) -> tuple[float, float, float]:
 
 
 def contrast_notices(
-    volume: Volume, scaling: Scaling, info: ModelInfo, no_data: NoData | None = None
+    volume: Volume,
+    scaling: Scaling,
+    info: ModelInfo,
+    no_data: NoData | None = None,
+    channel: Channel | None = None,
 ) -> list[str]:
     """Return notices if contrast or noise are far from those of the training volumes.
 
     Integers are counts of a unit that no file tells: 16-bit phase differs from the training
     stacks' radians by any factor, which scaling takes away. What scaling cannot bring back is
     contrast that was rounded off.
+
+    Parameters
+    ----------
+    volume : Volume
+        Axes "zyx".
+    scaling : Scaling
+        Its own.
+    info : ModelInfo
+        The model.
+    no_data : NoData, optional
+        Which voxels hold no data.
+    channel : Channel, optional
+        Which input it is; the first if None.
     """
-    notices = []
+    notices, first = [], info.task.inputs[0]
+    channel = first if channel is None else channel
     if volume.dtype.kind in "bui":
-        levels = round(4 * (scaling.high - scaling.low))  # `qpi_scaling`: 1 to 99 % is 4 wide
+        dark, bright = (channel.intensity.undo(v, scaling) for v in channel.intensity.shown)
+        levels = round(float(bright - dark))
         if levels < _FEW_LEVELS:
             notices.append(
-                f"98 % of the voxels of {volume.name} lie on {levels + 1} grey levels: its "
-                "contrast was rounded off. Export it again with 16 or 32 bits."
+                f"The contrast of {volume.name} spans {levels + 1} grey levels, so that detail was "
+                "rounded off: expose it longer, or export it again with 16 or 32 bits."
             )
-    elif (known := info.scalings.get(info.task.inputs[0].name)) is not None:
+    elif (known := info.scalings.get(channel.name)) is not None:
         ratio = (scaling.high - scaling.low) / (known.high - known.low)
         if not 1 / _ABSURD < ratio < _ABSURD:
             notices.append(
@@ -152,12 +176,12 @@ def contrast_notices(
                 "it is scaled to match. Make sure that it is the kind of image that the model was "
                 "trained on."
             )
-    if info.input_noise:
+    if info.input_noise and channel == first:  # of which alone it is known
         ratio = noise_level(volume.data, scaling, no_data) / info.input_noise
         if ratio > _NOISY:
             notices.append(
                 f"{volume.name} is {ratio:.1f} times as noisy as the training stacks: expect "
-                "missed and made-up nuclei; average more exposures, or fine-tune the model."
+                + _FROM_NOISE[info.task.judge]
             )
     return notices
 

@@ -118,7 +118,11 @@ def _stain(
     device = pick_device(options.device)
     ready(model, device)
     ratio, further = spacing_ratio(stacks[0], model.info, options.nucleus_um)
-    unlike = contrast_notices(stacks[0], scaling, model.info, no_data)
+    unlike = [
+        text
+        for stack, own, hole, channel in zip(stacks, scalings, holes, task.inputs, strict=True)
+        for text in contrast_notices(stack, own, model.info, hole, channel)
+    ]
     said = [
         *(Notice(text=text) for text in (*qpi.notes, *found)),
         *further,
