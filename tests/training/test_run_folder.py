@@ -24,7 +24,7 @@ from napari_llcm.events import (
     result_of,
 )
 from napari_llcm.models.library import find_model, keep_model, read_info
-from napari_llcm.specimen import write_specimens
+from napari_llcm.specimen import Specimen, write_specimens
 from napari_llcm.training import train
 from napari_llcm.training.clock import RunClock
 from napari_llcm.training.config import TrainJob
@@ -32,6 +32,7 @@ from napari_llcm.training.estimate import estimate
 from napari_llcm.training.history import History
 from napari_llcm.training.jobs import load_job, save_job
 from napari_llcm.training.runs import list_runs, new_events, read_run
+from napari_llcm.volumes import write
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,27 @@ def test_a_failure_is_an_event_too(tmp_path: Path) -> None:
     assert isinstance(last, Failed)
     assert "nothing" in last.sentence
     assert "Traceback" in last.detail
+
+
+def test_a_refused_training_leaves_nothing_where_it_made_it(
+    specimen: Specimen, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs"
+    write(pairs / "qpi" / "a.ome.tif", specimen.qpi)
+    write(pairs / "dapi" / "a.ome.tif", specimen.dapi.replace(data=specimen.dapi.numpy()[:, :-8]))
+    for out in (tmp_path / "runs" / "a", tmp_path / "there"):
+        if out.name == "there":
+            out.mkdir()
+        before = sorted(tmp_path.rglob("*"))
+        refused = job(pairs, out, 2).model_copy(update={"tensorboard": True})
+        with pytest.raises(UserError, match="one shape"):
+            result_of(train(refused))
+        assert sorted(tmp_path.rglob("*")) == before
+    # what a form has begun is its own
+    save_job(refused, out / "job.yaml")
+    with pytest.raises(UserError, match="one shape"):
+        result_of(train(refused, resume=True))
+    assert read_run(out).state == "failed"
 
 
 def test_a_finished_run_is_read_and_its_model_kept(pairs: Path, tmp_path: Path) -> None:

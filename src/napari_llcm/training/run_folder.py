@@ -61,6 +61,7 @@ class RunFolder:
 
     def __init__(self, job: TrainJob) -> None:
         self.path = job.out
+        self._fresh = not (self.path / "job.yaml").exists()  # nothing of it was there before
         with disk_errors(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         # absolute, so that the run can be resumed from anywhere
@@ -103,11 +104,22 @@ class RunFolder:
         self._events.write(event.to_json() + "\n")
         self._events.flush()
         if isinstance(event, Step):
+            self._fresh = False
             for name, value in event.values.items():
                 self._csv.writerow((event.phase, event.step, name, f"{value:.6g}"))
                 if self._board is not None:
                     self._board.add_scalar(f"{event.phase}/{name}", value, event.step)
             self._table.flush()
+
+    def forget(self) -> None:
+        """Remove what was made, unless something was learned or was there before."""
+        if not self._fresh:
+            return
+        self.close()
+        for name in ("job.yaml", "events.jsonl", "metrics.csv"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.path / "tensorboard"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Close the logs and drop the cache."""

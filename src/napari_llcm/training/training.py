@@ -20,6 +20,7 @@ from ..events import (
     ShouldStop,
     Started,
     Step,
+    UserError,
 )
 from ..models.blocks import ResBlock
 from ..models.bundle import save_bundle
@@ -98,6 +99,8 @@ def train(
                 yield event
         except Exception as error:
             folder.keep(Failed(sentence=str(error), detail=traceback.format_exc()))
+            if isinstance(error, UserError):  # refused before it began, it leaves nothing behind
+                folder.forget()
             raise
         finally:
             folder.close()
@@ -159,7 +162,9 @@ def _run(
     started, stopped, kept_start = time.monotonic(), False, False
     for phase in job.phases():
         to_beat = None
-        if same and job.never_worse:
+        if not job.validations:
+            pass  # nothing will be told to compare with
+        elif same and job.never_worse:
             if validation:
                 text = f"Counting first what {job.init} finds {where}, to tell if it gets better."
                 yield Notice(text=text, warning=False)
