@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_llcm.events import UserError, result_of
+from napari_llcm.events import Progress, UserError, result_of
 from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.train.panel import TrainPanel
+from napari_llcm.gui.train.run_jobs import looking
 from napari_llcm.models import save_bundle
 from napari_llcm.models.library import user_folder
+from napari_llcm.specimen import Specimen
 from napari_llcm.tasks import TASKS, Task
+from napari_llcm.tasks.registry import STAIN
+from napari_llcm.training import make_job
 from napari_llcm.training.jobs import load_job
+from napari_llcm.training.prepare_latents import prepare_latents
 from napari_llcm.training.thin import check_thin
 from napari_llcm.volumes import Volume, write
 from stains import make_model
@@ -116,3 +121,24 @@ def test_thin_volumes_are_looked_at_before_a_minute_is_trained(tmp_path: Path) -
     assert "Of every 6 planes one thick slice is made" in told["sentence"]
     with pytest.raises(UserError, match="10 planes, too few for two slices of 6"):
         result_of(check_thin([("short", thin(10))], CT))
+
+
+def test_prepared_latents_are_told_of_before_a_minute_is_trained(
+    specimen: Specimen, tmp_path: Path
+) -> None:
+    for kind in ("qpi", "dapi"):
+        write(tmp_path / "pairs" / kind / "a.ome.tif", getattr(specimen, kind))
+    latents = tmp_path / "latents"
+    options = {"init": "small", "device": "cpu", "patch": (8, 16, 16)}
+    preparing = prepare_latents(make_job(pairs=[tmp_path / "pairs"], out=latents, **options))
+    for event in preparing:
+        if isinstance(event, Progress):
+            break
+    preparing.close()
+    with pytest.raises(UserError, match="not finished: run the same"):
+        result_of(looking(latents, STAIN, lambda: False))
+    result_of(prepare_latents(make_job(pairs=[tmp_path / "pairs"], out=latents, **options)))
+    told = result_of(looking(latents, STAIN, lambda: False))
+    assert told["sentence"] == "1 pair whose latents were prepared: start from small."
+    with pytest.raises(UserError, match="for the task stain, and this training is for superres-ct"):
+        result_of(looking(latents, CT, lambda: False))

@@ -352,6 +352,10 @@ def test_from_the_command_line(some: Folders, autoencoder: Path, tmp_path: Path)
     save_job(again, tmp_path / "job.yaml")
     done = CliRunner().invoke(app, ["train", str(tmp_path / "job.yaml")])
     assert done.exit_code == 0, done.output
+    refused = CliRunner().invoke(app, ["pairs", str(tmp_path / "latents")])
+    assert isinstance(refused.exception, UserError)
+    assert "holds prepared latents" in str(refused.exception)
+    assert str(tmp_path / "pairs" / "qpi") in str(refused.exception)  # what to check in their place
 
 
 @pytest.mark.parametrize("view", range(8))

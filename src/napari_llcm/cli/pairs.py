@@ -43,10 +43,12 @@ def pairs(
     reading: PairReading,
 ) -> None:
     """Check pairs: shape, spacing, and whether phase and DAPI lie on each other."""
+    from ..training.latents_info import refuse_latents
     from ..volumes.pair_check import check_pairs
 
     def job(stop: ShouldStop) -> Job:
         """Check the pairs."""
+        refuse_latents(source)
         stain = None
         if model is not None:
             from ..staining.options import StainOptions

@@ -16,16 +16,9 @@ from ..volumes import Pair, PairReadOptions, Volume
 from .data import shaping
 from .fields import Fields, Files, Source
 from .held_out import Part
-from .latent_store import (
-    EntryInfo,
-    PreparedViews,
-    Stored,
-    folder_of,
-    is_latent_dataset,
-    read_entry,
-    read_latents_info,
-)
+from .latent_store import PreparedViews, Stored, folder_of
 from .latents import LATENTS, VARIANTS, encoder_fingerprint
+from .latents_info import EntryInfo, finished_latents, is_latent_dataset, read_entry
 from .pairs import few
 from .reading import PLANES, OnlyPart
 
@@ -90,12 +83,7 @@ class LatentDataset:
     prepared = True
 
     def __init__(self, path: Path) -> None:
-        self.path, self.info = path, read_latents_info(path)
-        if not self.info.finished:
-            raise UserError(
-                f"{path} is not finished: run the same napari-llcm prepare-latents again, which "
-                "goes on where it ended."
-            )
+        self.path, self.info = path, finished_latents(path)
 
     def read(self) -> list[Path]:
         """Return the dataset's folder."""

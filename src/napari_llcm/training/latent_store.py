@@ -10,114 +10,26 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..events import UserError
-from ..models.autoencoders.config import AutoencoderKind
-from ..tasks import Task
-from ..volumes import PairReadOptions, Spacing
 from ..volumes.atomic import write_text
 from ..volumes.zarr_chunks import missing_chunks
 from .held_out import Part
-from .latents import Moments
+from .latents_info import (
+    KEY,
+    EntryInfo,
+    LatentsInfo,
+    Moments,
+    damaged,
+    is_latent_dataset,
+    read_latents_info,
+)
 
 if TYPE_CHECKING:
     from ..volumes import Pair
-
-_FORMAT = 1
-_KEY = "napari_llcm_latents"
-_CONFIG = ConfigDict(extra="ignore")
-_Size = tuple[int, int, int]
-T = TypeVar("T", bound=BaseModel)
-
-
-class SourceFile(BaseModel):
-    """A file that a pair was made of; of a folder, the sum and the latest of what is in it."""
-
-    path: str
-    bytes: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> SourceFile:
-        """Return what a file is now."""
-        inside = [p.stat() for p in path.rglob("*") if p.is_file()] if path.is_dir() else []
-        found = inside or [path.stat()]
-        size, mtime = sum(s.st_size for s in found), max(s.st_mtime_ns for s in found)
-        return cls(path=str(path.absolute()), bytes=size, mtime_ns=mtime)
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file is there and another one by now."""
-        try:
-            return SourceFile.of(Path(self.path)) != self
-        except OSError:  # latents are taken to where the files are not
-            return False
-
-
-class EntryInfo(BaseModel):
-    """What is known of one pair, or of a part of one."""
-
-    model_config = _CONFIG
-
-    name: str
-    size: _Size  # voxels (z, y, x), without padding; of a DAPI of one plane, those of the stack
-    padded: _Size
-    planes: int | None = None  # of a pair whose DAPI is one plane
-    part: tuple[int, int, int] | None = None  # axis, first and last of a `Part`
-    labels: bool = False
-    scalings: dict[str, tuple[float, float]]
-    told: list[str]
-    files: list[SourceFile]
-    moments: Moments | None = None  # of the first view
-
-
-class FieldInfo(BaseModel):
-    """A pair as it is known before it is loaded."""
-
-    name: str
-    shape: tuple[int, ...]  # (z, y, x) on the grid that is trained on
-    labels: bool
-
-
-class LatentsInfo(BaseModel):
-    """Everything about a latent dataset that all its pairs have in common."""
-
-    model_config = _CONFIG
-
-    format: int = _FORMAT
-    finished: bool = False
-    # what every pair depends on
-    task: Task
-    fingerprint: str  # of the encoder, see `latents.encoder_fingerprint`
-    root: bool
-    start_spacing: Spacing | None  # of the model that was started from
-    asked_um: float | None  # the nucleus width that was given
-    spacing: Spacing | None
-    reading: PairReadOptions
-    fitted: Task  # with its slice kernel, if it has one: what the inputs were made by
-    # for people
-    given: dict[str, str]  # "autoencoder" or "init", and its name
-    kind: AutoencoderKind
-    patch: _Size
-    multiple: _Size
-    nucleus_um: float | None
-    noise: float | None
-    fields: list[FieldInfo]
-    notices: list[str] = []
-    latent_mean: list[float] = []  # over the first views of all pairs
-    latent_std: list[float] = []
-    provenance: dict[str, Any] = {}
-
-    @property
-    def option(self) -> str:
-        """What names its autoencoder: an option or, of one that has no weights, the kind."""
-        named = " ".join(f"--{option} {name}" for option, name in self.given.items())
-        return named or self.kind.kind
-
 
 _DEPEND = ("task", "fingerprint", "root", "start_spacing", "asked_um", "spacing", "reading")
 
@@ -144,9 +56,9 @@ class Stored:
             array = zarr.open_array(self._path, mode="r")
             lost = missing_chunks(array, "", self._path)
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(_damaged(self._path)) from error
+            raise UserError(damaged(self._path)) from error
         if lost:
-            raise UserError(_damaged(self._path))
+            raise UserError(damaged(self._path))
         return array
 
     @cached_property
@@ -171,30 +83,6 @@ class PreparedViews(NamedTuple):
     moments: Moments
 
 
-def is_latent_dataset(path: Path) -> bool:
-    """Tell whether a folder is a latent dataset, finished or not."""
-    try:
-        return _KEY in json.loads((path / "zarr.json").read_bytes())["attributes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def read_latents_info(path: Path) -> LatentsInfo:
-    """Return what a latent dataset says of itself.
-
-    Raises
-    ------
-    UserError
-        If it is damaged, or comes from a newer version.
-    """
-    info = _attributes(path, LatentsInfo)
-    if info is None:
-        raise UserError(_damaged(path))
-    if info.format > _FORMAT:
-        raise UserError(f"{path} was made by a newer napari-llcm: update napari-llcm.")
-    return info
-
-
 def write_latents_info(path: Path, info: LatentsInfo) -> None:
     """Write what a latent dataset says of itself; make it where there is none.
 
@@ -205,7 +93,7 @@ def write_latents_info(path: Path, info: LatentsInfo) -> None:
     """
     for folder in ("pairs", "parts"):
         write_text(path / folder / "zarr.json", _group({}))
-    write_text(path / "zarr.json", _group({_KEY: info.model_dump(mode="json")}))
+    write_text(path / "zarr.json", _group({KEY: info.model_dump(mode="json")}))
 
 
 def begin(path: Path, wanted: LatentsInfo) -> LatentsInfo:
@@ -245,11 +133,6 @@ def folder_of(path: Path, one: Pair | Part) -> Path:
     return path / ("parts" if isinstance(one, Part) else "pairs") / one.name
 
 
-def read_entry(folder: Path) -> EntryInfo | None:
-    """Return what is known of a pair in a latent dataset; None where it is not there."""
-    return _attributes(folder, EntryInfo)
-
-
 class EntryWriter:
     """Writes a pair into a folder, array by array.
 
@@ -280,21 +163,9 @@ class EntryWriter:
 
     def finish(self, entry: EntryInfo) -> None:
         """Write what is known of the pair."""
-        self._group.attrs[_KEY] = entry.model_dump(mode="json")
+        self._group.attrs[KEY] = entry.model_dump(mode="json")
 
 
 def _group(attributes: dict[str, Any]) -> str:
     """Return the metadata of a Zarr v3 group."""
     return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=2)
-
-
-def _attributes(folder: Path, model: type[T]) -> T | None:
-    try:
-        content = json.loads((folder / "zarr.json").read_bytes())
-        return model.model_validate(content["attributes"][_KEY])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
-        return None
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} is damaged: remove that folder and prepare the latents again."

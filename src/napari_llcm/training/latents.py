@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .latents_info import Moments
 from .reading import PLANES
 
 if TYPE_CHECKING:
@@ -48,20 +49,6 @@ def seen_in(box: Sequence[slice], index: int, shape: Sequence[int]) -> Box:
     if index & 2:
         y = slice(height - y.stop, height - y.start)
     return (*rest, x, y) if index & 4 else (*rest, y, x)
-
-
-class Moments(NamedTuple):
-    """Sums over the sites of a latent, for each channel, in double precision."""
-
-    sites: int
-    total: list[float]
-    squares: list[float]
-
-    @classmethod
-    def of(cls, latent: Tensor) -> Moments:
-        """Return those of a latent (C, z, y, x)."""
-        flat = latent.flatten(1).double()
-        return cls(flat.shape[1], flat.sum(1).tolist(), flat.square().sum(1).tolist())
 
 
 def mean_and_std(moments: Sequence[Moments]) -> tuple[Tensor, Tensor]:

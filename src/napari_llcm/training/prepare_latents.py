@@ -23,25 +23,16 @@ from .data import reading, shaping
 from .fields import Fields, Files
 from .held_out import Part, fitting_patch, split
 from .latent_dataset import find_source, padded
-from .latent_store import (
+from .latent_store import EntryWriter, begin, folder_of, write_latents_info
+from .latents import LATENTS, VARIANTS, encoded, encoder_fingerprint, mean_and_std
+from .latents_info import (
     EntryInfo,
-    EntryWriter,
     FieldInfo,
     LatentsInfo,
+    Moments,
     SourceFile,
-    begin,
-    folder_of,
     is_latent_dataset,
     read_entry,
-    write_latents_info,
-)
-from .latents import (
-    LATENTS,
-    VARIANTS,
-    Moments,
-    encoded,
-    encoder_fingerprint,
-    mean_and_std,
 )
 from .pairs import few
 from .reading import PLANES

@@ -10,6 +10,7 @@ from typing import Any
 from ...events import Failed, Finished, Job, ShouldStop, Started, UserError
 from ...models.library import keep_model
 from ...tasks import Task
+from ...training.latents_info import check_latents, is_latent_dataset
 from ...training.pairs import NamedPair, check_pairs, write_pairs
 from ...training.runs import Run, discard_run, read_run
 from ...training.thin import NamedVolume, check_thin, write_thin
@@ -57,7 +58,9 @@ def settling(path: Path) -> Job:
 
 def looking(source: Source, task: Task, should_stop: ShouldStop) -> Job:
     """Look at what a task is to be learned from."""
-    if task.thick is not None:
+    if isinstance(source, Path) and is_latent_dataset(source):
+        yield from check_latents(source, task)
+    elif task.thick is not None:
         volumes = source if isinstance(source, Path) else [s for s in source if len(s) == 2]
         yield from check_thin(volumes, task, should_stop)
     else:
