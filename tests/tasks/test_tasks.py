@@ -21,7 +21,6 @@ from napari_llcm.volumes import Volume, write
 from stains import difference, make_model, run, stained, staining
 from tiny import TWO, job
 
-pytestmark = pytest.mark.versions
 SPACING = (0.5, 0.25, 0.25)
 
 
@@ -103,12 +102,14 @@ def test_no_room_knows_a_task_by_its_name() -> None:
             assert not found, f"{file}: {found}"
 
 
+@pytest.mark.versions
 def test_a_saved_job_has_its_task(tmp_path: Path) -> None:
     for task in (*TASKS.values(), Task(**TWO)):
         save_job(job(tmp_path, tmp_path / "run", task=task), tmp_path / "job.yaml")
         assert load_job(tmp_path / "job.yaml").task == task
 
 
+@pytest.mark.versions
 def test_tasks_that_do_not_fit_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no task nothing: choose stain, superres"):
         find_task("nothing")

@@ -14,7 +14,6 @@ from napari_llcm.events import UserError
 from napari_llcm.specimen import make_specimen
 from napari_llcm.volumes import Volume, apply_shift, check_registration, resample
 
-pytestmark = pytest.mark.versions
 SHIFT = (1, 3, -5)
 MARGIN = 5
 
@@ -33,6 +32,7 @@ def _inner(volume: Volume, shift: tuple[int, int, int] = (0, 0, 0)) -> Volume:
     return volume.replace(data=volume.numpy()[cut])
 
 
+@pytest.mark.versions
 def test_a_registered_pair() -> None:
     qpi, dapi = _specimen(1)
     result = check_registration(_inner(qpi), _inner(dapi))
@@ -41,6 +41,7 @@ def test_a_registered_pair() -> None:
     assert "µm" in result.sentence
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("sign", [1, -1], ids=["bright in phase", "dark in phase"])
 def test_a_shifted_pair_is_measured_and_mended(sign: int) -> None:
     qpi, dapi = _specimen(1)

@@ -186,7 +186,8 @@ def check_latents(path: Path, task: Task) -> Job:
     """
     yield Started(job="pairs")
     info = finished_latents(path)
-    if info.task.name != task.name:
+    fitted = {"kernel": task.kernel}  # by a training, or not yet
+    if info.task.model_copy(update=fitted) != task:
         raise UserError(
             f"{path} was prepared for the task {info.task.name}, and this training is for "
             f"{task.name}: choose the same task, or prepare the latents of this one."
