@@ -234,7 +234,7 @@ def test_a_run_left_from_yesterday_is_opened(viewer: Any, panel: TrainPanel, qtb
 def job_of(pairs: Path, out: Path) -> Any:
     from napari_llcm.training import make_job
 
-    return make_job("quick", pairs=[pairs], out=out, device="cpu", **TINY)
+    return make_job("quick", pairs=[pairs], out=out, device="cpu", **TINY | {"validations": 0})
 
 
 @pytest.mark.slow
