@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ...events import Event, Failed, Finished, Job, Progress, ShouldStop, guarded
 from ...volumes import ChoiceNeeded
+from ...worker.phrases import choice_in_panel
 
 MakeJob = Callable[[ShouldStop], Job]
 Then = Callable[[Finished], None]
@@ -265,16 +266,6 @@ class _Work:
             except Full:
                 if self._should_stop():
                     return  # the window may be gone, and nobody listens any more
-
-
-# Where the Load panel asks for a choice.
-_PLACES = {"axes": "as Axes", "channel": "as Channel", "time": "as Series", "image": "in its list"}
-
-
-def choice_in_panel(needed: ChoiceNeeded) -> str:
-    """Return the sentence that says where to click for a choice that a file needs."""
-    place = _PLACES.get(needed.option, f"as {needed.option}")
-    return f"{needed.problem}: open it with the Load panel, and choose {needed.example} {place}."
 
 
 def _made(make_job: MakeJob, should_stop: ShouldStop) -> Job:
