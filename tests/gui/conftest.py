@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from napari_llcm.gui.settings import remember
+from napari_llcm.worker import Workers, workers
+
+
+@pytest.fixture(autouse=True)
+def no_worker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run jobs on a thread of this process, where tests can change what they do.
+
+    Those that ask for `worker` have them run in a worker, as users do.
+    """
+    if "worker" not in request.fixturenames:
+        monkeypatch.setattr(Workers, "run", lambda _, job, stop: job.make_job(stop))
+        monkeypatch.setattr(Workers, "call", lambda _, where, function: function())
+        monkeypatch.setattr(Workers, "warm", lambda *_: None)
+        monkeypatch.setattr(Workers, "end", lambda *_: True)
+
+
+@pytest.fixture
+def worker() -> Iterator[Workers]:
+    """The workers, which end with the test: the next one has another home."""
+    yield workers
+    workers.end_all()
 
 
 @pytest.fixture(scope="module", autouse=True)

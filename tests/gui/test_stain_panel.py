@@ -15,8 +15,7 @@ from napari_llcm.events import Job, Progress, Started, Tile, UserError
 from napari_llcm.gui.check.panel import CheckPanel
 from napari_llcm.gui.layers.conversion import KEY
 from napari_llcm.gui.settings import recall
-from napari_llcm.gui.stain import jobs as staining_jobs
-from napari_llcm.gui.stain import pace
+from napari_llcm.gui.stain import pace, painting
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
 from napari_llcm.gui.stain.spread import STRONG
@@ -126,18 +125,18 @@ def test_a_refused_stack_leaves_the_stain_before_as_it_was(
     stain(panel, qtbot)
     made = layer(panel, NAME)
     panel.form.spread.setChecked(True)  # another stain of the same stack
-    stained = staining_jobs.stain_times
+    stained = painting.stain_times
 
     def refused(*_: Any, **__: Any) -> Job:
         yield Started(job="stain")
         raise UserError("It cannot be stained.")
 
-    monkeypatch.setattr(staining_jobs, "stain_times", refused)
+    monkeypatch.setattr(painting, "stain_times", refused)
     stain(panel, qtbot)
     assert "cannot be stained" in panel.bar.said
     assert [x.name for x in panel._viewer.layers] == ["QPI", NAME]
     assert made.visible
-    monkeypatch.setattr(staining_jobs, "stain_times", stained)
+    monkeypatch.setattr(painting, "stain_times", stained)
     stain(panel, qtbot)
     assert layer(panel, SPREAD).data.shape == SHAPE
     assert not made.visible

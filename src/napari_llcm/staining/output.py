@@ -193,15 +193,21 @@ class Canvas:
         """
         if self.array.shape != tuple(shape):
             raise UserError(f"{volume.name} has changed its shape: stain it anew.")
-        self.volume = volume
-        if fingerprint != self._fingerprint:
-            if self._fingerprint:  # what was told before the first job is of its input
-                self.verdict = None
-            self._fingerprint, self.tile = fingerprint, None
-            self._done.clear()
-            self.changes += self.begun
-            self.begun = False
+        if self._taken(volume, fingerprint):
             self.array[:] = 0
+
+    def _taken(self, volume: Volume, fingerprint: str) -> bool:
+        """Note what the result is; return whether it begins anew."""
+        self.volume = volume
+        if fingerprint == self._fingerprint:
+            return False
+        if self._fingerprint:  # what was told before the first job is of its input
+            self.verdict = None
+        self._fingerprint, self.tile = fingerprint, None
+        self._done.clear()
+        self.changes += self.begun
+        self.begun = False
+        return True
 
     def is_done(self, box: Box) -> bool:
         """Return whether all voxels of a box (z, y, x) are there."""
@@ -217,6 +223,10 @@ class Canvas:
         Parts of tiles are not noted as done: boxes that overlap could not be counted.
         """
         self.array[slices(box)] = data
+        self._noted(box, part)
+
+    def _noted(self, box: Box, part: bool) -> None:
+        """Note what is there to be seen."""
         self.begun = True
         self.changes += 1
         if not part:
@@ -224,8 +234,11 @@ class Canvas:
 
     def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
         """Return what is there, be it all of the result or a part."""
-        self.volume = remembering(self.volume, metadata)
+        self._remember(metadata)
         return self.volume.replace(data=self.array)
+
+    def _remember(self, metadata: dict[str, Any]) -> None:
+        self.volume = remembering(self.volume, metadata)
 
 
 def remembering(volume: Volume, metadata: dict[str, Any]) -> Volume:

@@ -6,6 +6,7 @@ import atexit
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from ..events import Finished, Job, Notice, ShouldStop, UserError
@@ -121,6 +122,11 @@ class Workers:
                 worker = self._shared[where] = Worker()
             return worker
 
+    def warm(self, where: str, function: Callable[[], Any] | None = None) -> None:
+        """Start the worker of a kind, and let it import what takes long, without waiting."""
+        work = partial(self.call, where, function or _nothing)
+        threading.Thread(target=work, name=f"warming the {where}", daemon=True).start()
+
     def end(self, where: str) -> bool:
         """End the worker of a kind, and give its memory back; return False where it is at work."""
         with self._lock:
@@ -168,6 +174,10 @@ class Workers:
             timer = self._timers[where] = threading.Timer(seconds, self.end, (where,))
             timer.daemon = True
             timer.start()
+
+
+def _nothing() -> None:
+    """Do nothing but be there."""
 
 
 class _Call:

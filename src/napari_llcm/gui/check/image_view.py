@@ -11,7 +11,8 @@ from ...events import Finished
 from ..form import words
 from ..jobs.runner import Runner
 from ..layers.stack import LayerStack
-from .image_job import BETWEEN, RESTORED, ImageComparison, comparing_images, image_sides
+from .image_comparing import BETWEEN, RESTORED, ImageComparison
+from .image_job import comparing_images, image_sides
 from .profile_plot import ProfilePlot
 
 _FIGURES = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from ...evaluation.assessment import trusting
 from ...events import Job, ShouldStop
-from ...nuclei.comparing import compare_nuclei
-from ...nuclei.finding import find_nuclei
+from ...worker import Elsewhere
 from ..jobs.runner import MakeJob
+from .nuclei_job import find_and_compare
 from .outline_colours import with_outlines
 from .sides import Sides
 
@@ -35,21 +35,13 @@ def checking(
         Whether nuclei are given in place of an image.
     """
 
+    given = {"truth_is_labels": truth_is_labels, "stain_is_labels": stain_is_labels}
+    job = partial(
+        find_and_compare, sides.virtual, sides.real, sides.phase, settings, matching, given
+    )
+
     def make_job(should_stop: ShouldStop) -> Job:
-        """Find the nuclei, and compare them if there is a real stain."""
-        told = {"should_stop": should_stop, **settings}
-        virtual, real = sides.virtual, sides.real
-        if real is None:
-            job = find_nuclei(virtual, is_labels=stain_is_labels, **told)
-        else:
-            job = compare_nuclei(
-                real,
-                virtual,
-                truth_is_labels=truth_is_labels,
-                stain_is_labels=stain_is_labels,
-                **matching,
-                **told,
-            )
-        yield from with_outlines(trusting(job, sides.phase, virtual, should_stop=should_stop))
+        """Find the nuclei in the worker; outline them here, where napari is."""
+        yield from with_outlines(Elsewhere(job)(should_stop))
 
     return make_job

@@ -14,7 +14,7 @@ from ..layers.combo import LayerCombo
 from ..layers.stack import LayerStack
 from ..layers.viewport import to_data, to_world
 from ..theme import text_colour
-from .image_job import BETWEEN, RESTORED, TRUTH, ImageComparison
+from .image_comparing import BETWEEN, RESTORED, TRUTH, ImageComparison
 
 LINES = "profile (check)"
 # Okabe & Ito (2008)

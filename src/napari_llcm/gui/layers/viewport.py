@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from ...events import UserError
+from ...worker import Live
+from .seen import Seen
 from .stack import Box, LayerStack, finer_shape
 
 _FLAT = 1e-3  # voxels: what extends less is drawn on one plane, but for rounding
@@ -86,6 +88,8 @@ class View:
         The time point on screen.
     on_screen : bool
         Whether any part of the stack is within the window.
+    seen : Live
+        (box, time), for a job in another process.
     """
 
     def __init__(self, viewer: Any, stack: LayerStack, planes: int = 1) -> None:
@@ -93,6 +97,7 @@ class View:
         self.time, self.on_screen = 0, True
         self.shape = finer_shape(stack.shape, planes)
         self.box: Box = tuple((0, n) for n in self.shape)
+        self.seen = Live(Seen(self.box, self.time))
         self.look()
 
     def look(self) -> bool:
@@ -117,7 +122,10 @@ class View:
         self.box = stack.box_of(spans, self.planes)
         if stack.times > 1:
             self.time = int(np.clip(round(here[stack.axes.index("t")]), 0, stack.times - 1))
-        return (self.box, self.time) != before
+        changed = (self.box, self.time) != before
+        if changed:
+            self.seen.set(Seen(self.box, self.time))
+        return changed
 
     def region(self) -> Box:
         """Return the voxels on screen."""

@@ -12,7 +12,7 @@ from ...models.familiarity import Verdict
 from ...staining.check_input import without_looking
 from ..jobs.runner import Runner
 from .form import StainForm
-from .jobs import LoadedModel, check
+from .jobs import check
 from .stain_layer import StainLayer
 
 if TYPE_CHECKING:
@@ -30,12 +30,10 @@ class InputCheck:
         What is chosen.
     runner : Runner
         Runs the check.
-    loaded : LoadedModel
-        Keeps the model.
     """
 
-    def __init__(self, form: StainForm, runner: Runner, loaded: LoadedModel) -> None:
-        self._form, self._runner, self._loaded = form, runner, loaded
+    def __init__(self, form: StainForm, runner: Runner) -> None:
+        self._form, self._runner = form, runner
         self._known: WeakKeyDictionary[Any, dict[Any, Verdict]] = WeakKeyDictionary()
         self._asked: Any = None  # model and width of the job that is going on
         form.model.changed.connect(self.show)
@@ -73,7 +71,7 @@ class InputCheck:
             if event.value is not None:
                 self._keep(stack.layer, event.value)
 
-        job = check(self._loaded, self._form.model.path, volume, options)
+        job = check(self._form.model.path, volume, options)
         self._runner.start(job, f"check of {stack.layer.name}", then=told)
 
     def begin(self, parts: Sequence[StainLayer] = ()) -> None:

@@ -1,29 +1,21 @@
-"""What the Stain panel runs: jobs of the core, with a model that stays loaded between them."""
+"""What the Stain panel runs: jobs of the core, in the worker."""
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ...events import Job, ShouldStop
-from ...models import find_model
-from ...staining import Focus, StainOptions, in_turn, stain, stain_files, stain_times
-from ...staining.check_input import check_input
-from ...staining.estimate_width import estimate_width
+from ...staining import StainOptions
 from ...volumes import Volume
+from ...worker import Elsewhere
 from ..jobs.runner import MakeJob
 from ..layers.stack import Box, LayerStack
 from ..layers.viewport import View
 from ..settings import Preferences
+from . import painting
 from .stain_layer import StainLayer
-
-if TYPE_CHECKING:
-    from ...models import ModelBundle
 
 
 @dataclass(frozen=True)
@@ -47,38 +39,12 @@ class Part:
     times: list[int]
     box: Box | None = None
 
-
-class LoadedModel:
-    """The model that was used last; loading takes seconds, and the user may press twice."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Path, float] | None = None
-        self._bundle: ModelBundle | None = None
-
-    def get(self, path: Path) -> ModelBundle:
-        """Return the model at a path; called on a worker thread, since it imports torch.
-
-        Raises
-        ------
-        UserError
-            If it is no model, or damaged.
-        """
-        from ...models import load_bundle
-
-        path = find_model(path)
-        key = (path, path.stat().st_mtime)
-        if self._bundle is None or key != self._key:
-            self.free()
-            self._bundle, self._key = load_bundle(path), key
-        return self._bundle
-
-    def free(self) -> None:
-        """Let go of the model, and of what torch keeps of a GPU's memory."""
-        self._bundle = self._key = None
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    def painting(self, named: bool = False) -> painting.Painting:
+        """Return what the worker is told of it."""
+        stack, canvases = self.stain_layer.stack, self.stain_layer.canvases
+        wanted = {t: canvases[t] for t in self.times}
+        name = stack.layer.name if named else ""
+        return painting.Painting(name, stack.volume, wanted, self.view.seen, self.box)
 
 
 def options_of(
@@ -96,15 +62,11 @@ def options_of(
     )
 
 
-def stain_parts(
-    loaded: LoadedModel, model: Path, parts: Sequence[Part], options: StainOptions
-) -> MakeJob:
+def stain_parts(model: Path, parts: Sequence[Part], options: StainOptions) -> MakeJob:
     """Return a maker of the job that fills layers, one after another.
 
     Parameters
     ----------
-    loaded : LoadedModel
-        Keeps the model.
     model : Path
         The model.
     parts : sequence of Part
@@ -112,43 +74,15 @@ def stain_parts(
     options : StainOptions
         How it is stained.
     """
-
-    def make_job(should_stop: ShouldStop) -> Job:
-        """Load the model, then paint."""
-        bundle = loaded.get(model)
-
-        def jobs() -> Iterable[tuple[str, Job]]:
-            """Yield the job of each part, with the name that its progress is told by."""
-            for part in parts:
-                region = None if part.box is None else partial(_same, part.box)
-                stack = part.stain_layer.stack
-                yield (
-                    stack.layer.name if len(parts) > 1 else "",
-                    stain_times(
-                        stack.volume,
-                        bundle,
-                        {t: part.stain_layer.canvases[t] for t in part.times},
-                        options,
-                        focus=Focus(part.view.centre, region),
-                        now=part.view.now,
-                        should_stop=should_stop,
-                    ),
-                )
-
-        yield from in_turn(jobs(), len(parts))
-
-    return make_job
+    paintings = [part.painting(len(parts) > 1) for part in parts]
+    return Elsewhere(partial(painting.paint, model, paintings, options))
 
 
-def follow(
-    loaded: LoadedModel, model: Path, stain_layer: StainLayer, view: View, options: StainOptions
-) -> MakeJob:
+def follow(model: Path, stain_layer: StainLayer, view: View, options: StainOptions) -> MakeJob:
     """Return a maker of the job that stains what is looked at, until it is stopped.
 
     Parameters
     ----------
-    loaded : LoadedModel
-        Keeps the model.
     model : Path
         The model.
     stain_layer : StainLayer
@@ -158,29 +92,16 @@ def follow(
     options : StainOptions
         How it is stained.
     """
-
-    def make_job(should_stop: ShouldStop) -> Job:
-        """Load the model, then follow."""
-        volume, point = stain_layer.stack.volume, view.now()
-        yield from stain(
-            volume.select(time=point) if stain_layer.stack.times > 1 else volume,
-            loaded.get(model),
-            options,
-            out=stain_layer.canvases[point if stain_layer.stack.times > 1 else 0],
-            focus=Focus(view.centre, view.region, follow=True),
-            should_stop=should_stop,
-        )
-
-    return make_job
+    point = view.now() if stain_layer.stack.times > 1 else 0
+    part = Part(stain_layer, view, [point]).painting()
+    return Elsewhere(partial(painting.follow, model, part, options))
 
 
-def check(loaded: LoadedModel, model: Path, volume: Volume, options: StainOptions) -> MakeJob:
+def check(model: Path, volume: Volume, options: StainOptions) -> MakeJob:
     """Return a maker of the job that tells whether a model can read a stack.
 
     Parameters
     ----------
-    loaded : LoadedModel
-        Keeps the model.
     model : Path
         The model.
     volume : Volume
@@ -188,21 +109,14 @@ def check(loaded: LoadedModel, model: Path, volume: Volume, options: StainOption
     options : StainOptions
         Device and nucleus width.
     """
-
-    def make_job(should_stop: ShouldStop) -> Job:
-        """Load the model, then look."""
-        yield from check_input(volume, loaded.get(model), options, should_stop=should_stop)
-
-    return make_job
+    return Elsewhere(partial(painting.check, model, volume, options))
 
 
-def width_of(loaded: LoadedModel, model: Path, stack: LayerStack, device: str) -> MakeJob:
+def width_of(model: Path, stack: LayerStack, device: str) -> MakeJob:
     """Return a maker of the job that estimates how wide the nuclei of a stack are.
 
     Parameters
     ----------
-    loaded : LoadedModel
-        Keeps the model.
     model : Path
         The model.
     stack : LayerStack
@@ -210,17 +124,11 @@ def width_of(loaded: LoadedModel, model: Path, stack: LayerStack, device: str) -
     device : str
         Where to compute.
     """
-
-    def make_job(should_stop: ShouldStop) -> Job:
-        """Load the model, then look at the stack."""
-        volume = stack.volume.select(time=0) if stack.times > 1 else stack.volume
-        yield from estimate_width(volume, loaded.get(model), device, should_stop=should_stop)
-
-    return make_job
+    volume = stack.volume.select(time=0) if stack.times > 1 else stack.volume
+    return Elsewhere(partial(painting.width_of, model, volume, device))
 
 
 def files(
-    loaded: LoadedModel,
     model: Path,
     sources: Sequence[Path],
     out: Path,
@@ -231,8 +139,6 @@ def files(
 
     Parameters
     ----------
-    loaded : LoadedModel
-        Keeps the model.
     model : Path
         The model.
     sources : sequence of Path
@@ -244,16 +150,4 @@ def files(
     spacing : sequence of float, optional
         Voxel size (z, y, x) in µm for files that do not tell theirs.
     """
-
-    def make_job(should_stop: ShouldStop) -> Job:
-        """Load the model, then stain file by file."""
-        bundle = loaded.get(model)
-        yield from stain_files(
-            sources, out, bundle, options, spacing=spacing, should_stop=should_stop
-        )
-
-    return make_job
-
-
-def _same(box: Box) -> Box:
-    return box
+    return Elsewhere(partial(painting.stain_folder, model, sources, out, options, spacing))

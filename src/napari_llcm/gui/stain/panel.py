@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
 from ...events import Event, Finished, Tile, UserError, duration
+from ...worker import COMPUTER, workers
 from ..form import place
 from ..jobs.runner import Runner
 from ..layers.stack import LayerStack
@@ -22,6 +23,7 @@ from .chosen import Chosen
 from .form import StainForm
 from .input_check import InputCheck
 from .model_picker import adding
+from .painting import warm
 from .stain_layer import StainLayer
 
 _LOOK = 60  # ms between two looks at where the user is
@@ -40,7 +42,6 @@ class StainPanel(Panel):
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         super().__init__(napari_viewer, runner)
-        self._loaded = stain_jobs.LoadedModel()
         self._active: list[tuple[StainLayer, View]] = []
         self._next: Callable[[], None] | None = None  # what takes over from a live preview
         self._following = False
@@ -52,7 +53,7 @@ class StainPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
         self.bar = self.form.bar
-        self.input_check = InputCheck(self.form, self.runner, self._loaded)
+        self.input_check = InputCheck(self.form, self.runner)
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK)
         self._timer.timeout.connect(self._look)
@@ -63,7 +64,7 @@ class StainPanel(Panel):
         stack = form.stack
         for signal in (stack.chosen, stack.altered, form.spacing.given, form.axes_row.given):
             signal.connect(self._describe)
-        form.width_row.use(self._loaded, form.model, form.device)
+        form.width_row.use(form.model, form.device)
         form.model.wanted.connect(self._add_model)
         form.free.clicked.connect(self._free)
         form.start.clicked.connect(self.stain)
@@ -77,6 +78,7 @@ class StainPanel(Panel):
         form.live.toggled.connect(self._toggle_live)
         form.batch.layers_wanted.connect(self.stain_layers)
         form.batch.folder_wanted.connect(self.stain_folder)
+        workers.warm(COMPUTER, warm)  # while the user chooses
         self._describe()
 
     @property
@@ -116,7 +118,7 @@ class StainPanel(Panel):
         self.input_check.begin([part.stain_layer for part in parts])
         self.form.remember()
         self.runner.start(
-            stain_jobs.stain_parts(self._loaded, model, parts, self._chosen.options()),
+            stain_jobs.stain_parts(model, parts, self._chosen.options()),
             f"{self._job} of {', '.join(layer.name for layer in layers)}",
             then=partial(self._stained, [part.stain_layer for part in parts]),
         )
@@ -128,7 +130,7 @@ class StainPanel(Panel):
         try:
             folder, target = checked_folders(source, out)
             model, options = self.form.model.path, self._chosen.options()
-            job = stain_jobs.files(self._loaded, model, [folder], target, options, given_spacing())
+            job = stain_jobs.files(model, [folder], target, options, given_spacing())
         except UserError as error:
             self.bar.refuse(str(error))
             return
@@ -163,9 +165,7 @@ class StainPanel(Panel):
             if self.form.stack.layer is None:
                 raise UserError("There is no stack: open one in the Load panel.")
             stain_layer, view = self._chosen.stain_layer(self.form.stack.layer)
-            job = stain_jobs.follow(
-                self._loaded, self.form.model.path, stain_layer, view, self._chosen.options()
-            )
+            job = stain_jobs.follow(self.form.model.path, stain_layer, view, self._chosen.options())
         except UserError as error:
             self.form.live.setChecked(False)
             self.bar.refuse(str(error))
@@ -255,8 +255,10 @@ class StainPanel(Panel):
         self.bar.say(f"{event.value} is among your models now.")
 
     def _free(self) -> None:
-        self._loaded.free()
-        self.bar.say("The model is out of memory; it is loaded again when you stain.")
+        if workers.end(COMPUTER):
+            self.bar.say("The model is out of memory; it is loaded again when you stain.")
+        else:
+            self.bar.say("Another panel is computing: wait until it is done, or cancel it.")
 
     def _describe(self) -> None:
         """Show what is known of the chosen stack."""

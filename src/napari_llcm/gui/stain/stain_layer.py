@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...models.familiarity import Verdict
 from ...models.info import ModelInfo
-from ...staining import Canvas, StainOptions, picture
+from ...staining import StainOptions
 from ...tasks import Channel
+from ...worker import zeros
 from ..layers.conversion import KEY
 from ..layers.following import Following
 from ..layers.look import as_its_input, virtual
 from ..layers.stack import LayerStack, finer_shape
 from ..layers.viewport import undisturbed
+from .painting import SharedCanvas
 from .spread import STRONG, RelativeSpread
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class StainLayer:
     ----------
     layers : list of napari.layers.Image
         The layers.
-    canvases : dict of int to Canvas
+    canvases : dict of int to SharedCanvas
         By time point.
 
     Raises
@@ -72,8 +74,8 @@ class StainLayer:
         count = len(task.outputs) * (1 if samples == 1 else 2)  # their means, then their spreads
         shape = (stack.times, *finer_shape(stack.shape, task.planes))
         # canvases are cut so that each shows one time point of every layer
-        self._array = picture(shape if count == 1 else (count, *shape), folder)
-        self.canvases = {t: Canvas(self._at(t)) for t in range(stack.times)}
+        self._array = zeros(shape if count == 1 else (count, *shape), folder=folder)
+        self.canvases = {t: SharedCanvas(self._at(t)) for t in range(stack.times)}
         self._repainted = 0.0
         self._stale = False
         self._changes = 0  # of the canvases, that were told

@@ -15,7 +15,7 @@ from ..config_form import field_widget
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
 from ..layers.stack import LayerStack
-from .jobs import LoadedModel, width_of
+from .jobs import width_of
 from .model_picker import ModelPicker
 
 
@@ -45,7 +45,7 @@ class WidthRow(QWidget):
         super().__init__(parent)
         self._runner, self._bar = runner, bar
         self._stack: LayerStack | None = None
-        self._by: tuple[LoadedModel, ModelPicker, QComboBox] | None = None
+        self._by: tuple[ModelPicker, QComboBox] | None = None
         # magicgui's part of the widget has to live as long as Qt's
         self._made: Any = field_widget(
             StainOptions, "nucleus_um", annotation=float, min=0, step=0.5, value=0.0
@@ -96,24 +96,22 @@ class WidthRow(QWidget):
             else "The chosen model does not tell how wide the nuclei are that it knows."
         )
 
-    def use(self, loaded: LoadedModel, model: ModelPicker, device: QComboBox) -> None:
+    def use(self, model: ModelPicker, device: QComboBox) -> None:
         """Estimate by the model, and on the device, that is chosen in the form.
 
         Parameters
         ----------
-        loaded : LoadedModel
-            Keeps the model.
         model, device
             Where they are chosen.
         """
-        self._by = (loaded, model, device)
+        self._by = (model, device)
 
     def _estimate(self) -> None:
         if self._stack is None or self._by is None or self._runner.running:
             return
-        stack, (loaded, model, device) = self._stack, self._by
+        stack, (model, device) = self._stack, self._by
         try:
-            job = width_of(loaded, model.path, stack, device.currentData())
+            job = width_of(model.path, stack, device.currentData())
         except UserError as error:
             self._bar.refuse(str(error))
             return
