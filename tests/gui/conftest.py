@@ -22,7 +22,6 @@ def no_worker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """
     if "worker" not in request.fixturenames:
         monkeypatch.setattr(Workers, "run", lambda _, job, stop: job.make_job(stop))
-        monkeypatch.setattr(Workers, "call", lambda _, where, function: function())
         monkeypatch.setattr(Workers, "warm", lambda *_: None)
         monkeypatch.setattr(Workers, "end", lambda *_: True)
 

@@ -263,7 +263,7 @@ def test_a_worker_that_dies_is_started_again_and_the_job_goes_on(
     assert [e.done for e in events if isinstance(e, Progress)] == list(range(10))
     (told,) = [e for e in events if isinstance(e, Notice)]
     assert not told.warning
-    assert "goes on" in told.text
+    assert "goes on in another" in told.text
     assert kept.done == list(range(10))
     again = workers.start(COMPUTER)  # what it has loaded is kept
     assert events[-1].value == again.pid != first.pid  # type: ignore[union-attr]
@@ -281,23 +281,15 @@ def test_a_job_that_kills_its_worker_twice_ends_with_a_sentence_and_harms_no_oth
         yield Finished(value="whole")
 
     beside, found = Kept(), list[Any]()
-    thread = threading.Thread(
-        target=lambda: found.append(
-            value_of(workers.run(Elsewhere(partial(steady, beside)), never))
-        )
-    )
+    other = Elsewhere(partial(steady, beside))
+    thread = threading.Thread(target=lambda: found.append(value_of(workers.run(other, never))))
     thread.start()
     while not beside.done:
         time.sleep(0.01)
     kept = Kept()
-    with pytest.raises(
-        UserError, match=r"lost 2 times \(it crashed.*Export the file again"
-    ) as info:
-        list(
-            workers.run(
-                Elsewhere(partial(_mortal, kept, crash, True), lost="Export the file again."), never
-            )
-        )
+    deadly = Elsewhere(partial(_mortal, kept, crash, True), lost="It ended ({how}): export it.")
+    with pytest.raises(UserError, match=r"It ended \(it crashed.*\): export it") as info:
+        list(workers.run(deadly, never))
     assert "ctypes" in str(info.value.__cause__)  # where it crashed, for a bug report
     assert kept.done == list(range(7))
     thread.join(30)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..volumes import Volume
     from .layers.conversion import LayerData
 
 SAMPLE_SIZE = (32, 128, 128)  # two seconds to make
@@ -29,21 +31,21 @@ def read_layers(path: str) -> list[LayerData]:
     """
     from napari.utils.notifications import show_warning
 
-    from ..volumes import ChoiceNeeded, looks_like_labels, read
+    from ..volumes import looks_like_labels
+    from .jobs.waiting import waited_for
     from .layers.look import dressed
+    from .load.jobs import read_elsewhere
+    from .load.likeliest import read_likeliest
 
-    try:
-        volume = read(path)
-    except ChoiceNeeded as needed:
-        # nobody can be asked here: the likeliest is opened, with a word
-        choice: dict[str, Any] = {needed.option: needed.example}
-        volume = read(path, **choice).noted(
-            f"{needed.problem}: {needed.example} was taken as {needed.option}. Open it with the "
-            "Load panel to choose another."
-        )
+    def opened() -> tuple[Volume, list[LayerData]]:
+        """Open the file in the reader, and measure its contrast."""
+        volume = read_elsewhere(partial(read_likeliest, path), path)
+        return volume, dressed(volume, "labels" if looks_like_labels(volume) else "image")
+
+    volume, layers = waited_for(opened)
     for note in volume.notes:
         show_warning(note)
-    return dressed(volume, "labels" if looks_like_labels(volume) else "image")
+    return layers
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

@@ -181,6 +181,17 @@ def stored_images(path: Path) -> list[StoredImage]:
     return bioio_images(path)
 
 
+def image_labels(path: Path) -> list[tuple[str, bool]]:
+    """Return the label of each image that a file holds, and whether it is a stack.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    return [(one.label(i), one.is_stack) for i, one in enumerate(stored_images(path))]
+
+
 def _channels(volume: Volume, names: Sequence[str] | None) -> tuple[str, ...]:
     count = volume.shape[volume.axes.index("c")] if "c" in volume.axes else 1
     if names is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from ..events import Finished, Job, Notice, ShouldStop, UserError
+from ..events import Event, Failed, Finished, Job, Notice, ShouldStop, UserError
 from .process import Died, MakeJob, Worker
 
 T = TypeVar("T")
@@ -17,8 +17,9 @@ COMPUTER, READER = "computer", "reader"
 _IDLE = {COMPUTER: 5 * 60.0, READER: 30 * 60.0}  # s without a job after which a worker ends
 _TRIES = 2
 _LOST = (
-    "What is done is kept. Close other programs if memory is full, or choose another file or a "
-    "smaller region; if it happens again, report it with the details."
+    "The process that computes was lost twice ({how}). What is done is kept: close other programs "
+    "if memory is full, or choose a smaller region; if it happens again, report it with the "
+    "details."
 )
 
 
@@ -33,7 +34,7 @@ class Elsewhere:
     where : str
         The worker: COMPUTER, which keeps torch and a model, or READER, which opens files.
     lost : str
-        What to do when the job ends its process each time: one sentence or two.
+        What the user is told if the job ends its process each time; "{how}" is put in.
     """
 
     make_job: MakeJob
@@ -82,18 +83,13 @@ class Workers:
                     return
                 how, detail = str(died), died.detail
                 if attempt + 1 < _TRIES:
-                    yield Notice(
-                        text=f"The process that computes was lost ({how}): it is started again, "
-                        "and the job goes on.",
-                        warning=False,
-                    )
+                    again = f"The {job.where} was lost ({how}): the job goes on in another one."
+                    yield Notice(text=again, warning=False)
             finally:
                 self._settle(job.where, worker)
-        raise UserError(
-            f"The process that computes was lost {_TRIES} times ({how}). {job.lost}"
-        ) from RuntimeError(detail)
+        raise UserError(job.lost.replace("{how}", how)) from RuntimeError(detail)
 
-    def call(self, where: str, function: Callable[[], T]) -> T:
+    def call(self, where: str, function: Callable[[], T], lost: str = _LOST) -> T:
         """Return what a function returns in a worker.
 
         Raises
@@ -101,12 +97,26 @@ class Workers:
         UserError
             As the function, or if it ends its worker each time.
         """
-        found: list[Any] = []
-        job = Elsewhere(_Call(function), where)
-        for event in self.run(job, lambda: False):
+        job = self.called(where, function, lost)
+        while True:
+            try:
+                next(job)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+
+    def called(
+        self, where: str, function: Callable[[], T], lost: str = _LOST
+    ) -> Generator[Event, None, T]:
+        """Yield what there is to be told while a function is called in a worker, as `call`."""
+        value: Any = None
+        for event in self.run(Elsewhere(_Call(function), where, lost), lambda: False):
+            if isinstance(event, Failed):
+                raise RuntimeError(event.detail)
             if isinstance(event, Finished):
-                found.append(event.value)
-        (value,) = found
+                value = event.value
+            else:
+                yield event
         if isinstance(value, UserError):
             raise value
         result: T = value

@@ -1,21 +1,24 @@
-"""What the Load panel runs: opening files, checking and mending pairs, off the main thread."""
+"""What the Load panel runs: opening files, checking and mending pairs, off the main thread.
+
+Files are opened by the reader, another process: a decoder that crashes on a damaged file takes
+nothing else along. What is shown of a large file is read there too, part by part.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ...events import Finished, Job, Notice, ShouldStop, Started
+from ...events import Event, Finished, Job, Notice, ShouldStop, Started
 from ...volumes import (
+    Found,
     Pair,
     ReadOptions,
-    Registration,
     Volume,
     apply_shift,
-    check_registration,
     find_pairs,
     find_stacks,
     holds_planes,
@@ -24,10 +27,18 @@ from ...volumes import (
     read,
 )
 from ...volumes.flat import as_plane, is_flat
-from ...volumes.reading import stored_images
+from ...volumes.reading import image_labels
+from ...worker import COMPUTER, READER, Elsewhere, workers
 from ..jobs.runner import MakeJob
 from ..layers.conversion import LayerKind, as_layers
 from ..layers.look import contrast, dressed
+from .pair_job import check_pair
+
+T = TypeVar("T")
+_LOST = (
+    "{what} cannot be read: each time it was tried, the process that reads files ended ({how}). "
+    "Copy or export it again; nothing else was lost."
+)
 
 
 @dataclass(frozen=True)
@@ -87,12 +98,12 @@ def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
         """Open the stack."""
         yield Started(job="open")
         if reading.image is None and path.exists():
-            found = _images(path)
+            found = yield from _images(path)
             if len(found.choices) > 1:
                 yield Finished(value=found)
                 return
         whole = reading.model_copy(update={"channel": None, "time": None})
-        volume = read(path, whole, spacing=spacing)
+        volume = yield from _read(partial(read, path, whole, spacing=spacing), path)
         time = reading.time
         if time is not None and "t" in volume.axes:
             last = volume.shape[volume.axes.index("t")] - 1
@@ -113,7 +124,7 @@ def opening_pair(pair: Pair) -> MakeJob:
     def make_job(_: ShouldStop) -> Job:
         """Open the pair."""
         yield Started(job="open")
-        qpi, dapi, labels = pair.read(flat=True)
+        qpi, dapi, labels = yield from _read(partial(pair.read, flat=True), pair.name)
         yield from notices(qpi, dapi, labels)
         if is_flat(dapi):  # as a layer of two axes it is shown beside every plane of its stack
             dapi, labels = as_plane(dapi), None if labels is None else as_plane(labels)
@@ -136,27 +147,46 @@ def listing(folder: Path) -> MakeJob:
         named = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
         paired = bool(named & {"qpi", "phase"}) and "dapi" in named
         if not paired and holds_planes(folder):
-            yield Finished(value=_images(folder))
+            found = yield from _images(folder)
+            yield Finished(value=found)
             return
-        found = find_pairs(folder) if paired else find_stacks(folder)
-        yield from notices(found)
+        find: Callable[[Path], Found[Any]] = find_pairs if paired else find_stacks
+        stacks = yield from _read(partial(find, folder), folder)
+        yield from notices(stacks)
         choices = [
             Choice(f"{one.name} (pair)" if isinstance(one, Pair) else one.name, one)
-            for one in found
+            for one in stacks
         ]
         yield Finished(value=Choices(folder, choices))
 
     return make_job
 
 
-def _images(path: Path) -> Choices:
+def _read(open_it: Callable[[], T], what: Path | str) -> Generator[Event, None, T]:
+    """Return what a function that opens files returns, called in the reader."""
+    lost = _LOST.replace("{what}", str(what))
+    return (yield from workers.called(READER, open_it, lost))
+
+
+def read_elsewhere(open_it: Callable[[], T], what: Path | str) -> T:
+    """Return what a function that opens files returns, called in the reader.
+
+    Raises
+    ------
+    UserError
+        As the function, or if it ends the reader each time.
+    """
+    return workers.call(READER, open_it, _LOST.replace("{what}", str(what)))
+
+
+def _images(path: Path) -> Generator[Event, None, Choices]:
     """Return the images of a file, or the series in a folder of planes."""
-    images = stored_images(path)
+    images = yield from _read(partial(image_labels, path), path)
     if len(images) == 1:
         planes = " (planes of one folder)" if path.is_dir() else ""
         return Choices(path, [Choice(f"{path.name}{planes}", path)])
-    first = next((i for i, image in enumerate(images) if image.is_stack), 0)
-    return Choices(path, [Choice(one.label(i), path, i) for i, one in enumerate(images)], first)
+    first = next((i for i, (_, is_stack) in enumerate(images) if is_stack), 0)
+    return Choices(path, [Choice(label, path, i) for i, (label, _) in enumerate(images)], first)
 
 
 def checking(qpi: Volume, dapi: Volume, by_stain: bool = False) -> MakeJob:
@@ -169,23 +199,8 @@ def checking(qpi: Volume, dapi: Volume, by_stain: bool = False) -> MakeJob:
     by_stain : bool
         Compare the shipped model's stain of the label-free stack in its place.
     """
-
-    def make_job(should_stop: ShouldStop) -> Job:
-        """Compare the stacks."""
-        yield Started(job="check registration")
-        virtual = None
-        if by_stain:
-            from ...staining import StainOptions
-            from ...staining.virtual import stainer_of
-
-            virtual = yield from stainer_of(None, StainOptions(check=False), should_stop)(qpi)
-            if virtual is None:
-                return
-        found = check_registration(qpi, dapi, stain=virtual)
-        yield from (Notice(text=note) for note in found.notes)
-        yield Finished(value=(found, _png(found)))
-
-    return make_job
+    where = COMPUTER if by_stain else READER
+    return Elsewhere(partial(check_pair, qpi, dapi, by_stain), where)
 
 
 def shifting(dapi: Volume, shift: Sequence[float]) -> MakeJob:
@@ -209,15 +224,3 @@ def measuring(data: Any) -> MakeJob:
         yield Finished(value=contrast(data, dye=False))
 
     return make_job
-
-
-def _png(registration: Registration) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = registration.figure()
-    FigureCanvasAgg(figure)
-    figure.axes[0].set_title("")  # the panel says it in words
-    figure.set_size_inches(4.6, 4.6)  # so that the figures can be read in a panel
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=160, facecolor="black")
-    return stream.getvalue()

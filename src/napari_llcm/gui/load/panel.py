@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QListWidgetItem, QVBoxLayout
 
 from ...events import Finished, UserError
 from ...volumes import Pair, ReadOptions
+from ...worker import READER, workers
 from ..form import byte_size, figures
 from ..jobs.runner import MakeJob, Runner
 from ..layers.conversion import LayerData, as_volume
@@ -53,6 +54,7 @@ class LoadPanel(Panel):
         form.registration.check_wanted.connect(self.check)
         form.registration.shift_wanted.connect(self.shift)
         self.runner.running_changed.connect(self._running)
+        workers.warm(READER)  # while the user looks for a file
         self._describe()
 
     def open(self, path: Path, image: int | None = None) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -20,12 +20,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...events import Finished, Job, ShouldStop, UserError
-from ...models import ModelInfo, find_model, import_model, list_models, read_info
+from ...events import UserError
+from ...models import ModelInfo, find_model, list_models, read_info
 from ...models.library import DEFAULT_MODEL
+from ...worker import Elsewhere
+from ..jobs.runner import MakeJob
 from ..session import Session
 from ..settings import preferences, recall
 from .model_card import card_of, summary_of
+from .painting import add_model
 
 
 class ModelPicker(QWidget):
@@ -154,11 +157,6 @@ class ModelPicker(QWidget):
             self.wanted.emit(Path(name))
 
 
-def adding(path: Path) -> Any:
-    """Return a maker of the job that adds a model to the user's own."""
-
-    def make_job(_: ShouldStop) -> Job:
-        """Add the model."""
-        yield Finished(value=import_model(path).name)
-
-    return make_job
+def adding(path: Path) -> MakeJob:
+    """Return a maker of the job that adds a model to the user's own; its value is its name."""
+    return Elsewhere(partial(add_model, path))

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...events import Job, ShouldStop
-from ...models import find_model
+from ...events import Finished, Job, ShouldStop
+from ...models import find_model, import_model
 from ...models.familiarity import Verdict
 from ...staining import Canvas, Focus, StainOptions, in_turn, stain, stain_files, stain_times
 from ...staining.check_input import check_input
@@ -206,6 +206,11 @@ def stain_folder(
     """Stain files into a folder."""
     bundle = LOADED.get(model)
     yield from stain_files(sources, out, bundle, options, spacing=spacing, should_stop=should_stop)
+
+
+def add_model(path: Path, _: ShouldStop) -> Job:
+    """Add a model to the user's own; its weights are loaded, to see whether they are sound."""
+    yield Finished(value=import_model(path).name)
 
 
 def _same(box: Box) -> Box:

@@ -12,6 +12,7 @@ from ...events import Finished, UserError
 from ...training.jobs import make_job, save_job
 from ...training.new_run import free_name, new_run
 from ...training.runs import Run
+from ...worker import READER, Elsewhere
 from ..jobs.child_process import ChildRunner
 from ..jobs.closing import AskBeforeClosing, ask
 from ..jobs.runner import Runner
@@ -138,7 +139,7 @@ class TrainPanel(Panel):
         if volumes is None:
             self._launch()
         else:
-            save = partial(saving, volumes, job.task, job.out)
+            save = Elsewhere(partial(saving, volumes, job.task, job.out), READER)
             self.runner.start(save, "saving pairs", then=self._saved, otherwise=self._refused)
 
     def go_on(self) -> None:
@@ -199,8 +200,7 @@ class TrainPanel(Panel):
     def _launch(self) -> None:
         run = self._run
         assert run is not None
-        # where the folder is now: it may have been made elsewhere and copied
-        job = run.job.model_copy(update={"out": run.path})
+        job = run.job.model_copy(update={"out": run.path})  # where it is now: it may be a copy
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             save_job(job, run.path / "job.yaml")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, QTimer
 
 from ...events import Finished, UserError
 from ...training.jobs import make_job, save_job
+from ...worker import READER, Elsewhere
 from ..jobs.child_process import ChildRunner
 from ..jobs.runner import JobRunner
 from .form import TrainForm
@@ -20,7 +22,7 @@ _GOOD, _BAD = "✓", "⚠"
 
 
 class Preflight(QObject):
-    """Checks the pairs on a thread, then times a few steps in a child process.
+    """Checks the pairs in the reader, then times a few steps in a child process.
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ class Preflight(QObject):
             else "Looking at the volumes…"
         )
         self.checker.start(
-            lambda stop: looking(source, task, stop),
+            Elsewhere(partial(looking, source, task), READER),
             "check of the pairs",
             then=self._checked,
             otherwise=self._refused,
