@@ -15,7 +15,7 @@ import pytest
 from napari.layers import Layer
 from qtpy.QtCore import QProcess
 
-from napari_llcm.events import result_of
+from napari_llcm.events import Step, result_of
 from napari_llcm.gui.layers.conversion import as_layers
 from napari_llcm.gui.session import session_of
 from napari_llcm.gui.train.panel import TrainPanel
@@ -182,8 +182,18 @@ def test_stopped_it_is_kept_and_resumed_and_discarded(panel: TrainPanel, qtbot: 
 
 
 @pytest.mark.slow
-def test_a_killed_child_is_told_in_a_sentence_and_resumes(panel: TrainPanel, qtbot: Any) -> None:
+def test_a_killed_child_goes_on_and_killed_again_is_told_in_a_sentence(
+    panel: TrainPanel, qtbot: Any
+) -> None:
     begin(panel, qtbot, LONG, "consistency.pt")
+    first, steps = panel.child.pid, list[Step]()
+    panel.child.event.connect(lambda e: steps.append(e) if isinstance(e, Step) else None)
+    psutil.Process(first).kill()
+    qtbot.waitUntil(lambda: panel.child.pid not in (0, first), timeout=20_000)
+    assert "started again" in panel.view.bar.said
+    steps.clear()
+    qtbot.waitUntil(lambda: bool(steps), timeout=CHILD)
+    assert steps[0].phase == "consistency"  # not from the start
     psutil.Process(panel.child.pid).kill()
     wait(panel, qtbot)
     assert "press Resume" in panel.view.bar.sentence.text()

@@ -13,11 +13,15 @@ from contextlib import suppress
 
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, QProcess, QProcessEnvironment, QTimer
 
-from ...events import Event, Failed, Finished, UserError, parse_event
+from ...events import Event, Failed, Finished, Notice, UserError, parse_event
 from .runner import BaseRunner, Otherwise, Then
 
 _GRACE = 10_000  # ms without a sign of life after which a child that shall stop is killed
 _TAIL = 20_000  # characters of its messages that are kept for a bug report
+_AGAIN = (
+    "The training was ended from outside, perhaps because the memory was full: it is started "
+    "again, and goes on from its last minute."
+)
 
 
 class ChildRunner(BaseRunner):
@@ -52,6 +56,8 @@ class ChildRunner(BaseRunner):
         if (application := QCoreApplication.instance()) is not None:
             application.aboutToQuit.connect(self.leave)
         self._messages, self._killed = "", False
+        self._arguments: Sequence[str] = ()
+        self._tries = 0  # left, should it crash
         self._translate: Callable[[Event], Event] = lambda event: event
 
     @property
@@ -65,6 +71,7 @@ class ChildRunner(BaseRunner):
         translate: Callable[[Event], Event] | None = None,
         then: Then | None = None,
         otherwise: Otherwise | None = None,
+        tries: int = 1,
     ) -> None:
         """Start a child.
 
@@ -76,15 +83,22 @@ class ChildRunner(BaseRunner):
             Changes each event before it is told.
         then, otherwise : callable, optional
             Called when it is over, as for `JobRunner.start`.
+        tries : int
+            How often it is started: once more after each crash, where it goes on by itself.
         """
         self._begin(then, otherwise)
         self._messages, self._killed = "", False
+        self._arguments, self._tries = tuple(arguments), tries
         self._translate = translate or (lambda event: event)
         environment = QProcessEnvironment.systemEnvironment()
         environment.insert("PYTHONIOENCODING", "utf-8")
         environment.insert("MPLBACKEND", "agg")  # napari's own backend needs its window
         self._process.setProcessEnvironment(environment)
-        self._process.start(sys.executable, ["-m", "napari_llcm", *arguments])
+        self._launch()
+
+    def _launch(self) -> None:
+        self._tries -= 1
+        self._process.start(sys.executable, ["-m", "napari_llcm", *self._arguments])
 
     def stop(self) -> None:
         """Ask the child to stop and keep what is done; kill it if it does not answer."""
@@ -146,10 +160,14 @@ class ChildRunner(BaseRunner):
         while self._process.canReadLine():
             self._read()
         told = isinstance(self._last, Failed) or bool(getattr(self._last, "result", None))
+        crashed = status == QProcess.ExitStatus.CrashExit
+        if crashed and self._tries and not (told or self._stop):
+            self._deliver(Notice(text=_AGAIN, warning=False))
+            self._launch()
+            return
         if self._killed and not told:
             self._deliver(Finished(result={"stopped": True, "killed": True}))
         elif not told:
-            crashed = status == QProcess.ExitStatus.CrashExit
             self._deliver(Failed(sentence=_why(crashed), detail=self._messages or f"exit {code}"))
         self._end()
 

@@ -210,9 +210,8 @@ class TrainPanel(Panel):
         self.view.set_state(run.path.name, "running")
         arguments = ["train", str(run.path / "job.yaml"), "--resume", "--events", "-"]
         self._after = self._settle
-        self.child.start_child(
-            arguments, translation(run, self.form.expected), self._ended, self._failed
-        )
+        told = translation(run, self.form.expected)
+        self.child.start_child(arguments, told, self._ended, self._failed, tries=2)
 
     def _show(self, run: Run) -> None:
         self._run, self._learned = run, None

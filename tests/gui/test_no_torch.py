@@ -1,0 +1,48 @@
+"""No action in the viewer imports torch into its process, or stops its window."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_llcm.volumes import Volume, write
+from tiny import NETWORK
+
+SCRIPT = Path(__file__).with_name("viewer_actions.py")
+ACTIONS = [
+    "napari", "panels", "load", "load damaged", "open", "verdict", "stain", "stained", "live",
+    "free", "check", "checked", "compare images", "registration", "pairs", "train", "trained",
+]  # fmt: skip
+# Windows 3 bitmap header of 118 bytes that promises more pixels than there are
+DAMAGED = b"BM" + (118).to_bytes(4, "little") + bytes(4) + (118).to_bytes(4, "little")
+DAMAGED += (40).to_bytes(4, "little") + b"\xff\xff\xff\x7f" * 2 + b"\x01\x00\x04\x00" + bytes(88)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("screen", "small_model")
+def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).integers(0, 999, (8, 64, 80)).astype(np.uint16)
+    stack = write(tmp_path / "cells.ome.tif", Volume(voxels, spacing=(1, 0.5, 0.5)))
+    damaged = tmp_path / "damaged.bmp"
+    damaged.write_bytes(DAMAGED[:118])
+    command = [sys.executable, str(SCRIPT), str(stack), str(damaged), NETWORK.model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=540)
+    said: dict[str, Any] = {
+        line["action"]: line for line in map(json.loads, done.stdout.splitlines())
+    }
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert list(said) == ACTIONS
+    assert {name: line["heavy"] for name, line in said.items() if line["heavy"]} == {}
+    assert said["open"]["mean"] == pytest.approx(voxels[4].mean(), rel=1e-3)
+    assert said["open"]["decoders"] == []
+    assert "damaged" in said["load damaged"]["said"]
+    assert said["stained"]["share"] > 0.9
+    assert said["checked"]["found"] > 0
+    assert "model mine finds" in said["trained"]["said"], said["trained"]
