@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from napari_llcm.staining import (
     Focus,
     StainOptions,
     Tiling,
-    picture,
     stain_files,
     stain_times,
 )
@@ -44,7 +42,7 @@ def tiles(events: list[Any]) -> list[Any]:
 
 def test_a_region_is_stained_as_in_the_whole_and_nothing_else_is(model: ModelBundle) -> None:
     volume = make_volume((16, 64, 80))
-    whole, canvas = stained(volume, model), Canvas(picture(volume.shape))
+    whole, canvas = stained(volume, model), Canvas(np.zeros(volume.shape, np.float32))
     box = ((9, 10), (20, 40), (50, 60))
     events = paint(volume, model, canvas, focus=Focus(region=lambda: box))
     assert len(tiles(events)) == 2
@@ -60,7 +58,7 @@ def test_a_region_is_stained_as_in_the_whole_and_nothing_else_is(model: ModelBun
 
 def test_a_canvas_is_gone_on_with_until_it_is_complete(model: ModelBundle) -> None:
     volume = make_volume((16, 64, 80))
-    canvas = Canvas(picture(volume.shape))
+    canvas = Canvas(np.zeros(volume.shape, np.float32))
     begun = staining(volume, model, out=canvas, tiling=TILING)
     for _ in range(7):
         while not isinstance(next(begun), Tile):
@@ -76,7 +74,7 @@ def test_a_canvas_is_gone_on_with_until_it_is_complete(model: ModelBundle) -> No
 
 def test_stopping_leaves_the_canvas_as_it_is(model: ModelBundle) -> None:
     volume = make_volume((16, 64, 80))
-    canvas, seen = Canvas(picture(volume.shape)), list[Any]()
+    canvas, seen = Canvas(np.zeros(volume.shape, np.float32)), list[Any]()
     job = staining(volume, model, out=canvas, tiling=TILING, should_stop=lambda: len(seen) > 2)
     for event in job:
         seen += [event] if isinstance(event, Tile) else []
@@ -87,7 +85,7 @@ def test_stopping_leaves_the_canvas_as_it_is(model: ModelBundle) -> None:
 
 def test_following_stains_what_is_looked_at_and_then_waits(model: ModelBundle) -> None:
     volume = make_volume((16, 64, 80))
-    canvas = Canvas(picture(volume.shape))
+    canvas = Canvas(np.zeros(volume.shape, np.float32))
     views = [((4, 5), (0, 16), (0, 16)), ((12, 13), (48, 64), (64, 80))]
     view, asked, seen = views[0], 0, list[Any]()
 
@@ -122,7 +120,7 @@ def test_following_stains_what_is_looked_at_and_then_waits(model: ModelBundle) -
 
 def test_samples_have_a_canvas_with_two_channels(model: ModelBundle) -> None:
     volume = make_volume((8, 32, 32))
-    canvas = Canvas(picture((2, *volume.shape)))
+    canvas = Canvas(np.zeros((2, *volume.shape), np.float32))
     paint(volume, model, canvas, samples=2)
     assert difference(canvas.array, stained(volume, model, samples=2)) < 1e-4
     with pytest.raises(UserError, match="anew"):
@@ -140,7 +138,7 @@ def test_no_more_is_read_than_the_region_needs(model: ModelBundle) -> None:
         return block
 
     lazy = da.from_array(volume.numpy(), chunks=(2, 64, 10)).map_blocks(watch, dtype=np.float32)
-    canvas = Canvas(picture(volume.shape))
+    canvas = Canvas(np.zeros(volume.shape, np.float32))
     scaling = qpi_scaling(volume.data)
     paint(
         volume.replace(data=lazy),
@@ -158,31 +156,16 @@ def test_tiles_are_smaller_where_somebody_watches(
 ) -> None:
     monkeypatch.setitem(memory_module._WATCHED_TILE, "cpu", 4096)
     volume = make_volume((16, 64, 80))
-    canvas = Canvas(picture(volume.shape))
+    canvas = Canvas(np.zeros(volume.shape, np.float32))
     events = paint(volume, model, canvas, tiling=None)
     assert len(tiles(events)) >= 20
     assert difference(canvas.array, stained(volume, model)) < 1e-4
 
 
-def test_what_is_larger_than_memory_is_shown_from_a_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    monkeypatch.setattr(memory_module, "free_memory", lambda: 1000)
-    array = picture((4, 16, 16), tmp_path)
-    assert isinstance(array, np.memmap)
-    array[2] = 1
-    assert array.sum() == 256
-    assert list(tmp_path.iterdir()) == []
-    usage: Callable[[Any], Any] = lambda _: type("Usage", (), {"free": 10})  # noqa: E731
-    monkeypatch.setattr(memory_module.shutil, "disk_usage", usage)
-    with pytest.raises(UserError, match="smaller region"):
-        picture((4, 16, 16), tmp_path)
-
-
 def test_networks_that_are_not_local_stain_the_whole_and_cannot_follow() -> None:
     model = make_model(SMALL.model_copy(update={"condition": "vector"}))
     volume = make_volume((8, 32, 32))
-    canvas = Canvas(picture(volume.shape))
+    canvas = Canvas(np.zeros(volume.shape, np.float32))
     region = lambda: ((0, 2), (0, 8), (0, 8))  # noqa: E731
     events = paint(volume, model, canvas, focus=Focus(region=region))
     assert any("whole volume at once" in e.text for e in events if isinstance(e, Notice))

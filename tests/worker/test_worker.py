@@ -383,3 +383,18 @@ def test_a_worker_needs_neither_window_nor_the_script_that_opened_it(worker: Wor
     heavy, script = value_of(worker.run(looking, never))
     assert heavy == []
     assert Path(script).name == "__main__.py"
+
+
+def test_what_is_larger_than_memory_lies_on_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory = type("Memory", (), {"available": 1000})
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    array = zeros((4, 64, 64), folder=tmp_path)
+    assert Path(handle_of(array).path).is_relative_to(tmp_path)  # type: ignore[union-attr]
+    array[2] = 1
+    assert array.sum() == 64 * 64
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("napari_llcm.worker.mapped.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match="smaller region"):
+        zeros((4, 16, 16), folder=tmp_path)

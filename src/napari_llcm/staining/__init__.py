@@ -2,7 +2,7 @@
 
 from .batch import is_folder_of_stacks, stain_files
 from .job import Focus
-from .memory import Tiling, picture
+from .memory import Tiling
 from .options import PlateOptions, StainOptions, stain_options
 from .output import Canvas
 from .plates import stain_plate
@@ -18,7 +18,6 @@ __all__ = [
     "Tiling",
     "in_turn",
     "is_folder_of_stacks",
-    "picture",
     "stain",
     "stain_files",
     "stain_options",

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..events import UserError
 from ..models.config import NetworkConfig
 from .tiling import Box, padded, size, window
@@ -184,38 +182,6 @@ def scratch(shape: Sequence[int], dtype: torch.dtype, folder: Path, memory: int)
         )
     name = folder / f"{len(os.listdir(folder))}.scratch"
     return torch.from_file(str(name), shared=True, size=count, dtype=dtype).reshape(tuple(shape))
-
-
-def picture(shape: Sequence[int], folder: Path | None = None) -> np.ndarray:
-    """Return zeros (float32) that a viewer can show while they are filled.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Any number of axes.
-    folder : Path, optional
-        Where a file takes the place of memory for what is larger than a third of that which is
-        free; the system's folder for temporary files by default.
-
-    Raises
-    ------
-    UserError
-        If the disk has no room for it.
-    """
-    import tempfile
-
-    bytes_needed = 4 * math.prod(shape)
-    if bytes_needed <= free_memory() / 3:
-        return np.zeros(tuple(shape), np.float32)
-    place = Path(folder or tempfile.gettempdir())
-    if shutil.disk_usage(place).free < bytes_needed:
-        raise UserError(
-            f"The result needs {bytes_needed / _GIB:.1f} GiB, more than there is in memory or in "
-            f"{place}: free some, choose another cache folder, or stain a smaller region."
-        )
-    with tempfile.TemporaryFile(prefix="napari-llcm-", dir=place) as file:
-        # the file has no name: it is gone with the array
-        return np.memmap(file, np.float32, "w+", shape=tuple(shape))
 
 
 def _shrink(
