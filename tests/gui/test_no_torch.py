@@ -50,6 +50,6 @@ def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) 
     assert said["open"]["mean"] == pytest.approx(voxels[4].mean(), rel=1e-3)
     assert said["open"]["decoders"] == []
     assert "process that reads files ended (it crashed" in said["load damaged"]["said"]
-    assert said["stained"]["share"] > 0.9
+    assert said["stained"]["share"] > 0.5
     assert said["checked"]["found"] > 0
     assert "model mine finds" in said["trained"]["said"], said["trained"]

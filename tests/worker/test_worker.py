@@ -21,9 +21,8 @@ import psutil
 import pytest
 
 from napari_llcm.events import Failed, Finished, Job, Notice, Progress, ShouldStop, UserError
-from napari_llcm.volumes import Volume, read, write
+from napari_llcm.volumes import Volume, read, read_errors, slices, write
 from napari_llcm.worker import COMPUTER, Elsewhere, Linked, Live, Workers, zeros
-from napari_llcm.worker.lazily import LazyArray
 from napari_llcm.worker.mapped import handle_of
 from napari_llcm.worker.process import Worker
 
@@ -313,14 +312,32 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(workers: Workers) -
     assert workers.call(COMPUTER, os.getpid) != first
 
 
-def test_lazy_files_are_opened_by_whoever_reads_them(workers: Workers, tmp_path: Path) -> None:
+def _planes(path: Path, voxels: np.ndarray) -> Path:
+    import imageio.v3
+
+    path.mkdir()
+    for z, plane in enumerate(voxels):
+        imageio.v3.imwrite(path / f"z{z:02d}.png", plane)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.zarr", "a.nii", "planes"])
+def test_lazy_files_are_opened_by_whoever_reads_them(
+    name: str, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     voxels = np.random.default_rng(0).integers(0, 999, (12, 40, 48)).astype(np.uint16)
-    path = write(tmp_path / "a.ome.tif", Volume(voxels, spacing=(1, 1, 1)))
+    path, volume = tmp_path / name, Volume(voxels, spacing=(1, 1, 1))
+    path = _planes(path, voxels) if name == "planes" else write(path, volume)
+
+    def refused(*_: Any) -> None:
+        raise AssertionError("it is decoded in this process")
+
+    monkeypatch.setattr(read_errors.FileArray, "__getitem__", refused)
+    monkeypatch.setattr(slices, "_load", refused)
     opened = workers.call(COMPUTER, partial(read, path))
     assert isinstance(opened.data, da.Array)
-    leaves = [v for v in dict(opened.data.dask).values() if isinstance(v, LazyArray)]
-    assert leaves or "LazyArray" in repr(dict(opened.data.dask))
-    turned = opened.replace(data=opened.data[::-1, 3:30].transpose(0, 2, 1))
+    axes = [opened.axes.index(a) for a in "zyx"]
+    turned = opened.replace(data=opened.data.transpose(axes)[::-1, 3:30].transpose(0, 2, 1))
     np.testing.assert_array_equal(turned.numpy(), voxels[::-1, 3:30].transpose(0, 2, 1))
 
     def adding(volume: Volume, stop: ShouldStop) -> Job:
@@ -328,7 +345,7 @@ def test_lazy_files_are_opened_by_whoever_reads_them(workers: Workers, tmp_path:
 
     assert value_of(workers.run(Elsewhere(partial(adding, turned)), never)) == turned.numpy().sum()
     workers.end_all()  # and it is opened again by the next reader
-    np.testing.assert_array_equal(opened.data[3].compute(), voxels[3])
+    np.testing.assert_array_equal(opened.data.transpose(axes)[3].compute(), voxels[3])
 
 
 def test_a_lazy_array_that_cannot_be_sent_is_copied(worker: Worker) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,10 +63,12 @@ class FileArray:
         With shape and dtype; read when it is indexed.
     source : Path
         The file that the sentence names.
+    again : callable, optional
+        Opens the array in another process, where it cannot be pickled itself.
     """
 
-    def __init__(self, array: Any, source: Path) -> None:
-        self._array, self._source = array, source
+    def __init__(self, array: Any, source: Path, again: Callable[[], Any] | None = None) -> None:
+        self._array, self._source, self._again = array, source, again
         self.shape = tuple(int(n) for n in array.shape)
         self.dtype = np.dtype(array.dtype)
         self.ndim = len(self.shape)
@@ -76,11 +78,35 @@ class FileArray:
         with read_errors(self._source):
             return np.asarray(self._array[index])
 
+    def __reduce__(self) -> Any:
+        """Reduce to what opens it, or to the array."""
+        if self._again is None:
+            return FileArray, (self._array, self._source)
+        return _opened_again, (self._again, self._source)
 
-def lazy(array: Any, source: Path, chunks: tuple[int, ...]) -> da.Array:
-    """Return an array in a file as a dask array of these chunks, with `read_errors`."""
+
+def _opened_again(again: Callable[[], Any], source: Path) -> FileArray:
+    with read_errors(source):
+        return FileArray(again(), source, again)
+
+
+def lazy(
+    array: Any,
+    source: Path,
+    chunks: tuple[int, ...],
+    again: Callable[[], Any] | None = None,
+) -> da.Array:
+    """Return an array in a file as a dask array of these chunks, with `read_errors`.
+
+    Parameters
+    ----------
+    array, source, again
+        As for `FileArray`.
+    chunks : tuple of int
+        What is read at once.
+    """
     import dask.array as da
 
-    guarded = FileArray(array, source)
+    guarded = FileArray(array, source, again)
     meta = np.empty((0,) * guarded.ndim, guarded.dtype)
     return da.from_array(guarded, chunks=chunks, name=False, meta=meta)

@@ -42,9 +42,9 @@ def tiff_images(path: Path) -> list[StoredImage]:
         tif, notes = _opened(path, on_error)
         found, every = [], _series(tif, path)
         notes = (*notes, *_undescribed(tif, every, path, bool(notes)))
-        for series, image in every:
+        for number, (series, image) in enumerate(every):
             name = series.name if image is None else image.field or image.name
-            look, opening = partial(_look, series), partial(_open, path, tif, series, image)
+            look, opening = partial(_look, series), partial(_open, path, tif, series, image, number)
             found.append(StoredImage(name, look, opening, notes))
         if not found:
             raise ValueError("it holds no image")
@@ -116,17 +116,34 @@ def _look(series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
     return series.axes.lower(), tuple(int(n) for n in series.shape)
 
 
-def _open(path: Path, tif: TiffFile, series: TiffPageSeries, image: OmeImage | None) -> Volume:
-    import zarr
-
+def _open(
+    path: Path, tif: TiffFile, series: TiffPageSeries, image: OmeImage | None, number: int
+) -> Volume:
     with read_errors(path, _DAMAGED):
         with no_lost_tags():
             check_whole(tif, series)
-        array = zarr.open_array(series.aszarr(level=0), mode="r")
-        volume = Volume(lazy(array, path, _blocks(array)), axes=series.axes.lower())
+        array = _finest(series)
+        data = lazy(array, path, _blocks(array), partial(_again, path, number))
+        volume = Volume(data, axes=series.axes.lower())
         if image is not None:
             return with_planes_there(with_ome(volume, image), image, series, path)
         return volume.replace(file_grid=imagej_grid(tif) if tif.is_imagej else plain_grid(tif))
+
+
+def _finest(series: TiffPageSeries) -> Any:
+    import zarr
+
+    return zarr.open_array(series.aszarr(level=0), mode="r")
+
+
+def _again(path: Path, number: int) -> Any:
+    """Return the voxels of a series of a file that was found to be whole before."""
+    with ExitStack() as on_error:
+        tif, _ = _opened(path, on_error)
+        series, _ = _series(tif, path)[number]
+        on_error.pop_all()
+        finalize(tif, tif.filehandle.close)
+        return _finest(series)
 
 
 def _opened(path: Path, on_error: ExitStack) -> tuple[TiffFile, tuple[str, ...]]:
