@@ -28,7 +28,7 @@ class Passed:
     Parameters
     ----------
     arrays : list of numpy.ndarray
-        Copies in mapped files.
+        Arrays in mapped files, copies among them.
     linked : dict of int to Linked
         By the number under which both processes know them.
     """
@@ -77,11 +77,9 @@ class _Pickler(cloudpickle.Pickler):  # dask needs it too: graphs hold local fun
         return super().reducer_override(obj)
 
     def _handle(self, array: np.ndarray) -> Handle:
-        found = handle_of(array)
-        if found is None:
-            copy = mapped(array)
-            self._passed.arrays.append(copy)
-            found = handle_of(copy)
+        seen = mapped(array)
+        self._passed.arrays.append(seen)  # the file goes with the last array over it
+        found = handle_of(seen)
         assert found is not None
         return found
 

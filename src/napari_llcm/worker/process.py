@@ -180,6 +180,9 @@ class Worker:
                 queue.put((kind, data))
         self._process.wait()
         self._hearing.join(1)
+        process: Any = self._process
+        for stream in (process.stdout, process.stderr):
+            stream.close()
         with self._lock:
             self._dead = True
             for queue in self._jobs.values():
