@@ -100,10 +100,12 @@ def lazy(
 
     Parameters
     ----------
-    array, source, again
+    array, source
         As for `FileArray`.
     chunks : tuple of int
         What is read at once.
+    again : callable, optional
+        As for `FileArray`.
     """
     import dask.array as da
 
