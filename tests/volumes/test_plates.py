@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from napari_llcm.events import UserError
-from napari_llcm.volumes import read
+from napari_llcm.tasks import Task
+from napari_llcm.volumes import ChoiceNeeded, PairReadOptions, StackChoice, find_pairs, read
 from napari_llcm.volumes.plates import is_plate, open_plate
 from plates import make_plate, validate
+from tiny import TWO
 
 VERSIONS = ("0.4", "0.5")
 
@@ -89,3 +92,38 @@ def test_a_field_names_no_place_outside_its_well(tmp_path: Path) -> None:
     file.write_text(json.dumps(known))
     with pytest.raises(UserError, match=r"field of well A/1 .*holds /"):
         open_plate(path).fields("A/1")
+
+
+def test_each_field_and_time_point_of_a_plate_is_a_pair(tmp_path: Path) -> None:
+    names = ("Phase3D", "Brightfield", "Nuclei")
+    path = make_plate(tmp_path / "p.zarr", "0.5", channels=names)
+    reading = PairReadOptions(dapi=StackChoice(channel="Nuclei"))
+    pairs = find_pairs(path, reading)
+    assert [p.name for p in pairs[:3]] == ["A_1_0_t0", "A_1_0_t1", "A_1_1_t0"]
+    assert len(pairs) == 8
+    assert pairs.notes == (f"{path} has the channels {', '.join(names)}: Phase3D as qpi is taken.",)
+    qpi, dapi, labels = pairs[3].read()
+    whole = read(path, image="A/1/1").numpy()
+    np.testing.assert_array_equal(qpi.numpy(), whole[1, 0])
+    np.testing.assert_array_equal(dapi.numpy(), whole[1, 2])
+    assert labels is None
+    assert qpi.notes == dapi.notes == ()  # it was said once, of the plate
+    one = find_pairs(path, reading.model_copy(update={"image": "B/2", "time": 1}))
+    assert [p.name for p in one] == ["B_2_0", "B_2_1"]
+    np.testing.assert_array_equal(one[0].read()[0].numpy(), read(path, image="B/2/0").numpy()[1, 0])
+    with pytest.raises(ChoiceNeeded, match="of which one is the dapi") as asked:
+        find_pairs(path)
+    assert (asked.value.role, asked.value.option) == ("dapi", "channel")
+
+
+def test_channels_of_another_task_go_by_their_names(tmp_path: Path) -> None:
+    task = Task.model_validate(TWO)
+    path = make_plate(tmp_path / "p.zarr", channels=("Nuclei", "membrane", "phase", "Bright"))
+    pairs = task.find_pairs(path)
+    inputs, outputs, _ = pairs[0].stacks()
+    whole = read(path, image="A/1/0").numpy()
+    np.testing.assert_array_equal([v.numpy() for v in inputs], whole[0, [2, 3]])
+    np.testing.assert_array_equal([v.numpy() for v in outputs], whole[0, [0, 1]])
+    other = make_plate(tmp_path / "q.zarr", channels=("Nuclei", "phase", "Bright"))
+    with pytest.raises(UserError, match="one of them has to be called membrane"):
+        task.find_pairs(other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,14 @@ from .options import Checking, CheckReading, Events, Model, Out, as_json
 
 @options_from_models
 def nuclei(
-    stain: Annotated[Path, typer.Option("--stain", help="Virtual DAPI, or labels.")],
+    stain: Annotated[
+        Path,
+        typer.Option(
+            "--stain",
+            help="Virtual DAPI, or labels; or a plate (OME-Zarr HCS), which gets a table for each "
+            "well.",
+        ),
+    ],
     out: Out,
     truth: Annotated[
         Path | None,
@@ -42,6 +49,8 @@ def nuclei(
 ) -> None:
     """Compare the nuclei of both images one by one; without a truth, tell which to trust."""
     from ..evaluation.checking import Check, check_nuclei
+    from ..evaluation.checking_plates import check_plate
+    from ..volumes.plates import is_plate
 
     check = Check(
         stain,
@@ -57,6 +66,14 @@ def nuclei(
         truth_is_labels=truth_labels,
         stain_is_labels=stain_labels,
     )
+    if is_plate(stain):
+        _tell_of_plate(
+            run(
+                lambda stop: check_plate(check, options.make(), should_stop=stop),
+                as_json(events),
+            ).result
+        )
+        return
     figures = run(
         lambda stop: check_nuclei(check, options.make(), should_stop=stop),
         as_json(events),
@@ -70,3 +87,20 @@ def nuclei(
         )
         print_figures(title, {k: figures[k] for k in HEADLINE if k in figures})
         stdout.print(f"Table, figures and picture in {out}")
+
+
+def _tell_of_plate(result: dict[str, Any]) -> None:
+    """Say what came of a plate; end with an error where fields could not be checked."""
+    if "figures" in result:
+        print_figures("Nuclei", {k: v for k, v in result["figures"].items() if k in HEADLINE})
+    if result["stopped"]:
+        stdout.print("Stopped. The wells that are done are kept: the same command goes on.")
+    count = len(result["wells"])
+    wells = "1 well" if count == 1 else f"{count} wells"
+    stdout.print(
+        f"{result['nuclei']} nuclei in {wells}: a table for each, and wells.csv, in {result['out']}"
+    )
+    for name, reason in zip(result["failed"], result["reasons"], strict=True):
+        stdout.print(f"Not checked: {name}: {reason}")
+    if result["failed"]:
+        raise typer.Exit(1)

@@ -16,7 +16,9 @@ from .options import Device, Events, PairReading, as_json
 
 @options_from_models
 def pairs(
-    source: Annotated[Path, typer.Argument(help="Folder with qpi/ and dapi/, or a CSV/YAML list.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder with qpi/ and dapi/, a CSV/YAML list, or a plate.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for a figure of each pair.")
     ] = None,

@@ -30,8 +30,8 @@ def train(
         list[Path] | None,
         typer.Option(
             "--pairs",
-            help="Folder with qpi/ and dapi/ (for superres: of thin volumes), or a list; may be "
-            "repeated.",
+            help="Folder with qpi/ and dapi/ (for superres: of thin volumes), a list, or a plate "
+            "(OME-Zarr HCS) with both channels; may be repeated.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.")] = None,

@@ -90,7 +90,9 @@ def write_nuclei(folder: Path | str, findings: Findings, faint: Sequence[dict[st
     return folder / "nuclei.csv"
 
 
-def write_rows(path: Path, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
+def write_rows(
+    path: Path, rows: Sequence[Row], settings: Mapping[str, Any], first: Sequence[str] = ()
+) -> None:
     """Write rows of a table as CSV, whole; its last column says in each row what was checked.
 
     Parameters
@@ -101,14 +103,16 @@ def write_rows(path: Path, rows: Sequence[Row], settings: Mapping[str, Any]) -> 
         The nuclei; what they know beyond `COLUMNS`, such as a confidence, follows those.
     settings : mapping
         Of the `Comparison` or `Findings` whose rows they are.
+    first : sequence of str
+        Columns before the others: which of several images a nucleus is of.
     """
     unit, named = settings["unit"], caption(settings)
     sizes = {"volume": ("area", "²")} if settings.get("projection") else {}
-    further = [c for c in (rows[0] if rows else ()) if c not in COLUMNS]
+    further = [c for c in (rows[0] if rows else ()) if c not in (*first, *COLUMNS)]
     names = []
-    for column in COLUMNS:
+    for column in (*first, *COLUMNS):
         name, power = sizes.get(column, (column, _SIZES.get(column)))
         names.append(name if power is None else f"{name} ({unit}{power})")
-    told = dict(zip((*COLUMNS, *further), (*names, *further), strict=True))
+    told = dict(zip((*first, *COLUMNS, *further), (*names, *further), strict=True))
     shown = ({told[c]: row.get(c) for c in told} | {"check": named} for row in rows)
     write_table(path, [*told.values(), "check"], shown)

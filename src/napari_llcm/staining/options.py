@@ -84,6 +84,12 @@ class PlateOptions(BaseModel):
         default="predictions",
         description="The predicted channels alone, or those of the input plate before them.",
     )
+    prediction: str | None = Field(
+        default=None,
+        pattern=r"^[^\s/][^/]{0,80}$",
+        description="What the predicted channel is called, before _prediction; as the model's "
+        "output, such as dapi, if not given.",
+    )
     ome_zarr: Literal["0.4", "0.5"] | None = Field(
         default=None, description="Version of OME-Zarr; that of the input plate if not given."
     )

@@ -123,7 +123,9 @@ class StainedField:
         with disk_errors(self.path):
             if self._inputs is not None:
                 _copy(self._inputs, self._writer.array)
-            self._writer.finish(_together([self._told[t] for t in sorted(self._told)]))
+            made = _together([self._told[t] for t in sorted(self._told)])
+            predicted = self._writer.like.channels[self.first :]
+            self._writer.finish({**made, "predicted": list(predicted)})
             for time in range(self.times):
                 remove(self.record_of(time))
 

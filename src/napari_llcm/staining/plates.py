@@ -89,6 +89,14 @@ def stain_plate(
     reading = reading or ReadOptions()
     every = list(plate.all_fields(None if reading.image is None else str(reading.image)))
     reading = yield from _chosen(every, reading, task)
+    outputs = [channel.name for channel in task.outputs]
+    if plates.prediction is not None:
+        if len(outputs) > 1:
+            raise UserError(
+                f"Model {model.info.name} has {len(outputs)} outputs ({', '.join(outputs)}): leave "
+                "the name of the prediction out."
+            )
+        outputs = [plates.prediction]
     made = _record(plate, model, options, reading, plates)
     _prepare(target, made, options.overwrite)
     version: Version = plates.ome_zarr or plate.version
@@ -113,7 +121,7 @@ def stain_plate(
                     place,
                     field.name,
                     len(_times(opened, reading)),
-                    [channel.name for channel in task.outputs],
+                    outputs,
                     version,
                     opened if plates.plate_channels == "all" else None,
                 )
@@ -246,6 +254,7 @@ def _record(
         "steps": model.info.steps(options.steps),
         "nucleus_um": options.nucleus_um,
         "channels": plates.plate_channels,
+        "prediction": plates.prediction,
         "read": chosen,
     }
 

@@ -14,6 +14,8 @@ from .folders import Found, stacks_by_name
 from .grids import on_one_grid
 from .options import PairReadOptions
 from .pair_list import read_list
+from .plate_pairs import plate_pairs
+from .plates import is_plate
 from .reading import read_role
 from .slices import holds_planes
 from .volume import Volume
@@ -62,6 +64,9 @@ class Pair:
         How the files are read: axes, channel, time point, image, spacing.
     channels : Channels
         What they are.
+    taken : tuple of (str, str)
+        Where a file holds several channels: which of them a stack is, by its name in `channels`.
+        What `reading` says of that stack goes before.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Pair:
     labels: Path | None = None
     reading: PairReadOptions = field(default_factory=PairReadOptions)
     channels: Channels = STAINED
+    taken: tuple[tuple[str, str], ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -118,7 +124,9 @@ class Pair:
         names = [*self.channels.names, *([_LABELS] if self.labels is not None else [])]
         roles = [name if hasattr(self.reading, name) else None for name in names]
         given = zip(self.files, roles, names, strict=True)
-        opened = [read_role(file, self.reading, role, name) for file, role, name in given]
+        opened = [
+            read_role(file, self._reading(role, name), role, name) for file, role, name in given
+        ]
         count = len(self.inputs)
         one, other = opened[0], opened[count]
         if one.chosen == other.chosen and same_place(self.inputs[0], self.outputs[0]):
@@ -140,6 +148,13 @@ class Pair:
         labels = placed[last] if self.labels is not None else None
         return tuple(placed[:count]), tuple(placed[count:last]), labels
 
+    def _reading(self, role: str | None, name: str) -> PairReadOptions:
+        """Return how the file of a stack is read: the channel that it is, unless one is told."""
+        channel = dict(self.taken).get(name)
+        if channel is None or self.reading.of(role).channel is not None:
+            return self.reading
+        return self.reading.model_copy(update={"channel": channel})
+
 
 def find_pairs(
     source: Path | str,
@@ -153,7 +168,8 @@ def find_pairs(
     source : Path or str
         A folder with one folder for each channel (`qpi` or `phase`, and `dapi`) and, if there are
         any, `labels`, whose files are matched by name without suffix; or a CSV or YAML list with
-        an entry for each channel and, if wanted, labels and name, with paths relative to the list.
+        an entry for each channel and, if wanted, labels and name, with paths relative to the list;
+        or a plate (OME-Zarr HCS), whose fields have these channels: see `plate_pairs`.
     reading : PairReadOptions, optional
         How the files of each pair are read.
     channels : Channels
@@ -173,6 +189,8 @@ def find_pairs(
     source = Path(source).expanduser()
     if not source.exists():
         raise UserError(f"There is no folder or list of pairs {source}.")
+    if is_plate(source):
+        return plate_pairs(source, reading or PairReadOptions(), channels)
     if source.is_dir():
         pairs = _in_folder(source, channels)
     else:
@@ -233,6 +251,8 @@ def inputs_of(source: Path | None, pairs: Iterable[Pair]) -> list[Path]:
 
     Other folders of the source are free: results often lie beside `qpi` and `dapi`.
     """
+    if source is not None and is_plate(source):
+        return [source]
     files = [file for pair in pairs for file in pair.files]
     inside = set(source.iterdir()) if source is not None and source.is_dir() else set()
     listed = [source] if source is not None and source.is_file() else []

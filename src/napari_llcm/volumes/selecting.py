@@ -27,7 +27,7 @@ def selected(
         if given[axis] not in (None, 0, "0") and axis not in volume.axes
     ]
     if channel is None and _entries(volume, "c") > 1:
-        named = [n for n in volume.channels if set(_words(n)) & set(known)]
+        named = [n for n in volume.channels if set(words_in(n)) & set(known)]
         if len(named) == 1:
             given["c"] = named[0]
             names = ", ".join(volume.channels)
@@ -94,7 +94,8 @@ def _entries(volume: Volume, axis: str) -> int:
     return volume.shape[volume.axes.index(axis)] if axis in volume.axes else 1
 
 
-def _words(name: str) -> list[str]:
+def words_in(name: str) -> list[str]:
+    """Return the words of a channel's name, in small letters: "Phase3D" has phase and d."""
     return re.findall(r"[^\W\d_]+", name.casefold())
 
 

@@ -36,9 +36,14 @@ def dressed(volume: Volume, kind: LayerKind = "image", dye: bool | None = None) 
         if made == "image":
             name = str(attributes["name"]).lower()
             # a file's one channel is called after the file, which may be called anything
-            looks_dyed = stained or ("c" in volume.axes and any(word in name for word in _DAPI))
+            # of a plate, beside the channels that it was made of
+            known = made_by.get("predicted", []) if "c" in volume.axes else []
+            is_virtual = stained and (
+                not known or name.endswith(tuple(str(c).lower() for c in known))
+            )
+            looks_dyed = is_virtual or ("c" in volume.axes and any(word in name for word in _DAPI))
             look = contrast(data, looks_dyed if dye is None else dye)
-            if stained:
+            if is_virtual:
                 look |= VIRTUAL
         layers.append((data, {**attributes, **look}, made))
     return layers
