@@ -82,6 +82,15 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "disk" / "a.txt").read_text() == "new"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_or_a_device_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match="is no file"):
+        write_text(pipe, "a report")
+    assert pipe.is_fifo()
+
+
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     killed = (
         "import os, sys; from pathlib import Path\n"

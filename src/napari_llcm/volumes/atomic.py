@@ -97,10 +97,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If it cannot be written.
+        If it cannot be written, or is a device or a pipe, which a rename would take away.
     """
     path = linked(path)
     with disk_errors(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is no file: choose another name.")
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy(path)
         partial = path.with_name(f".{path.name}.{_owner()}-{os.getpid()}-{next(_COUNT)}.partial")
