@@ -114,6 +114,8 @@ def test_going_on_from_a_model_keeps_its_task(cli: Run, scans: Path, tmp_path: P
     assert "3 volumes" in err
     assert "nuclei" not in err
     assert "val_interpolated_psnr" in told.metrics
+    assert 1 < told.metrics["val_mae_HU"] < 500
+    assert 1 < told.metrics["val_interpolated_mae_HU"] < 500
 
 
 def test_a_task_says_how_it_is_trained(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_llcm.events import Progress, UserError, result_of
+from napari_llcm.events import Progress, Step, UserError, result_of
 from napari_llcm.gui.layers.conversion import as_layers
+from napari_llcm.gui.train.curves import Curves
 from napari_llcm.gui.train.panel import TrainPanel
 from napari_llcm.gui.train.run_jobs import looking
 from napari_llcm.models import save_bundle
@@ -142,3 +143,15 @@ def test_prepared_latents_are_told_of_before_a_minute_is_trained(
     assert told["sentence"] == "1 pair whose latents were prepared: start from small."
     with pytest.raises(UserError, match="for the task stain, and this training is for superres-ct"):
         result_of(looking(latents, CT, lambda: False))
+
+
+def test_the_error_of_a_ct_has_a_curve_in_its_unit(qtbot: Any) -> None:
+    curves = Curves()
+    qtbot.addWidget(curves)
+    values = {"loss": 1.0, "val_psnr": 20.0, "val_mae_HU": 60.0, "val_interpolated_mae_HU": 70.0}
+    for step in (1, 2):
+        curves.see(Step(phase="consistency", step=step, values=values))
+    qtbot.waitUntil(lambda: curves.figure.count() > 0)
+    offered = [curves.figure.itemText(i) for i in range(curves.figure.count())]
+    assert offered[0] == "error to the real one, in HU"
+    assert len(offered) == 2  # what is interpolated is no curve of the model

@@ -9,6 +9,7 @@ from ..events import Event, Step
 
 _SMOOTHING = 0.9  # weight of what was before, for each logged point
 _VALIDATION, _REFERENCE = "val_", "reference_"
+ERROR = "mae_"  # and the unit in which a mean absolute error is
 
 
 @dataclass

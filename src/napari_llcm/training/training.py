@@ -37,13 +37,14 @@ from .data import median_scalings
 from .fields import Source
 from .flat import of_planes
 from .held_out import fitting_patch, split
+from .history import ERROR
 from .instances import with_labels
 from .latent_dataset import find_source
 from .pairs import few
 from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks, keep_start, settled, with_task
 from .trainer import Trainer
-from .validation import INTERPOLATED, Judge, Validator
+from .validation import BETWEEN, INTERPOLATED, Judge, Validator
 
 
 def train(
@@ -179,11 +180,11 @@ def _run(
         for event in trainer.run(folder, validator, should_stop):
             yield event
             if isinstance(event, Step):
-                info.metrics.update({k: v for k, v in event.values.items() if k in _KEPT})
+                info.metrics.update(_kept(event.values))
         stopped = should_stop is not None and should_stop()
         if best := trainer.state.best:
             validator.figures, kept_start = best.figures, best.step == 0
-            info.metrics.update({k: v for k, v in best.figures.means.items() if k in _KEPT})
+            info.metrics.update(_kept(best.figures.means))
         if kept_start:
             yield Notice(text=f"No training step was better than {job.init}, {where}: it is kept.")
             keep_start(job, folder.model)
@@ -220,6 +221,12 @@ _ALL_SEEN = (
 _KEPT = (
     "val_vae_psnr", "val_psnr", INTERPOLATED, "val_spread", "val_pearson", "val_recall", "val_f1"
 )  # fmt: skip
+
+
+def _kept(values: dict[str, float]) -> dict[str, float]:
+    """Return what of a validation the bundle tells."""
+    errors = (f"val_{ERROR}", BETWEEN + ERROR)
+    return {k: v for k, v in values.items() if k in _KEPT or k.startswith(errors)}
 
 
 def _count(pairs: Sequence[object], thick: bool) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..events import Job, Preview, Step
+from ..events import Job, Preview, Step, UserError
 from ..models.info import ModelInfo
 from ..models.methods import PhaseName
 from ..models.samplers import predict
@@ -21,6 +21,8 @@ from ..models.taught import ENOUGH
 from ..tasks import Task
 from ..volumes import Volume
 from ..volumes.atomic import save_figure
+from ..volumes.hounsfield import body_mask
+from .history import ERROR
 from .reading import PLANES
 
 
@@ -37,7 +39,8 @@ class Judge(Protocol):
         """Return the virtual DAPI by the model to be compared with."""
 
 
-INTERPOLATED = "val_interpolated_psnr"  # of the input itself, which a residual is added to
+BETWEEN = "val_interpolated_"  # figures of the input itself, which a residual is added to
+INTERPOLATED = BETWEEN + "psnr"
 _RATES = ("recall", "precision", "f1")
 _JUDGED = 2  # volumes whose nuclei are counted: each takes some seconds
 _IMAGES = ("input", "real", "virtual")
@@ -127,10 +130,12 @@ class Validator:
             output = self._output(phase, inputs, outputs)
             virtual = output[:, :, : planes or None]
             output = virtual.amax(2, keepdim=True) if planes else output
-            measured.append({prefix + k: v for k, v in _compare(outputs, output).items()})
+            figures = _compare(outputs, output) | self._error(outputs, output)
+            measured.append({prefix + k: v for k, v in figures.items()})
             if self.networks.network.residual and phase != "vae":
-                known = _compare(outputs, inputs[:, : outputs.shape[1]])
-                measured[-1][INTERPOLATED] = known["psnr"]
+                known = inputs[:, : outputs.shape[1]]
+                figures = {"psnr": _compare(outputs, known)["psnr"]} | self._error(outputs, known)
+                measured[-1] |= {BETWEEN + k: v for k, v in figures.items()}
             if self.judge is not None and phase != "vae" and len(judged) < _JUDGED:
                 judged.append((self._volume(outputs, "real"), self._volume(virtual, "virtual")))
             if not images:
@@ -141,7 +146,8 @@ class Validator:
         means: dict[str, float] = {}
         nuclei = self.judge(judged) if self.judge is not None and judged else {}
         if self.pairs:
-            means = {k: float(np.mean([m[k] for m in measured])) for k in measured[0]}
+            names = dict.fromkeys(name for one in measured for name in one)
+            means = {k: float(np.mean([m[k] for m in measured if k in m])) for k in names}
             score = self._score(means[prefix + "psnr"], nuclei)
             means |= {f"val_{k}": v for k, v in nuclei.items() if k in _RATES}
             yield Step(phase=phase, step=step, values=means)
@@ -196,18 +202,31 @@ class Validator:
         """
         if self.judge is None or not self.figures.nuclei:
             return {}
-        reference: dict[str, Any] = {}
-        if self._reference:
-            reference = {"name": self.judge.name, **self._reference}
+        reference = {"name": self.judge.name, **self._reference} if self._reference else {}
         told = {"held_out": bool(self.pairs), "where": self._where, "reference": reference}
         return {**self.figures.nuclei, **told}
 
     def gain(self) -> dict[str, float]:
         """Return "psnr" and "interpolated", that of the input, where a residual is learned."""
-        means = self.figures.means
-        if INTERPOLATED not in means:
+        means, names = self.figures.means, {"psnr": "val_psnr", "interpolated": INTERPOLATED}
+        return {k: means[name] for k, name in names.items()} if INTERPOLATED in means else {}
+
+    def _error(self, truth: Tensor, output: Tensor) -> dict[str, float]:
+        """Return the mean absolute error in the unit of the first output, where it has one.
+
+        Of a CT it is that of the body, as `evaluation.restoration_metrics` counts it.
+        """
+        unit = self.info.task.outputs[0].intensity.unit
+        if unit is None:
             return {}
-        return {"psnr": means["val_psnr"], "interpolated": means[INTERPOLATED]}
+        real, made = (self._volume(one, "").numpy() for one in (truth, output))
+        counted = np.ones(real.shape, bool)
+        if unit == "HU":
+            try:
+                counted = body_mask(real)
+            except UserError:  # nothing of the patient is seen here
+                return {}
+        return {ERROR + unit: float(np.abs(real - made)[counted].mean(dtype=np.float64))}
 
     @torch.no_grad()
     def _output(self, phase: PhaseName, inputs: Tensor, outputs: Tensor) -> Tensor:
@@ -222,7 +241,8 @@ class Validator:
     def _volume(self, outputs: Tensor, name: str) -> Volume:
         """Return the first of normalised outputs (1, O, Z, Y, X) as a volume in its unit."""
         channel = self.info.task.outputs[0]
-        data = channel.intensity.undo(_array(outputs), self.info.output_scaling(channel, {}))
+        scaling = self.info.output_scaling(channel, self.info.scalings)
+        data = channel.intensity.undo(_array(outputs), scaling)
         return Volume(data, self.info.spacing, name=name)
 
     def _centre(self, item: dict[str, Any]) -> tuple[Tensor, Tensor, int]:

@@ -9,13 +9,14 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...events import Event
 from ...models.methods import PHASES
-from ...training.history import History
+from ...training.history import ERROR, History
 
 _MARK = "#009E73"  # of Okabe & Ito (2008), as the phases' own colours
 _FIGURES = {  # what is offered; the first that is known is shown first
     "f1": "F1 of the nuclei",
     "recall": "recall of the nuclei",
     "precision": "precision of the nuclei",
+    ERROR: "error to the real one, in {unit}",
     "pearson": "correlation with the real one",
     "psnr": "likeness to the real one (PSNR, dB)",
     "spread": "contrast, the real one's is 1",
@@ -181,7 +182,7 @@ class Curves(QWidget):
             self._plots[1].enableAutoRange(axis="y")
         line = self._lines["reference"]
         line.setVisible(level is not None)
-        title = _FIGURES[name]
+        title = _title(name)
         if level is not None:
             line.setValue(level)
             title += f"; dashed: {self.reference or 'the model to beat'}"
@@ -189,7 +190,7 @@ class Curves(QWidget):
 
     def _offer_figures(self) -> None:
         known = {self.figure.itemData(i) for i in range(self.figure.count())}
-        told = [n for n in self.history.validation if n in _FIGURES]
+        told = [n for n in self.history.validation if _kind(n) in _FIGURES]
         if known.issuperset(told):
             return
         names = sorted(told, key=_rank)
@@ -198,7 +199,7 @@ class Curves(QWidget):
         self.figure.blockSignals(True)
         self.figure.clear()
         for name in names:
-            self.figure.addItem(_FIGURES[name], name)
+            self.figure.addItem(_title(name), name)
         self.figure.setCurrentIndex(max(self.figure.findData(kept), 0))
         self.figure.blockSignals(False)
 
@@ -223,8 +224,17 @@ def _whole_steps() -> Any:
     return WholeSteps
 
 
+def _kind(name: str) -> str:
+    """Return a figure's key in `_FIGURES`; an error has its unit in its name."""
+    return ERROR if name.startswith(ERROR) else name
+
+
+def _title(name: str) -> str:
+    return _FIGURES[_kind(name)].format(unit=name.removeprefix(ERROR))
+
+
 def _rank(name: str) -> int:
-    return list(_FIGURES).index(name)
+    return list(_FIGURES).index(_kind(name))
 
 
 def _better(name: str, known: set[str]) -> bool:
