@@ -15,7 +15,7 @@ import zarr
 from napari_llcm.events import Finished, Notice, Tile, UserError
 from napari_llcm.models import ModelBundle
 from napari_llcm.staining import PlateOptions, StainOptions, Tiling, stain_plate
-from napari_llcm.volumes import ChoiceNeeded, ReadOptions, read, write
+from napari_llcm.volumes import ChoiceNeeded, ReadOptions, channel_writing, read, write
 from napari_llcm.volumes.plates import open_plate
 from plates import contents, make_plate, validate
 from stains import make_volume, stained
@@ -217,3 +217,111 @@ def test_a_stack_is_no_plate(model: ModelBundle, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ome.zarr", make_volume((8, 16, 16)))
     with pytest.raises(UserError, match="is no plate"):
         staining(path, None, model)
+
+
+INTO = PlateOptions(plate_channels="input")
+
+
+def pyramid(path: Path) -> None:
+    """Give each field a second level, of every other voxel."""
+    for field in open_plate(path).all_fields():
+        group: Any = zarr.open_group(field.path, mode="r+")
+        level = group["0"][:, :, ::2, ::2, ::2]
+        old = group.metadata.zarr_format == 2
+        keys: dict[str, Any] = {"dimension_names": list("tczyx")}
+        if old:
+            keys = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        group.create_array("1", data=level, chunks=(1, 1, 4, 16, 16), **keys)
+        attributes = group.attrs.asdict()
+        told = attributes if old else attributes["ome"]
+        scale = [{"type": "scale", "scale": [1.0, 1.0, 1.0, 0.5, 0.5]}]
+        told["multiscales"][0]["datasets"].append({"path": "1", "coordinateTransformations": scale})
+        group.attrs.update(attributes)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_only_if_it_is_asked_for_the_input_gets_the_channel(
+    model: ModelBundle, tmp_path: Path, version: str
+) -> None:
+    path = make_plate(tmp_path / "p.zarr", version)
+    pyramid(path)
+    validate(path)
+    given = {f.name: read(f.path).numpy() for f in open_plate(path).all_fields()}
+    before = contents(path)
+    staining(path, tmp_path / "o.zarr", model)
+    result = result_of(staining(path, None, model, plates=INTO))
+    assert (result["out"], result["written"]) == (str(path), NAMES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.zarr", "p.zarr"]
+    validate(path)
+    after = contents(path)
+    voxels = {k for k in before if not Path(k).name.startswith((".z", "zarr.json"))}
+    assert {k: after[k] for k in voxels} == {k: before[k] for k in voxels}
+    for field in open_plate(path).all_fields():
+        volume = read(field.path)
+        assert volume.channels == ("Phase3D", "GFP", "dapi_prediction")
+        np.testing.assert_array_equal(volume.numpy()[:, :2], given[field.name])
+        predicted = read(tmp_path / "o.zarr", image=field.name).numpy()
+        np.testing.assert_array_equal(volume.numpy()[:, 2], predicted)
+        half: Any = zarr.open_group(field.path, mode="r")["1"]
+        blocks = predicted.reshape(2, 4, 2, 16, 2, 16, 2).mean((2, 4, 6))
+        np.testing.assert_allclose(half[:, 2], blocks, rtol=1e-5)
+    again = result_of(staining(path, None, model, plates=INTO))
+    assert (again["there"], again["written"]) == (4, [])
+    assert contents(path) == after
+
+
+@pytest.mark.parametrize("moment", ["_fill", "_name"])
+def test_a_channel_that_was_not_finished_is_written_anew(
+    model: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Ended while a channel is added: the same call finishes it."""
+    path = make_plate(tmp_path / "p.zarr", "0.5", fields=("0",))
+    whole = make_plate(tmp_path / "w" / "p.zarr", "0.5", fields=("0",))
+    staining(whole, None, model, plates=INTO)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(channel_writing, moment, die)
+        with pytest.raises(Killed):
+            staining(path, None, model, plates=INTO)
+    assert read(path, image="A/1/0").channels[:2] == ("Phase3D", "GFP")
+    result = result_of(staining(path, None, model, plates=INTO))
+    assert result["written"] == ["A/1/0", "B/2/0"]
+
+    def same(store: Path) -> dict[str, bytes]:  # but for where it lies
+        return {k: v.replace(str(store).encode(), b"") for k, v in contents(store).items()}
+
+    assert same(path) == same(whole)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.zarr", "w"]
+
+
+def test_an_input_that_cannot_take_a_channel_is_left_alone(
+    model: ModelBundle, tmp_path: Path
+) -> None:
+    counts = make_plate(tmp_path / "counts.zarr", "0.5", fields=("0",), dtype="uint16")
+    packed = make_plate(tmp_path / "packed.zarr", "0.5", fields=("0",))
+    group: Any = zarr.open_group(packed / "B" / "2" / "0", mode="r+")
+    group.create_array("0", data=group["0"][:], chunks=(1, 2, 8, 32, 32), overwrite=True)
+    told = make_plate(tmp_path / "told.zarr", "0.4", fields=("0",))
+    zarr.consolidate_metadata(told)
+    for path, words in (
+        (counts, "holds uint16"),
+        (packed, "2 channels in one chunk"),
+        (told, "are consolidated"),
+    ):
+        before = contents(path)
+        with pytest.raises(UserError, match=words):
+            staining(path, None, model, plates=INTO)
+        assert contents(path) == before
+    good = make_plate(tmp_path / "good.zarr", fields=("0",))
+    with pytest.raises(UserError, match="give no output"):
+        staining(good, tmp_path / "o.zarr", model, plates=INTO)
+    with pytest.raises(UserError, match="choose no time point"):
+        staining(good, None, model, plates=INTO, reading=ReadOptions(time=0))
+    with pytest.raises(UserError, match="are not replaced"):
+        staining(good, None, model, plates=INTO, options=OPTIONS.changed(overwrite=True))

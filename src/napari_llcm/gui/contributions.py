@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,28 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
     return read_layers if isinstance(path, str) else None
 
 
+def browse_plate(path: Path) -> list[Any]:
+    """Show the wells of a plate in the Load panel of the current viewer; no layer is opened.
+
+    Raises
+    ------
+    UserError
+        If there is no viewer to show it in.
+    """
+    import napari
+
+    from ..events import UserError
+    from .panel import show_panel
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise UserError(
+            f"{path} is a plate: open it in napari's window, or give one of its fields."
+        )
+    show_panel(viewer, "Load").open_plate(path)
+    return [(None,)]  # napari's word for a file that was read and makes no layer
+
+
 def read_layers(path: str) -> list[LayerData]:
     """Return the layers of a file, lazily, as the Load panel opens them.
 
@@ -32,10 +55,14 @@ def read_layers(path: str) -> list[LayerData]:
     from napari.utils.notifications import show_warning
 
     from ..volumes import looks_like_labels
+    from ..volumes.plates import is_plate
     from .jobs.waiting import waited_for
     from .layers.look import dressed
     from .load.jobs import read_elsewhere
     from .load.likeliest import read_likeliest
+
+    if is_plate(Path(path)):
+        return browse_plate(Path(path))
 
     def opened() -> tuple[Volume, list[LayerData]]:
         """Open the file in the reader, and measure its contrast."""

@@ -80,9 +80,10 @@ class PlateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    plate_channels: Literal["predictions", "all"] = Field(
+    plate_channels: Literal["predictions", "all", "input"] = Field(
         default="predictions",
-        description="The predicted channels alone, or those of the input plate before them.",
+        description="predictions: the plate of results has the predicted channels alone; all: the "
+        "channels of the input before them; input: there is none, and the input itself gets them.",
     )
     prediction: str | None = Field(
         default=None,

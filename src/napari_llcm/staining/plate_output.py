@@ -87,9 +87,7 @@ class StainedField:
         if self._writer is not None:
             return self._writer
         space, count = tuple(shape[-3:]), 1 if len(shape) == 3 else shape[0]
-        names = [f"{name}_prediction" for name in self._outputs]
-        if count > len(names):
-            names += [f"{name}_spread" for name in names]
+        names = names_of(self._outputs, 1 if count == len(self._outputs) else 2)
         if self._inputs is not None:
             if self._inputs.shape[2:] != space:
                 raise UserError(
@@ -198,6 +196,20 @@ class TimeOutput:
         if not stopped and self.volume is not None:
             self._field.tell(self._time, remembering(self.volume, metadata).metadata)
         return None
+
+
+def names_of(outputs: Sequence[str], samples: int) -> list[str]:
+    """Return the names of the channels of a prediction.
+
+    Parameters
+    ----------
+    outputs : sequence of str
+        Names of the task's outputs.
+    samples : int
+        How many are averaged; of several, the spread has a channel too.
+    """
+    names = [f"{name}_prediction" for name in outputs]
+    return names + ([f"{name}_spread" for name in names] if samples > 1 else [])
 
 
 def _whole(volume: Volume) -> Volume:

@@ -9,17 +9,15 @@ from typing import Any
 from ..events import Event, Finished, Job, Notice, ShouldStop, Started, UserError
 from ..models.bundle import ModelBundle
 from ..tasks import Task
-from ..volumes import ChoiceNeeded, ReadOptions, Volume, disk_errors, read
+from ..volumes import ChoiceNeeded, ReadOptions, Volume, read
 from ..volumes.apart import check_apart
-from ..volumes.atomic import remove
-from ..volumes.plate_writing import describe_plate, record_of
-from ..volumes.plates import Plate, PlateField, is_plate, open_plate
+from ..volumes.plates import Plate, PlateField, open_plate
 from ..volumes.reading import stem
 from ..volumes.sole_writer import sole_writer
-from ..volumes.zarr_metadata import Version
 from .inputs import taken
 from .options import PlateOptions, StainOptions
-from .plate_output import StainedField
+from .plate_output import StainedField, names_of
+from .plate_target import InputPlate, NewPlate
 from .series import Total
 from .stainer import stain
 from .stored import digest_of
@@ -45,7 +43,7 @@ def stain_plate(
     Parameters
     ----------
     source : Path
-        The plate. It is not written to.
+        The plate. It is not written to, unless `plates` says so.
     out : Path, optional
         The plate of the results (.zarr), or a folder for it; see `beside` for the default.
     model : ModelBundle
@@ -81,10 +79,12 @@ def stain_plate(
             "A part of a plate cannot overwrite: it would remove what the other parts have written."
         )
     plate, task = open_plate(source), model.info.task
-    target = beside(source, task)
+    path = beside(source, task)
+    if plates.plate_channels == "input":
+        _check_fits_input(source, out, task, reading, plates)
     if out is not None:
-        target = out if out.suffix.lower() == ".zarr" else out / target.name
-    check_apart(target, [source])
+        path = out if out.suffix.lower() == ".zarr" else out / path.name
+    check_apart(path, [source])
     yield Started(job="stain", unit="fields")
     reading = reading or ReadOptions()
     every = list(plate.all_fields(None if reading.image is None else str(reading.image)))
@@ -98,36 +98,36 @@ def stain_plate(
             )
         outputs = [plates.prediction]
     made = _record(plate, model, options, reading, plates)
-    _prepare(target, made, options.overwrite)
-    version: Version = plates.ome_zarr or plate.version
-    describe_plate(target, plate, every, version, made)
+    target: NewPlate
+    if plates.plate_channels == "input":
+        target = InputPlate(plate, every, made, names_of(outputs, options.samples))
+    else:
+        target = NewPlate(path, plate, every, plates.ome_zarr or plate.version, made)
+    target.begin(options.overwrite)
     fields = every[number::parts]
-    left = [f for f in fields if not _place(target, f).exists()]
+    left = [field for field in fields if not target.is_done(field)]
     if len(left) < len(fields):
         yield Notice(
-            text=f"{len(fields) - len(left)} of {len(fields)} fields of {target.name} are there "
-            "already and stay as they are.",
+            text=f"{len(fields) - len(left)} of {len(fields)} fields of {target.shown.name} are "
+            "there already and stay as they are.",
             warning=False,
         )
     total, written, failed = Total(len(left)), list[str](), dict[str, str]()
     for count, field in enumerate(left, start=1):
-        place = _place(target, field)
-        text = f"{field.name} ({count} of {len(left)})"
+        place, text = target.place(field), f"{field.name} ({count} of {len(left)})"
         try:
             with sole_writer(place) as notice:
                 yield from [Notice(text=notice, warning=False)] if notice else []
-                opened = _read(field, reading)
-                result = StainedField(
-                    place,
-                    field.name,
-                    len(_times(opened, reading)),
-                    outputs,
-                    version,
-                    opened if plates.plate_channels == "all" else None,
-                )
-                yield from _stain_field(
-                    opened, result, model, options, reading, total, text, should_stop
-                )
+                if not place.exists():
+                    opened = _read(field, reading)
+                    kept = opened if plates.plate_channels == "all" else None
+                    times = len(_times(opened, reading))
+                    result = StainedField(place, field.name, times, outputs, target.version, kept)
+                    yield from _stain_field(
+                        opened, result, model, options, reading, total, text, should_stop
+                    )
+                if not total.stopped:
+                    target.put(field)
         except UserError as error:
             failed[field.name] = str(error)
             yield Notice(text=f"{field.name} was left out. {error}")
@@ -136,18 +136,41 @@ def stain_plate(
         if field.name not in failed:
             written.append(field.name)
         total.done = count
-    if failed and parts == 1 and not total.stopped:  # a plate names what it has
-        there = [f for f in every if _place(target, f).exists()]
-        if there:
-            describe_plate(target, plate, there, version, made)
+    if parts == 1 and not total.stopped:
+        target.end()
     done = total.finished(
-        out=str(target),
+        out=str(target.shown),
         written=written,
         there=len(fields) - len(left),
         failed=list(failed),
         reasons=list(failed.values()),
     )
-    yield Finished(result=done.result, value=target)
+    yield Finished(result=done.result, value=target.shown)
+
+
+def _check_fits_input(
+    source: Path, out: Path | None, task: Task, reading: ReadOptions | None, plates: PlateOptions
+) -> None:
+    """Refuse predictions that cannot be channels of the plate itself.
+
+    Raises
+    ------
+    UserError
+        If an output is given too, or the predictions have other planes or time points.
+    """
+    if out is not None or plates.ome_zarr is not None:
+        raise UserError(
+            f"The predictions shall be channels of {source} itself: give no output, and no version."
+        )
+    if task.planes > 1:
+        raise UserError(
+            f"A result of {task.planes} planes for each of the input cannot be a channel of it."
+        )
+    if reading is not None and reading.time is not None:
+        raise UserError(
+            f"The predictions shall be channels of {source} itself, which has all time points: "
+            "choose no time point."
+        )
 
 
 def beside(source: Path, task: Task) -> Path:
@@ -257,32 +280,3 @@ def _record(
         "prediction": plates.prediction,
         "read": chosen,
     }
-
-
-def _prepare(target: Path, made: dict[str, Any], overwrite: bool) -> None:
-    """Let results be added to a plate: one of the same making, or none.
-
-    Raises
-    ------
-    UserError
-        If there is something else.
-    """
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            return
-        known = record_of(target) if is_plate(target) else None
-        if known is None:
-            raise UserError(f"{target} exists already, and is no plate of results: choose another.")
-        if overwrite:
-            remove(target)
-        elif known != made:
-            differs = ", ".join(sorted(k for k in made if known.get(k) != made[k]))
-            raise UserError(
-                f"{target} was made in another way ({differs}): choose another output, or pass "
-                "overwrite to begin it anew."
-            )
-
-
-def _place(target: Path, field: PlateField) -> Path:
-    return target / field.well / field.image

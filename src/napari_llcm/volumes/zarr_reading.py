@@ -79,6 +79,9 @@ def _open(path: Path, group: Any, image: Mapping[str, Any]) -> Volume:
         data = lazy(array, path, array.chunks)
     letters = _letters(image, len(array.shape), path)
     channels = tuple(c.get("label", "") for c in attributes.get("omero", {}).get("channels", ()))
+    if channels and "c" in letters:  # of a channel that is being added, the name comes last
+        count = array.shape[letters.index("c")]
+        channels += tuple(f"channel {i}" for i in range(len(channels), count))
     volume = Volume(
         data,
         axes=letters,

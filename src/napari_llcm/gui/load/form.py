@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ...volumes import ReadOptions
 from ..form import form_layout, tab_order, words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
@@ -24,6 +25,7 @@ from ..layers.axes_row import AxesRow
 from ..layers.combo import LayerCombo
 from ..layers.spacing_row import SpacingRow
 from ..settings import recall
+from .plate_browser import PlateBrowser
 from .registration import RegistrationBox
 
 _PATTERNS = "*.tif *.tiff *.nii *.nii.gz *.czi *.lif *.nd2 *.png *.jpg *.bmp"
@@ -51,8 +53,8 @@ class LoadForm(QWidget):
         )
         self.folder = QPushButton("Open folder…")
         self.folder.setToolTip(
-            "An OME-Zarr, a folder of numbered planes, a DICOM series, a folder of stacks "
-            "(positions), or a folder with pairs in qpi/ and dapi/."
+            "An OME-Zarr, a plate (OME-Zarr HCS), a folder of numbered planes, a DICOM series, a "
+            "folder of stacks (positions), or a folder with pairs in qpi/ and dapi/."
         )
         self.times = QComboBox()
         self.times.addItems(["all time points", "one time point"])
@@ -82,6 +84,7 @@ class LoadForm(QWidget):
         self.open_chosen = QPushButton("Open chosen")
         self.open_chosen.setToolTip("Open the stack, image or pair that is marked in the list.")
         self.open_chosen.hide()
+        self.plate = PlateBrowser()
         self.layer = LayerCombo(viewer, prefer="qpi phase qobm label-free")
         self.layer.setToolTip("The stack that is described below.")
         self.about = words(tip="Axes, size, voxel size and memory of the stack.")
@@ -127,13 +130,22 @@ class LoadForm(QWidget):
         column.addWidget(self.axes_row)
         column.addWidget(self.spacing)
         column = QVBoxLayout(self)
-        for part in (opening, self.bar, stack, self.registration):
+        for part in (opening, self.plate, self.bar, stack, self.registration):
             column.addWidget(part)
         column.addStretch(1)
         tab_order(
             self.file, self.folder, self.times, self.time, self.channel, self.axes, self.list,
-            self.open_chosen, self.bar.cancel, self.layer, self.contrast, self.correct,
+            self.open_chosen, self.plate.grid, self.plate.fields, self.plate.keep,
+            self.bar.cancel, self.layer, self.contrast, self.correct,
             *self.spacing.boxes, self.spacing.button,
             self.registration.qpi, self.registration.dapi, self.registration.check,
             self.registration.shift,
         )  # fmt: skip
+
+    def reading(self) -> ReadOptions:
+        """Return what the form says of how a file is read."""
+        return ReadOptions(
+            axes=self.axes.text().strip() or None,
+            channel=self.channel.text().strip() or None,
+            time=self.time.value() if self.times.currentIndex() == 1 else None,
+        )

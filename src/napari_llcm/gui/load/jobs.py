@@ -103,7 +103,7 @@ def opening(path: Path, reading: ReadOptions, spacing: Sequence[float] | None) -
                 yield Finished(value=found)
                 return
         whole = reading.model_copy(update={"channel": None, "time": None})
-        volume = yield from _read(partial(read, path, whole, spacing=spacing), path)
+        volume = yield from reading_elsewhere(partial(read, path, whole, spacing=spacing), path)
         time = reading.time
         if time is not None and "t" in volume.axes:
             last = volume.shape[volume.axes.index("t")] - 1
@@ -124,7 +124,7 @@ def opening_pair(pair: Pair) -> MakeJob:
     def make_job(_: ShouldStop) -> Job:
         """Open the pair."""
         yield Started(job="open")
-        qpi, dapi, labels = yield from _read(partial(pair.read, flat=True), pair.name)
+        qpi, dapi, labels = yield from reading_elsewhere(partial(pair.read, flat=True), pair.name)
         yield from notices(qpi, dapi, labels)
         if is_flat(dapi):  # as a layer of two axes it is shown beside every plane of its stack
             dapi, labels = as_plane(dapi), None if labels is None else as_plane(labels)
@@ -151,7 +151,7 @@ def listing(folder: Path) -> MakeJob:
             yield Finished(value=found)
             return
         find: Callable[[Path], Found[Any]] = find_pairs if paired else find_stacks
-        stacks = yield from _read(partial(find, folder), folder)
+        stacks = yield from reading_elsewhere(partial(find, folder), folder)
         yield from notices(stacks)
         choices = [
             Choice(f"{one.name} (pair)" if isinstance(one, Pair) else one.name, one)
@@ -162,8 +162,21 @@ def listing(folder: Path) -> MakeJob:
     return make_job
 
 
-def _read(open_it: Callable[[], T], what: Path | str) -> Generator[Event, None, T]:
-    """Return what a function that opens files returns, called in the reader."""
+def reading_elsewhere(open_it: Callable[[], T], what: Path | str) -> Generator[Event, None, T]:
+    """Return what a function that opens files returns, called in the reader.
+
+    Parameters
+    ----------
+    open_it : callable
+        Opens them.
+    what : Path or str
+        What is opened, for the sentence if the reader dies of it.
+
+    Yields
+    ------
+    Event
+        What the reader has to say.
+    """
     lost = _LOST.replace("{what}", str(what))
     return (yield from workers.called(READER, open_it, lost))
 
@@ -181,7 +194,7 @@ def read_elsewhere(open_it: Callable[[], T], what: Path | str) -> T:
 
 def _images(path: Path) -> Generator[Event, None, Choices]:
     """Return the images of a file, or the series in a folder of planes."""
-    images = yield from _read(partial(image_labels, path), path)
+    images = yield from reading_elsewhere(partial(image_labels, path), path)
     if len(images) == 1:
         planes = " (planes of one folder)" if path.is_dir() else ""
         return Choices(path, [Choice(f"{path.name}{planes}", path)])

@@ -10,16 +10,19 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QListWidgetItem, QVBoxLayout
 
 from ...events import Finished, UserError
-from ...volumes import Pair, ReadOptions
+from ...volumes import Pair
+from ...volumes.atomic import is_zarr
+from ...volumes.plates import PlateField, is_plate
 from ...worker import READER, workers
-from ..form import byte_size, figures
 from ..jobs.runner import MakeJob, Runner
-from ..layers.conversion import LayerData, as_volume
+from ..layers.conversion import LayerData
 from ..layers.stack import stack_of
 from ..layers.viewport import undisturbed
 from ..panel import Panel
 from ..settings import recall, remember
 from . import jobs as load_jobs
+from . import plate_jobs
+from .describing import describe
 from .form import FILES, LoadForm
 
 
@@ -38,6 +41,7 @@ class LoadPanel(Panel):
         super().__init__(napari_viewer, runner)
         self.form = form = LoadForm(self._viewer, self.runner)
         self.bar = form.bar
+        self._of_field: list[Any] = []  # layers that were opened of a field of a plate
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(form)
@@ -45,6 +49,8 @@ class LoadPanel(Panel):
         form.folder.clicked.connect(self._ask_folder)
         form.list.itemActivated.connect(self._open_item)
         form.open_chosen.clicked.connect(lambda: self._open_item(form.list.currentItem()))
+        form.plate.well_wanted.connect(self._open_well)
+        form.plate.field_wanted.connect(self.open_field)
         form.layer.chosen.connect(self._describe)
         form.layer.altered.connect(self._describe)
         form.spacing.given.connect(self._describe)
@@ -67,18 +73,57 @@ class LoadPanel(Panel):
         image : int, optional
             Which image of several; these are listed if none is given.
         """
-        form = self.form
-        axes = form.axes.text().strip()
-        remember("load", folder=str(path.parent), axes=axes)
-        reading = ReadOptions(
-            axes=axes or None,
-            channel=form.channel.text().strip() or None,
-            time=form.time.value() if form.times.currentIndex() == 1 else None,
-            image=image,
-        )
+        if image is None and is_plate(path):
+            self.open_plate(path)
+            return
+        remember("load", folder=str(path.parent), axes=self.form.axes.text().strip())
+        reading = self.form.reading().model_copy(update={"image": image})
         spacing = recall("spacing").get(str(path))
         job = load_jobs.opening(path, reading, spacing)
         self._run(job, f"opening of {path.name}", self._opened)
+
+    def open_plate(self, path: Path) -> None:
+        """Show the wells of a plate; no field is opened."""
+        remember("load", folder=str(path.parent))
+        self._run(plate_jobs.looking(path), f"look at {path.name}", self.form.plate.show_plate)
+
+    def _open_well(self, well: str) -> None:
+        view = self.form.plate.view
+        if view is None:
+            return
+
+        def show(found: plate_jobs.WellView) -> None:
+            """List the fields; one alone is opened at once."""
+            self.form.plate.show_well(found)
+            if len(found.fields) == 1 and not found.missing:
+                self.open_field(found.fields[0])
+
+        self._run(plate_jobs.looking_into(view, well), f"look into {well}", show)
+
+    def open_field(self, one: PlateField) -> None:
+        """Open a field of the plate; the layers of the field before go, if nothing works on them.
+
+        Parameters
+        ----------
+        one : PlateField
+            A field of the plate that is shown.
+        """
+        view = self.form.plate.view
+        if view is None:
+            return
+        spacing = recall("spacing").get(str(one.plate))
+
+        def show(layers: list[LayerData]) -> None:
+            """Put the layers in the place of the field's before."""
+            working = any(panel.busy for panel in self._session.panels.values() if panel != self)
+            if not (self.form.plate.keep.isChecked() or working):
+                for layer in [m for m in self._of_field if m in self._viewer.layers]:
+                    self._viewer.layers.remove(layer)
+                self._of_field = []
+            self._of_field += self._add(layers)
+
+        job = plate_jobs.opening_field(view, one, self.form.reading(), spacing)
+        self._run(job, f"opening of {one.name}", show)
 
     def _opened(self, found: list[LayerData] | load_jobs.Choices) -> None:
         if isinstance(found, load_jobs.Choices):
@@ -89,8 +134,6 @@ class LoadPanel(Panel):
 
     def open_folder(self, folder: Path) -> None:
         """Open a folder that is a stack, or list the stacks or pairs that it holds."""
-        from ...volumes.atomic import is_zarr
-
         remember("load", folder=str(folder.parent))
         if is_zarr(folder) or folder.suffix.lower() == ".zarr":
             self.open(folder)
@@ -248,23 +291,3 @@ class LoadPanel(Panel):
         name = QFileDialog.getExistingDirectory(self, "Open a folder", start)
         if name:
             self.open_folder(Path(name))
-
-
-def describe(layer: Any) -> str:
-    """Return axes, size, voxel size and memory of a layer in words."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    size = byte_size(data.size * data.dtype.itemsize)
-    where = "in memory" if type(data).__module__.startswith("numpy") else "read as you look at it"
-    labels = "".join(layer.axis_labels)
-    axes = f" ({', '.join(layer.axis_labels)})" if set(labels) <= set("tczyx") else ""
-    lines = [f"{figures(data.shape)}{axes}, {data.dtype}", f"{size}, {where}"]
-    if layer.multiscale:
-        lines[1] += f", {len(layer.data)} resolutions"
-    try:
-        volume = as_volume(*layer.as_layer_data_tuple()[:2])
-        if volume.spacing is not None:
-            lines.append(f"Voxels of {figures(volume.spacing)} µm (z, y, x)")
-        lines += [f"⚠ {note}" for note in volume.notes]
-    except UserError:
-        pass  # it is said below what is wrong with the layer
-    return "\n".join(lines)

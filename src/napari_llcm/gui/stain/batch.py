@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from ...events import UserError
+from ...volumes import ReadOptions
 from ..layers.combo import layers_of, when_layers_change
 from ..settings import recall, remember
 
@@ -57,10 +58,20 @@ class BatchBox(QCollapsible):
         self.stain_layers.clicked.connect(self._want_layers)
         known = recall("batch")
         self.source, source = _folder(
-            self, known.get("source", ""), "Folder with the stacks: one file for each."
+            self,
+            known.get("source", ""),
+            "Folder with the stacks, one file for each; or a plate (OME-Zarr HCS).",
         )
         self.out, out = _folder(
-            self, known.get("out", ""), "Folder for the results: one OME-Zarr for each stack."
+            self,
+            known.get("out", ""),
+            "Folder for the results: one OME-Zarr for each stack; of a plate, a plate.",
+        )
+        self.channel = QLineEdit()
+        self.channel.setPlaceholderText("as its name tells")
+        self.channel.setToolTip(
+            "Where the files, or the fields of a plate, hold several channels: which one is "
+            "computed on, by its name or its number (the first is 0)."
         )
         self.stain_folder = QPushButton()
         self.stain_folder.setToolTip(
@@ -80,6 +91,8 @@ class BatchBox(QCollapsible):
             grid.addWidget(QLabel(text), row, 0)
             grid.addWidget(line, row, 1)
             grid.addWidget(button, row, 2)
+        grid.addWidget(QLabel("Channel"), 2, 0)
+        grid.addWidget(self.channel, 2, 1)
         column.addLayout(grid)
         column.addWidget(self.stain_folder)
         self.setContent(content)
@@ -93,6 +106,10 @@ class BatchBox(QCollapsible):
         states = [self.list.item(i).checkState() for i in range(self.list.count())]
         checked = Qt.CheckState.Checked
         return [layer for layer, s in zip(self._layers, states, strict=True) if s == checked]
+
+    def reading(self) -> ReadOptions:
+        """Return how the files are read."""
+        return ReadOptions(channel=self.channel.text().strip() or None)
 
     def set_verb(self, verb: str) -> None:
         """Call the buttons as the chosen model's task does."""
@@ -132,7 +149,7 @@ def checked_folders(source: str, out: str) -> tuple[Path, Path]:
         If one is not given, the source is no folder, or both are the same.
     """
     if not source or not Path(source).is_dir():
-        raise UserError("Choose the folder that holds the stacks.")
+        raise UserError("Choose the folder that holds the stacks, or a plate.")
     if not out:
         raise UserError("Choose a folder for the results.")
     if Path(source).resolve() == Path(out).resolve():

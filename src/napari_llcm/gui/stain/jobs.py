@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ...staining import StainOptions
-from ...volumes import Volume
+from ...volumes import ReadOptions, Volume
 from ...worker import Elsewhere
 from ..jobs.runner import MakeJob
 from ..layers.stack import Box, LayerStack
@@ -134,6 +134,7 @@ def files(
     out: Path,
     options: StainOptions,
     spacing: Sequence[float] | None = None,
+    reading: ReadOptions | None = None,
 ) -> MakeJob:
     """Return a maker of the job that stains files into a folder.
 
@@ -149,5 +150,9 @@ def files(
         How it is stained.
     spacing : sequence of float, optional
         Voxel size (z, y, x) in µm for files that do not tell theirs.
+    reading : ReadOptions, optional
+        How each is read.
     """
-    return Elsewhere(partial(painting.stain_folder, model, sources, out, options, spacing))
+    how = reading or ReadOptions()
+    job = partial(painting.stain_folder, model, sources, out, options, spacing, how)
+    return Elsewhere(job)

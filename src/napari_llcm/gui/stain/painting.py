@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...events import Finished, Job, ShouldStop
+from ...events import Finished, Job, ShouldStop, UserError
 from ...models import find_model, import_model
 from ...models.familiarity import Verdict
 from ...staining import Canvas, Focus, StainOptions, in_turn, stain, stain_files, stain_times
 from ...staining.check_input import check_input
 from ...staining.estimate_width import estimate_width
 from ...staining.tiling import Box
-from ...volumes import Volume
+from ...volumes import ChoiceNeeded, ReadOptions, Volume
 from ...worker import Linked, Live
 from ..layers.seen import Seen
 
@@ -201,11 +201,25 @@ def stain_folder(
     out: Path,
     options: StainOptions,
     spacing: Sequence[float] | None,
+    reading: ReadOptions,
     should_stop: ShouldStop,
 ) -> Job:
-    """Stain files into a folder."""
+    """Stain files into a folder, or a plate into a plate."""
     bundle = LOADED.get(model)
-    yield from stain_files(sources, out, bundle, options, spacing=spacing, should_stop=should_stop)
+    try:
+        yield from stain_files(
+            sources,
+            out,
+            bundle,
+            options,
+            reading=reading,
+            spacing=spacing,
+            should_stop=should_stop,
+        )
+    except ChoiceNeeded as needed:  # of a plate
+        raise UserError(
+            f"{needed.problem}: give {needed.example} as {needed.option.title()} below the folders."
+        ) from needed
 
 
 def add_model(path: Path, _: ShouldStop) -> Job:

@@ -130,7 +130,8 @@ class StainPanel(Panel):
         try:
             folder, target = checked_folders(source, out)
             model, options = self.form.model.path, self._chosen.options()
-            job = stain_jobs.files(model, [folder], target, options, given_spacing())
+            reading = self.form.batch.reading()
+            job = stain_jobs.files(model, [folder], target, options, given_spacing(), reading)
         except UserError as error:
             self.bar.refuse(str(error))
             return
