@@ -58,6 +58,7 @@ def result_of(events: list[Any]) -> dict[str, Any]:
     return events[-1].result
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_a_plate_goes_in_and_out(model: ModelBundle, tmp_path: Path, version: str) -> None:
     source = make_plate(tmp_path / "p.zarr", version)

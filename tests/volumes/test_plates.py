@@ -19,6 +19,7 @@ from tiny import TWO
 VERSIONS = ("0.4", "0.5")
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_plate_names_its_wells_and_a_well_its_fields(tmp_path: Path, version: str) -> None:
     path = make_plate(tmp_path / "p.zarr", version, wells=("A/1", "B/02"), fields=("0", "fov7"))

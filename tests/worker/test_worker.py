@@ -62,6 +62,7 @@ def counting(count: int, stop: ShouldStop) -> Job:
     yield Finished(result={"pid": os.getpid()}, value=count)
 
 
+@pytest.mark.versions
 def test_a_job_tells_the_same_events_from_another_process(worker: Worker) -> None:
     here = list(counting(300, never))
     there = list(worker.run(partial(counting, 300), never))
@@ -121,6 +122,7 @@ def test_two_jobs_go_on_side_by_side_and_the_next_after_them(worker: Worker) -> 
     assert value_of(worker.run(partial(counting, 1), never)) == 1
 
 
+@pytest.mark.versions
 def test_large_arrays_are_seen_by_both_and_removed_with_the_last(worker: Worker) -> None:
     def painting(canvas: np.ndarray, source: np.ndarray, stop: ShouldStop) -> Job:
         canvas[1:3] = source[..., ::-1]
@@ -321,6 +323,7 @@ def _planes(path: Path, voxels: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.zarr", "a.nii", "planes"])
 def test_lazy_files_are_opened_by_whoever_reads_them(
     name: str, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -392,6 +395,7 @@ def test_a_worker_ends_with_the_process_that_started_it_and_removes_its_arrays(
     assert not Path(path).exists()
 
 
+@pytest.mark.versions
 def test_a_worker_needs_neither_window_nor_the_script_that_opened_it(worker: Worker) -> None:
     def looking(stop: ShouldStop) -> Job:
         heavy = [m for m in ("qtpy", "napari", "torch", "cellpose") if m in sys.modules]
