@@ -53,6 +53,7 @@ class SharedCanvas(Canvas, Linked):
 
     @verdict.setter
     def verdict(self, verdict: Verdict | None) -> None:
+        """Keep it, in both processes."""
         self._verdict = verdict
         self.tell("_hear", verdict)
 
