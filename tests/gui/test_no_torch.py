@@ -18,7 +18,8 @@ from tiny import NETWORK
 SCRIPT = Path(__file__).with_name("viewer_actions.py")
 ACTIONS = [
     "napari", "panels", "load", "load damaged", "open", "verdict", "stain", "stained", "live",
-    "free", "check", "checked", "compare images", "registration", "pairs", "train", "trained",
+    "free", "check", "checked", "export", "compare images", "registration False",
+    "registration True", "pairs", "train", "trained", "add a model", "workers",
 ]  # fmt: skip
 CRASHING = """
 import sys
@@ -52,4 +53,7 @@ def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) 
     assert "process that reads files ended (it crashed" in said["load damaged"]["said"]
     assert said["stained"]["share"] > 0.5
     assert said["checked"]["found"] > 0
+    assert said["export"]["there"]
+    assert said["workers"]["windows"] == [[], []]
+    assert "among your models" in said["add a model"]["said"]
     assert "model mine finds" in said["trained"]["said"], said["trained"]

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def main(stack: Path, damaged: Path) -> None:
     from napari_llcm.gui.contributions import SAMPLE_SEED
     from napari_llcm.gui.layers.look import dressed
     from napari_llcm.specimen import make_specimen
+    from napari_llcm.training.runs import runs_folder
+    from napari_llcm.worker import COMPUTER, READER, workers
 
     viewer: Any = napari.Viewer()
     application: Any = QApplication.instance()
@@ -119,15 +122,19 @@ def main(stack: Path, damaged: Path) -> None:
     check.start()
     run(check, "check")
     told("checked", found=0 if check.result is None else len(check.result.table))
+    check.exports.save("report", stack.with_name("report.html"))
+    wait(lambda: not check.exports.runner.running)
+    told("export", there=stack.with_name("report.html").exists())
     check.form.compare.setCurrentIndex(check.form.compare.findData("restoration"))
     check.form.qpi.choose(virtual)
     check.start()
     run(check, "compare images")
 
     bench.show_panel("Load")
-    load.form.registration.by_stain.setChecked(False)
-    load.check(qpi, dapi)
-    run(load, "registration")
+    for by_stain in (False, True):
+        load.form.registration.by_stain.setChecked(by_stain)
+        load.check(qpi, dapi)
+        run(load, f"registration {by_stain}")
 
     bench.show_panel("Train")
     train.preflight.paused = False
@@ -145,6 +152,11 @@ def main(stack: Path, damaged: Path) -> None:
     train.start()
     run(train, "train")
     told("trained", said=train.view.bar.said)
+    bench.show_panel("Stain")
+    stain.form.model.wanted.emit(runs_folder() / "mine" / "model")
+    run(stain, "add a model")
+    windows = "[m for m in ('qtpy', 'napari') if m in __import__('sys').modules]"
+    told("workers", windows=[workers.call(w, partial(eval, windows)) for w in (COMPUTER, READER)])
     viewer.close()
 
 
