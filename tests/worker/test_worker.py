@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 
 from napari_llcm.events import Failed, Finished, Job, Notice, Progress, ShouldStop, UserError
 from napari_llcm.volumes import Volume, read, read_errors, slices, write
-from napari_llcm.worker import COMPUTER, Elsewhere, Linked, Live, Workers, zeros
+from napari_llcm.worker import COMPUTER, READER, Elsewhere, Linked, Live, Workers, zeros
 from napari_llcm.worker.mapped import handle_of
 from napari_llcm.worker.process import Worker
 
@@ -349,6 +350,13 @@ def test_lazy_files_are_opened_by_whoever_reads_them(
     assert value_of(workers.run(Elsewhere(partial(adding, turned)), never)) == turned.numpy().sum()
     workers.end_all()  # and it is opened again by the next reader
     np.testing.assert_array_equal(opened.data.transpose(axes)[3].compute(), voxels[3])
+    reader = psutil.Process(workers.start(READER).pid)
+    del opened, turned
+    gc.collect()
+    until = time.monotonic() + 10
+    while any(str(path) in f.path for f in reader.open_files()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(str(path) in f.path for f in reader.open_files())
 
 
 def test_a_lazy_array_that_cannot_be_sent_is_copied(worker: Worker) -> None:

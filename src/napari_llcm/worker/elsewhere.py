@@ -137,6 +137,11 @@ class Workers:
         work = partial(self.call, where, function or _nothing)
         threading.Thread(target=work, name=f"warming the {where}", daemon=True).start()
 
+    def has(self, where: str) -> bool:
+        """Return whether the worker of a kind is there."""
+        worker = self._shared.get(where)
+        return worker is not None and worker.alive
+
     def end(self, where: str) -> bool:
         """End the worker of a kind, and give its memory back; return False where it is at work."""
         with self._lock:

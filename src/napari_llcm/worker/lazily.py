@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
-_KEPT: dict[str, Any] = {}  # in a worker: what it opened, by the hash of how it is opened
+from ..events import UserError
+
+_KEPT: dict[str, Any] = {}  # in the reader: what it has open, by the hash of how it is opened
+_RELEASING = "releasing files"
+_gone: SimpleQueue[str] = SimpleQueue()  # in napari's process: what need not be open any more
 
 
 class LazyArray:
@@ -30,6 +38,9 @@ class LazyArray:
     def __init__(self, key: str, blob: bytes, shape: tuple[int, ...], dtype: Any) -> None:
         self.key, self.blob = key, blob
         self.shape, self.dtype, self.ndim = shape, np.dtype(dtype), len(shape)
+        if not any(thread.name == _RELEASING for thread in threading.enumerate()):
+            threading.Thread(target=_release, name=_RELEASING, daemon=True).start()
+        weakref.finalize(self, _gone.put, key).atexit = False
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """Read a part.
@@ -63,25 +74,38 @@ class _Opened:
         return np.asarray(self._array[index].compute(scheduler="synchronous"))
 
 
-def keep(key: str, array: Any) -> None:
-    """Keep an array open that napari will ask for."""
-    _KEPT[key] = array
-
-
 def opened(key: str, blob: bytes) -> _Opened:
     """Return an array that a worker opens, or has open."""
     from .passing import loads
 
-    if key not in _KEPT:
-        keep(key, loads(blob))
-    return _Opened(_KEPT[key])
+    return _Opened(_KEPT[key] if key in _KEPT else loads(blob))
 
 
 def read_part(key: str, blob: bytes | None, index: Any) -> np.ndarray | None:
     """Return a part of an array; None where it is not open and `blob` does not tell how."""
-    if blob is None and key not in _KEPT:
-        return None
-    return opened(key, blob or b"")[index]
+    from .passing import loads
+
+    if key not in _KEPT:
+        if blob is None:
+            return None
+        _KEPT[key] = loads(blob)
+    return _Opened(_KEPT[key])[index]
+
+
+def close(key: str) -> None:
+    """Let go of an array that napari shows no more: its file can be replaced, also on Windows."""
+    _KEPT.pop(key, None)
+
+
+def _release() -> None:
+    """Tell the reader what napari has let go of; a finalizer itself must wait for nothing."""
+    from . import elsewhere
+
+    while True:
+        key, reader = _gone.get(), elsewhere.READER
+        if elsewhere.workers.has(reader):
+            with suppress(UserError):
+                elsewhere.workers.call(reader, partial(close, key))
 
 
 def read_by_worker(

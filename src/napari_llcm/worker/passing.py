@@ -16,7 +16,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from .lazily import keep, read_by_worker
+from .lazily import read_by_worker
 from .links import Linked
 from .mapped import ARRAYS, LEAST, Handle, attached, handle_of, mapped, zeros
 
@@ -92,7 +92,6 @@ class _Pickler(cloudpickle.Pickler):  # dask needs it too: graphs hold local fun
         if ARRAYS.is_owner:
             return loads, (blob,)
         key = sha256(blob).hexdigest()
-        keep(key, array)
         return read_by_worker, (key, blob, array.shape, array.dtype.str, array.chunks)
 
 
