@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class _Arrays:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
+        self._lock = threading.Lock()
         self._known: weakref.WeakValueDictionary[str, _Mapping] = weakref.WeakValueDictionary()
         self._folders: dict[Path, Path] = {}
         self._left: list[str] = []  # Windows removes no file while another process maps it
@@ -93,11 +95,12 @@ class _Arrays:
 
     def at(self, path: str) -> _Mapping:
         """Return a file that is mapped already, or map it."""
-        found = self._known.get(path)
-        if found is None:
-            with open(path, "r+b") as file:
-                found = self._map(file.fileno(), path, os.path.getsize(path))
-        return found
+        with self._lock:  # mapped twice, it would be removed with the first of both
+            found = self._known.get(path)
+            if found is None:
+                with open(path, "r+b") as file:
+                    found = self._map(file.fileno(), path, os.path.getsize(path))
+            return found
 
     def _map(self, handle: int, path: str, size: int) -> _Mapping:
         mapping = _Mapping(handle, size)
