@@ -17,6 +17,7 @@ from ...nuclei.table import Row
 from ...nuclei.thresholding import CONFIDENCE, at_confidence, counts_of
 from ...volumes import Volume
 from ...volumes.flat import is_flat
+from ...worker import COMPUTER, workers
 from ..form import words
 from ..jobs.job_bar import JobBar
 from ..jobs.runner import Runner
@@ -67,6 +68,7 @@ class CheckPanel(Panel):
         self._camera = CameraMove(self._viewer, self)
         self._lay_out()
         self._connect()
+        workers.warm(COMPUTER)  # while the user chooses
 
     def _lay_out(self) -> None:
         self.form = CheckForm(self._viewer)
@@ -86,10 +88,13 @@ class CheckPanel(Panel):
             self.filter.addItem(name)
         self.filter.setToolTip("Which nuclei are listed below and outlined in the image.")
         self.previous, self.next = QPushButton("◀"), QPushButton("▶")
+        row = QHBoxLayout()
+        row.addWidget(self.filter, 1)
         for button, way, key in (
             (self.previous, "previous", _PREVIOUS),
             (self.next, "next", _NEXT),
         ):
+            row.addWidget(button)
             button.setMaximumWidth(36)
             button.setToolTip(
                 f"Fly to the {way} nucleus of the list above, by default to the {way} missed "
@@ -98,17 +103,12 @@ class CheckPanel(Panel):
         self.table = NucleiTable()
         self.exports = Exports()
         self.exports.attach(self.bar)
-        row = QHBoxLayout()
-        row.addWidget(self.filter, 1)
-        row.addWidget(self.previous)
-        row.addWidget(self.next)
         self.images = ImageView(self._viewer)
         self.results = QWidget()
         column = QVBoxLayout(self.results)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.caption)
-        column.addWidget(self.scores)
-        column.addWidget(self.confidence)
+        for part in (self.caption, self.scores, self.confidence):
+            column.addWidget(part)
         column.addLayout(row)
         column.addWidget(self.table, 1)
         column.addWidget(self.exports)
