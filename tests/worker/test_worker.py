@@ -305,6 +305,14 @@ def test_a_function_comes_back_with_its_value_or_its_error(workers: Workers) -> 
         workers.call(COMPUTER, partial(read, "/nowhere.tif"))
 
 
+def test_a_worker_that_cannot_be_started_is_told_in_a_sentence(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(UserError, match="/nowhere/python"):
+        workers.call(COMPUTER, os.getpid)
+
+
 def test_an_idle_worker_ends_and_the_next_job_starts_another(workers: Workers) -> None:
     workers._idle = 0.2
     first = workers.call(COMPUTER, os.getpid)

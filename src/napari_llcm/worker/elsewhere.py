@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from ..events import Event, Failed, Finished, Job, Notice, ShouldStop, UserError
@@ -133,8 +133,16 @@ class Workers:
             return worker
 
     def warm(self, where: str, function: Callable[[], Any] | None = None) -> None:
-        """Start the worker of a kind, and let it import what takes long, without waiting."""
-        work = partial(self.call, where, function or _nothing)
+        """Start the worker of a kind, and let it import what takes long, without waiting.
+
+        What goes wrong is told by the first job.
+        """
+
+        def work() -> None:
+            """Call the function, or do nothing but be there."""
+            with suppress(UserError):
+                self.call(where, function or _nothing)
+
         threading.Thread(target=work, name=f"warming the {where}", daemon=True).start()
 
     def has(self, where: str) -> bool:

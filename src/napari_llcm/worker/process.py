@@ -13,7 +13,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
-from ..events import Event, Job, ShouldStop
+from ..events import Event, Job, ShouldStop, UserError
 from .links import Live
 from .messages import CALL, END, EVENT, OVER, RUN, SET, STOP, Pipe
 from .passing import Passed, dumps, loads
@@ -40,18 +40,29 @@ class Worker:
     ----------
     grace : float
         How long (s) a job that was asked to stop may be silent before the process is killed.
+
+    Raises
+    ------
+    UserError
+        If it cannot be started.
     """
 
     def __init__(self, grace: float = _GRACE) -> None:
         self._grace = grace
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "napari_llcm.worker", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "MPLBACKEND": "agg"},  # napari's own backend needs its window
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "napari_llcm.worker", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "MPLBACKEND": "agg"},  # napari's own backend needs its window
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise UserError(
+                "The process that computes could not be started: check that this Python still "
+                f"exists: {sys.executable}."
+            ) from error
         process: Any = self._process
         self._pipe = Pipe(process.stdout, process.stdin)
         self._jobs: dict[int, SimpleQueue[tuple[int, bytes] | None]] = {}
