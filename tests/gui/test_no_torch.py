@@ -17,7 +17,7 @@ from tiny import NETWORK
 
 SCRIPT = Path(__file__).with_name("viewer_actions.py")
 ACTIONS = [
-    "napari", "panels", "load", "load damaged", "open", "verdict", "stain", "stained", "live",
+    "napari", "panels", "load", "load damaged", "open", "idle", "verdict", "stain", "stained", "live",
     "free", "check", "checked", "export", "compare images", "registration False",
     "registration True", "pairs", "train", "trained", "add a model", "workers",
 ]  # fmt: skip
@@ -44,6 +44,7 @@ def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) 
     command = [sys.executable, str(SCRIPT), str(stack), str(damaged), NETWORK.model_dump_json()]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=540)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    print(done.stdout)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     said: dict[str, Any] = {line["action"]: line for line in lines}
     assert list(said) == ACTIONS
@@ -52,6 +53,8 @@ def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) 
     assert said["open"]["decoders"] == []
     assert "process that reads files ended (it crashed" in said["load damaged"]["said"]
     assert said["stained"]["share"] > 0.5
+    if said["idle"]["p95"] < 0.015:  # s; else others compute on this machine
+        assert said["stain"]["p95"] < 0.05
     assert said["checked"]["found"] > 0
     assert said["export"]["there"]
     assert said["workers"]["windows"] == [[], []]
