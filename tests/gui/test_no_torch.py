@@ -17,8 +17,8 @@ from tiny import NETWORK
 
 SCRIPT = Path(__file__).with_name("viewer_actions.py")
 ACTIONS = [
-    "napari", "panels", "load", "load damaged", "open", "idle", "verdict", "stain", "stained", "live",
-    "free", "check", "checked", "export", "compare images", "registration False",
+    "napari", "panels", "load", "load damaged", "open", "idle", "verdict", "stain", "stained",
+    "live", "free", "check", "checked", "export", "compare images", "registration False",
     "registration True", "pairs", "train", "trained", "add a model", "workers",
 ]  # fmt: skip
 CRASHING = """
