@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from contextlib import suppress
@@ -95,6 +96,7 @@ def read_part(key: str, blob: bytes | None, index: Any) -> np.ndarray | None:
 def close(key: str) -> None:
     """Let go of an array that napari shows no more: its file can be replaced, also on Windows."""
     _KEPT.pop(key, None)
+    gc.collect()  # tifffile's series and pages refer to each other
 
 
 def _release() -> None:
