@@ -303,6 +303,8 @@ def test_a_function_comes_back_with_its_value_or_its_error(workers: Workers) -> 
     assert workers.call(COMPUTER, partial(divmod, 7, 2)) == (3, 1)
     with pytest.raises(UserError, match="no file"):
         workers.call(COMPUTER, partial(read, "/nowhere.tif"))
+    with pytest.raises(UserError, match="did not expect"):
+        workers.call(COMPUTER, partial(divmod, 1, 0))
 
 
 def test_a_worker_that_cannot_be_started_is_told_in_a_sentence(

@@ -112,7 +112,7 @@ class Workers:
         value: Any = None
         for event in self.run(Elsewhere(_Call(function), where, lost), lambda: False):
             if isinstance(event, Failed):
-                raise RuntimeError(event.detail)
+                raise UserError(event.sentence) from RuntimeError(event.detail)
             if isinstance(event, Finished):
                 value = event.value
             else:
