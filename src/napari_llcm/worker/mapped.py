@@ -25,9 +25,11 @@ from typing import Any
 import numpy as np
 
 from ..events import UserError
+from ..volumes.disk_errors import disk_errors
 
 LEAST = 2**16  # bytes from which on an array is worth a file
 _PREFIX = "napari-llcm-arrays-"
+_MEMORY = Path("/dev/shm")  # Linux: files in memory
 _GIB = 2**30
 
 
@@ -86,12 +88,21 @@ class _Arrays:
 
     def new(self, size: int, folder: Path | None) -> _Mapping:
         """Return a new file of zeros, mapped."""
-        handle, path = tempfile.mkstemp(dir=self._folder(_place(size, folder)))
-        try:
-            os.truncate(handle, size)
-            return self._map(handle, path, size)
-        finally:
-            os.close(handle)
+        place = _place(size, folder, self._promised())
+        with disk_errors(place):
+            handle, path = tempfile.mkstemp(dir=self._folder(place))
+            try:
+                if place != _MEMORY and hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(handle, 0, size)  # or a full disk ends who writes to it
+                os.truncate(handle, size)
+                return self._map(handle, path, size)
+            finally:
+                os.close(handle)
+
+    def _promised(self) -> int:
+        """Return how many bytes of memory are this process's, be they filled by now or not."""
+        known = list(self._known.values())
+        return sum(len(m) for m in known if Path(m.path).is_relative_to(_MEMORY))
 
     def at(self, path: str) -> _Mapping:
         """Return a file that is mapped already, or map it."""
@@ -202,17 +213,17 @@ def sweep(owner: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(size: int, folder: Path | None) -> Path:
+def _place(size: int, folder: Path | None, promised: int) -> Path:
     """Return where a file of so many bytes goes: memory while there is enough, else a disk."""
     import psutil
 
-    memory = Path("/dev/shm")
-    if sys.platform.startswith("linux") and memory.is_dir() and os.access(memory, os.W_OK):
-        room = min(psutil.virtual_memory().available, shutil.disk_usage(memory).free)
-        if size <= room / 3:
-            return memory
+    if sys.platform.startswith("linux") and os.access(_MEMORY, os.W_OK):
+        free = min(psutil.virtual_memory().available, shutil.disk_usage(_MEMORY).free)
+        if size <= (free - promised) / 3:
+            return _MEMORY
     place = Path(folder or tempfile.gettempdir())
-    place.mkdir(parents=True, exist_ok=True)
+    with disk_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(place).free < size:
         raise UserError(
             f"The result needs {size / _GIB:.1f} GiB, more than there is in memory or in {place}: "
@@ -222,7 +233,7 @@ def _place(size: int, folder: Path | None) -> Path:
 
 
 def _places() -> set[Path]:
-    return {Path("/dev/shm"), Path(tempfile.gettempdir()), *ARRAYS._folders}
+    return {_MEMORY, Path(tempfile.gettempdir()), *ARRAYS._folders}
 
 
 def _sweep_dead(place: Path) -> None:
