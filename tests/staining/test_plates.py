@@ -121,6 +121,42 @@ def test_a_killed_job_is_gone_on_with_to_the_same_bytes(
     validate(out)
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("step", ["write_plate_metadata", "write_well_metadata"])
+def test_a_frame_that_was_not_finished_is_known_again(
+    model: ModelBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    step: str,
+) -> None:
+    source, out, whole = make_plate(tmp_path / "p.zarr", version), tmp_path / "o", tmp_path / "w"
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"ome_zarr.writer.{step}", die)
+        with pytest.raises(Killed):
+            staining(source, out / "p.zarr", model)
+    if step == "write_plate_metadata":  # and before anything was written into the group
+        (out / "p.zarr" / ("zarr.json" if version == "0.5" else ".zattrs")).write_text(
+            '{"zarr_format": 3, "node_type": "group", "attributes": {}}'
+            if version == "0.5"
+            else "{}"
+        )
+    staining(source, out / "p.zarr", model)
+    staining(source, whole / "p.zarr", model)
+    left = out / "p.zarr" / "A" / "1"
+    (left / ".0.t1.staining.jsonl").write_text("{}\n")  # killed right after a rename
+    (left / ".0.running.json").write_text("{}")
+    staining(source, out / "p.zarr", model)
+    assert contents(out) == contents(whole)
+
+
 def test_channels_of_the_input_go_along(model: ModelBundle, tmp_path: Path) -> None:
     source = make_plate(tmp_path / "p.zarr", "0.4", fields=("0",), dtype="uint16")
     staining(source, tmp_path, model, plates=PlateOptions(plate_channels="all", ome_zarr="0.5"))

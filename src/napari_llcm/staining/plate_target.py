@@ -10,8 +10,9 @@ from ..events import UserError
 from ..volumes import disk_errors
 from ..volumes.atomic import remove
 from ..volumes.channel_writing import add_channels, check_can_add
-from ..volumes.plate_writing import describe_plate, record_of
-from ..volumes.plates import Plate, PlateField, is_plate
+from ..volumes.plate_writing import describe_plate, is_bare, record_of
+from ..volumes.plates import Plate, PlateField
+from ..volumes.sole_writer import is_written, mark_of
 from ..volumes.zarr_metadata import Version
 
 
@@ -59,7 +60,7 @@ class NewPlate:
         """
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not (self.path.is_dir() and is_bare(self.path)):
                 self._check_known(overwrite)
                 if overwrite:
                     remove(self.path)
@@ -79,11 +80,22 @@ class NewPlate:
     def end(self) -> None:
         """Name the fields that are there, where all that could be stained were."""
         there = [field for field in self.fields if self.place(field).exists()]
+        for field in there:
+            self._tidy(self.place(field))
         if there and len(there) < len(self.fields):
             describe_plate(self.path, self.plate, there, self.version, self.made)
 
+    @staticmethod
+    def _tidy(place: Path) -> None:
+        """Remove what a job leaves that is killed between its field's rename and its own end."""
+        with disk_errors(place):
+            for record in place.parent.glob(f".{place.name}.t*.staining.jsonl"):
+                record.unlink()
+            if not is_written(place):
+                mark_of(place).unlink(missing_ok=True)
+
     def _check_known(self, overwrite: bool) -> None:
-        known = record_of(self.path) if is_plate(self.path) else None
+        known = record_of(self.path) if self.path.is_dir() else None
         if known is None:
             raise UserError(
                 f"{self.path} exists already, and is no plate of results: choose another."

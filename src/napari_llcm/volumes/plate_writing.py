@@ -11,7 +11,7 @@ from typing import Any
 
 from ..events import UserError
 from .disk_errors import disk_errors
-from .plates import Plate, PlateField
+from .plates import Plate, PlateField, attributes_at
 from .zarr_metadata import Version, format_of, open_group
 
 RECORD = "napari_llcm"  # where a plate says how it was made
@@ -55,6 +55,8 @@ def describe_plate(
     fmt = format_of(version)
     with disk_errors(path):
         root = open_group(path, version, "a")
+        if metadata:  # first: by this a job that goes on knows the plate as its own
+            root.attrs[RECORD] = metadata
         try:
             write_plate_metadata(
                 root,
@@ -70,8 +72,6 @@ def describe_plate(
             raise UserError(
                 f"The rows, columns or acquisitions of {like.path} cannot be written: {error}."
             ) from error
-        if metadata:
-            root.attrs[RECORD] = metadata
         for well, some in wells.items():
             root.require_group(well.split("/")[0])
             write_well_metadata(
@@ -85,12 +85,25 @@ def record_of(path: Path) -> dict[str, Any] | None:
     Parameters
     ----------
     path : Path
-        A plate.
+        A plate, or what may be one.
     """
     import zarr
 
-    found = zarr.open_group(path, mode="r").attrs.asdict().get(RECORD)
+    try:
+        found = zarr.open_group(path, mode="r").attrs.asdict().get(RECORD)
+    except (OSError, ValueError):
+        return None
     return found if isinstance(found, dict) else None
+
+
+def is_bare(path: Path) -> bool:
+    """Tell whether a folder is empty, or no more than a group that was just begun."""
+    for entry in path.iterdir():
+        if entry.suffix == ".partial" and entry.name.startswith((".z", "zarr.")):
+            continue  # of a file that was not finished
+        if entry.name not in ("zarr.json", ".zgroup", ".zattrs"):
+            return False
+    return not attributes_at(path)
 
 
 def _entry(field: PlateField) -> dict[str, Any]:
