@@ -396,15 +396,15 @@ def test_many_workers_give_what_one_gives(tmp_path: Path) -> None:
     volume, out = make_volume((8, 64, 80)), tmp_path / "out.ome.zarr"
     tiling = Tiling((8, 16, 16), (8, 32, 32))
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
     ) as cluster:
-        options: dict[str, Any] = {"out": out, "scheduler": cluster.scheduler_address}
+        options: dict[str, Any] = {"out": out, "cluster": cluster.scheduler_address}
         job = staining(volume, model, tiling=tiling, **options)
         while not isinstance(next(job), Tile):
             pass
         job.close()
         finished, _ = run(staining(volume, model, **options))
         with pytest.raises(UserError, match="one step"):
-            run(staining(volume, model, steps=2, scheduler=cluster.scheduler_address))
+            run(staining(volume, model, steps=2, cluster=cluster.scheduler_address))
     assert finished.result["tiles"] == 20 - 1
     assert difference(read(out).numpy(), stained(volume, model)) < 1e-4

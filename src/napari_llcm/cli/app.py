@@ -23,6 +23,7 @@ from . import (
     specimen,
     stain,
     train,
+    worker,
 )
 from .console import explain, outcome, stderr, stdout
 
@@ -75,6 +76,7 @@ app.command()(evaluate.evaluate)
 app.command()(specimen.specimen)
 app.command()(phantom.phantom)
 app.command()(pairs.pairs)
+app.command()(worker.worker)
 app.add_typer(slices.app, name="slices")
 app.add_typer(model.app, name="model")
 app.add_typer(benchmark.app, name="benchmark")

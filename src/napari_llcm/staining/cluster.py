@@ -1,165 +1,119 @@
-"""Staining on many machines: regions of the volume go out to dask workers, tiles come back.
+"""Staining on other machines: regions of the volume go to dask workers, tiles come back.
 
-Every worker gets its region's part of the input with the halo that the networks need, so the
-result is the one that a single machine gives, and no file need be shared. One worker with one
-thread for each device is best.
+Every region is computed with the halo that the networks need, so the result is the one that a
+single machine gives. The sizes of tiles and regions are noted with a result on disk: a job that
+goes on, on however many machines, computes what it would have computed. One worker with one thread
+for each device is best.
 """
 
 from __future__ import annotations
 
-import tempfile
+import math
 import time
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ..events import Job, Meter, Notice, UserError
-from ..models.bundle import ModelBundle
-from ..models.device import pick_device
-from ..volumes import Volume
-from .inputs import StackInputs
+from ..cluster import connect
+from ..cluster.connection import Absent, workers_of
+from ..events import Job, Notice, UserError
 from .job import StainJob, Stopped
-from .options import StainOptions
-from .setup import ready
-from .tiled import TiledRun, make_pipeline, pending_tiles, tile_sizes
-from .tiling import Box, halves, shared, size
+from .shift import Lost, Shift, Work
+from .tiled import pending_tiles, tile_sizes
+from .tiling import shared
 
-_PATIENCE = 0.1  # seconds between two looks at the workers
-_FOR_EACH_WORKER = 2  # regions, so that a fast worker helps a slow one
-
-
-class CollectedTiles:
-    """The tiles of a region, to be sent back.
-
-    Parameters
-    ----------
-    tile : sequence of int
-        Tile size in latent sites.
-    wanted : set of Box
-        Input voxels of the tiles that are not done yet.
-    """
-
-    notice: str | None = None
-    watched = False
-
-    def __init__(self, tile: Sequence[int], wanted: set[Box]) -> None:
-        self.tile: tuple[int, ...] | None = tuple(tile)
-        self.wanted = wanted
-        self.parts: list[tuple[Box, np.ndarray]] = []
-
-    def is_done(self, box: Box) -> bool:
-        """Return whether a tile is not wanted."""
-        return box not in self.wanted
-
-    def start(self, tile: Sequence[int]) -> None:
-        """Do nothing: the tile size is given."""
-
-    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
-        """Keep the voxels of a box to be sent back."""
-        self.parts.append((box, data))
-
-    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
-        """Return None: the result is put together where the job was started."""
-        return None
+_LARGEST = 2**21  # latent sites of a region: 8 GiB for the U-Net, as on one machine
+_PATIENCE = 180.0  # s that lost machines have to come back
+_PAUSE = 3.0  # s between two tries
 
 
-def run_distributed(job: StainJob, scheduler: str) -> Job:
-    """Stain on the workers of a dask scheduler.
+def run_distributed(job: StainJob) -> Job:
+    """Stain on other machines, nearest regions first.
+
+    What a lost worker has not sent home goes to another one; a lost scheduler is waited for.
 
     Parameters
     ----------
     job : StainJob
-        With local networks and one step.
-    scheduler : str
-        Address, such as "tcp://host:8786".
+        With local networks and one step; its options say which machines.
 
     Raises
     ------
     UserError
-        If dask.distributed is not installed, the scheduler does not answer, it has no workers,
-        or the model or the settings cannot be distributed.
+        If dask.distributed is not installed, nobody answers, there are no workers, the model or
+        the settings cannot be distributed, or what was lost does not come back.
     """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UserError(
-            'To stain on many machines, run: pip install "napari-llcm[cluster]"'
-        ) from error
     if job.steps > 1 or not job.model.info.local:
-        raise UserError("Many machines stain with local networks and in one step only.")
-    try:
-        client = Client(scheduler, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"No dask scheduler answers at {scheduler}.") from error
-    with client:
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
-        if not workers:
-            raise UserError(f"The dask scheduler at {scheduler} has no workers: start some.")
-        tile, block, _ = tile_sizes(job)
-        job.output.start(tile)
-        pending = pending_tiles(job, tile)
-        regions = _regions(pending, tile, block, _FOR_EACH_WORKER * workers)
-        yield Notice(
-            text=f"Workers at {scheduler}: {workers}; parts of the volume: {len(regions)}."
-        )
-        work = partial(_stain_region, options=job.options, tile=tile)
-        model = client.scatter(job.model, broadcast=True)
-        pipeline = make_pipeline(job)
-        waiting, running = list(regions), dict[Any, Box]()
-        meter, done = Meter(float(sum(size(r) for r in regions))), 0.0
-        while waiting or running:
-            while waiting and len(running) < _FOR_EACH_WORKER * workers:
-                region = waiting.pop()
-                sites = pipeline.features_window(pipeline.region_block(region))
-                part = job.inputs.cut(pipeline.input_window(sites))
-                boxes = {job.outputs(t) for t in pending if shared(t, region)}
-                running[client.submit(work, model, part, region, boxes, pure=False)] = region
-            if job.should_stop is not None and job.should_stop():
-                client.cancel(list(running))
-                raise Stopped
-            time.sleep(_PATIENCE)
-            for future in [f for f in running if f.done()]:
-                for box, data in future.result():
-                    yield job.keep(box, data)
-                done += size(running.pop(future))
-                yield meter.at(done)
+        raise UserError("Other machines stain with local networks and in one step only.")
+    work = _work(job)
+    lost_at: float | None = None
+    while True:
+        before = len(work.left)
+        try:
+            with connect(job.options) as client:
+                workers = workers_of(client)
+                if work.region is None:
+                    work.region = job.output.region or region_size(work, len(workers))
+                    job.output.start(work.tile, work.region)
+                job.where = ", ".join(sorted(str(w["name"]) for w in workers.values()))
+                yield Notice(text=f"Computing there: {job.where}.", warning=False)
+                yield from Shift(work, client).events()
+                return
+        except (Lost, UserError) as error:
+            if isinstance(error, UserError) and (lost_at is None or not isinstance(error, Absent)):
+                raise
+            if lost_at is None or len(work.left) < before:
+                lost_at = time.monotonic()
+            if time.monotonic() - lost_at > _PATIENCE:
+                raise UserError(
+                    "The machines that compute were lost, and did not come back within "
+                    f"{_PATIENCE / 60:.0f} minutes ({error}). What is done is kept: start it again "
+                    "when they are there."
+                ) from error
+            if isinstance(error, Lost):
+                text = f"The machines that compute were lost ({error}): trying again."
+                yield Notice(text=text, warning=False)
+        _pause(job)
 
 
-def _regions(
-    pending: list[Box], tile: Sequence[int], block: Sequence[int], count: int
-) -> list[Box]:
-    """Return boxes of whole tiles, no larger than a block, if possible at least `count`."""
-    if not pending:
-        return []
-    ends = [max(t[axis][1] for t in pending) for axis in range(3)]
-    regions: list[Box] = [tuple((0, n) for n in ends)]
-    largest_allowed = int(np.prod(block))
-    while len(regions) < count or size(regions[-1]) > largest_allowed:
-        parts = halves(regions[-1], tile)
-        if len(parts) < 2:
+def region_size(work: Work, workers: int) -> tuple[int, ...]:
+    """Return a size in latent sites, whole tiles, that gives every worker a region if it can.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be stained.
+    workers : int
+        How many there are.
+    """
+    counts = [-(-n // t) for n, t in zip(work.shape, work.tile, strict=True)]
+    units = list(counts)  # tiles of a region
+
+    def extent(axis: int) -> int:
+        """Return the size of a region along an axis."""
+        return min(units[axis] * work.tile[axis], work.shape[axis])
+
+    while max(units) > 1:
+        number = math.prod(-(-c // u) for c, u in zip(counts, units, strict=True))
+        if number >= workers and math.prod(map(extent, range(3))) <= _LARGEST:
             break
-        regions = sorted(regions[:-1] + parts, key=size)
-    return [r for r in regions if any(shared(r, t) for t in pending)]
+        # the longest axis is cut: its halo weighs least
+        axis = max((i for i in range(3) if units[i] > 1), key=extent)
+        units[axis] = -(-units[axis] // 2)
+    return tuple(u * t for u, t in zip(units, work.tile, strict=True))
 
 
-def _stain_region(
-    model: ModelBundle,
-    inputs: StackInputs,
-    region: Box,
-    wanted: set[Box],
-    *,
-    options: StainOptions,
-    tile: Sequence[int],
-) -> list[tuple[Box, np.ndarray]]:
-    """Return the boxes and voxels of a region's tiles; runs on a worker."""
-    device = pick_device(options.device)
-    ready(model, device)
-    output = CollectedTiles(tile, wanted)
-    with tempfile.TemporaryDirectory() as folder:
-        job = StainJob(model, device, inputs, options, 1, output, Path(folder))
-        for _ in TiledRun(job, region).events():
-            pass
-    return output.parts
+def _work(job: StainJob) -> Work:
+    tile, *_ = tile_sizes(job)
+    pending = pending_tiles(job, tile)
+    if job.focus.region is not None:
+        wanted = job.focus.region()
+        pending = [t for t in pending if shared(job.outputs(t), wanted)]
+    factor = job.model.info.network.factor
+    shape = tuple(-(-n // f) for n, f in zip(job.grid.shape, factor, strict=True))
+    return Work(job, shape, tile, {t: job.outputs(t) for t in pending})
+
+
+def _pause(job: StainJob) -> None:
+    until = time.monotonic() + _PAUSE
+    while time.monotonic() < until:
+        if job.should_stop is not None and job.should_stop():
+            raise Stopped
+        time.sleep(0.1)

@@ -78,12 +78,14 @@ class NetworkGrid:
         ratio = (1.0, *self.ratio[1:])
         return NetworkGrid(self.data, ratio, (1, *self.multiple[1:])).read((span, *plane))
 
-    def cut(self, box: Box) -> NetworkGrid:
-        """Return this grid with no more of the input than a box needs, in memory."""
+    def source(self, box: Box) -> Box:
+        """Return the input voxels that a box of the padded grid is read from."""
         index = [_reflected(a, b, n) for (a, b), n in zip(box, self.shape, strict=True)]
-        source = self._source(tuple((int(i.min()), int(i.max()) + 1) for i in index))
-        part = _Part(np.asarray(self.data[slices(source)]), source, self.input_shape)
-        return NetworkGrid(part, self.ratio, self.multiple, self.planes)
+        return self._source(tuple((int(i.min()), int(i.max()) + 1) for i in index))
+
+    def over(self, data: Any) -> NetworkGrid:
+        """Return this grid over another array of the same size."""
+        return NetworkGrid(data, self.ratio, self.multiple, self.planes)
 
     def inside(self, box: Box) -> Box:
         """Return the part of a box that is not padding."""
@@ -145,8 +147,18 @@ class NetworkGrid:
         return np.asarray(self.data[slices(box)]).astype(np.float32)
 
 
-class _Part:
-    """A part of an array that is indexed as if it were the whole."""
+class Part:
+    """A part of an array that is indexed as if it were the whole.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Its voxels.
+    box : Box
+        Where they lie.
+    shape : tuple of int
+        Of the whole.
+    """
 
     def __init__(self, values: np.ndarray, box: Box, shape: tuple[int, ...]) -> None:
         self._values, self._box, self.shape = values, box, shape

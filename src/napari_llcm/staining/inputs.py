@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,13 +89,19 @@ class StackInputs:
             made.append(channel.intensity.mixed(between))
         return np.stack(made)
 
-    def cut(self, box: Box) -> StackInputs:
-        """Return the same with no more of the stack than a box needs, in memory."""
+    def sources(self, box: Box) -> list[Box]:
+        """Return the voxels of each stack that a box of the padded grid may be read from."""
         if self.task.planes > 1:
             (first, last), *plane = box
             more = self.task.planes * (self.task.between.reach + 1)
             box = ((max(first - more, 0), min(last + more, self.grid.padded[0])), *plane)
-        return StackInputs(self.task, tuple(g.cut(box) for g in self.grids), self.scalings)
+        return [grid.data.reads(grid.source(box)) for grid in self.grids]
+
+    def over(self, data: Sequence[Any]) -> StackInputs:
+        """Return the same over other arrays of the same sizes, one in place of each stack's."""
+        pairs = zip(self.grids, data, strict=True)
+        grids = tuple(grid.over(grid.data.over(array)) for grid, array in pairs)
+        return StackInputs(self.task, grids, self.scalings)
 
 
 def input_stacks(volume: Volume, task: Task) -> list[Volume]:

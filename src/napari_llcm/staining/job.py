@@ -71,6 +71,10 @@ class StainJob:
         Asked while there is nothing to follow.
     empty : callable, optional
         Returns which input voxels of a box hold no data; they are put as 0.
+    source : str, optional
+        Path of the input's file, which other machines may see too.
+    where : str
+        Which other machines compute, if any.
     tiles, voxels : int
         How many tiles, and input voxels, this job has put so far.
     """
@@ -85,6 +89,8 @@ class StainJob:
     focus: Focus = Focus()
     should_stop: ShouldStop | None = None
     empty: Callable[[Box], np.ndarray] | None = None
+    source: str | None = None
+    where: str = ""
     tiles: int = 0
     voxels: int = 0
 

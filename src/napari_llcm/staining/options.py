@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..cluster import ClusterOptions
 from ..events import UserError
 from ..models.nucleus_width import NucleusWidth
 from .memory import Tiling
 
 
-class StainOptions(NucleusWidth):
+class StainOptions(NucleusWidth, ClusterOptions):
     """How a stack is stained.
 
     Parameters
@@ -38,9 +39,6 @@ class StainOptions(NucleusWidth):
     )
     steps: int | None = Field(
         default=None, ge=1, description="Network steps; by default the method's own, one for llcm."
-    )
-    scheduler: str | None = Field(
-        default=None, description="Address of a dask scheduler: stain on its workers."
     )
     overwrite: bool = Field(default=False, description="Replace what is there.")
     check: bool = Field(

@@ -32,11 +32,15 @@ class Output(Protocol):
     def tile(self) -> tuple[int, ...] | None:
         """Tile size in latent sites of an earlier job that is gone on with."""
 
+    @property
+    def region(self) -> tuple[int, ...] | None:
+        """Size in latent sites of the parts that it gave to other machines."""
+
     def is_done(self, box: Box) -> bool:
         """Return whether all voxels of a box (z, y, x) are there."""
 
-    def start(self, tile: Sequence[int]) -> None:
-        """Note the tile size, by which a later job goes on."""
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
+        """Note the sizes of tiles and regions, by which a later job goes on."""
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Keep the voxels of a box (one span for each axis of the result).
@@ -108,6 +112,7 @@ class MemoryOutput:
 
     notice: str | None = None
     watched = False
+    region: tuple[int, ...] | None = None
 
     def __init__(self, volume: Volume, shape: Sequence[int]) -> None:
         if 4 * np.prod(shape, dtype=float) > 0.7 * free_memory():
@@ -121,7 +126,7 @@ class MemoryOutput:
         """Return False: nothing was done before."""
         return False
 
-    def start(self, tile: Sequence[int]) -> None:
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
         """Note the tile size; nothing to keep here."""
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
@@ -158,6 +163,7 @@ class Canvas:
 
     notice: str | None = None
     watched = True
+    region: tuple[int, ...] | None = None
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -213,8 +219,8 @@ class Canvas:
         """Return whether all voxels of a box (z, y, x) are there."""
         return box in self._done or covered(box, self._done)
 
-    def start(self, tile: Sequence[int]) -> None:
-        """Note the tile size, by which a later job goes on."""
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
+        """Note the sizes of tiles and regions, by which a later job goes on."""
         self.tile = self.tile or tuple(tile)
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:

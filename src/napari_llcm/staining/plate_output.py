@@ -153,6 +153,11 @@ class TimeOutput:
         """The tile size of the job that is resumed."""
         return None if self._record is None else self._record.tile
 
+    @property
+    def region(self) -> tuple[int, ...] | None:
+        """The size of the parts that it gave to other machines."""
+        return None if self._record is None else self._record.region
+
     def take(self, volume: Volume, shape: Sequence[int], fingerprint: str) -> None:
         """Go on with what an earlier job has left, or begin anew.
 
@@ -176,10 +181,10 @@ class TimeOutput:
         """Return whether an earlier job has put all voxels of a box (z, y, x)."""
         return self._record is not None and self._record.is_done(box)
 
-    def start(self, tile: Sequence[int]) -> None:
-        """Note the tile size, by which a later job goes on."""
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
+        """Note the sizes of tiles and regions, by which a later job goes on."""
         assert self._record is not None
-        self._record.start(tile)
+        self._record.start(tile, region)
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Write the voxels of a box (one span for each axis of the result), then note it."""

@@ -191,6 +191,7 @@ def _stain(
             focus,
             should_stop,
             partial(empty, filled, task.planes),
+            qpi.source,
         )
         try:
             yield from noting(_run(job), notices)
@@ -200,7 +201,7 @@ def _stain(
     seconds = time.monotonic() - began
     result = {
         **settings,
-        "device": str(device),
+        "device": job.where or str(device),
         "out": None if path is None else str(path),
         "stopped": stopped,
         "tiles": job.tiles,
@@ -267,10 +268,10 @@ class Stainer:
 
 
 def _run(job: StainJob) -> Job:
-    if job.options.scheduler is not None:
+    if job.options.cluster is not None:
         from .cluster import run_distributed
 
-        yield from run_distributed(job, job.options.scheduler)
+        yield from run_distributed(job)
         return
     with interruptible(job.model.networks, job.should_stop):
         if job.model.info.local:

@@ -123,13 +123,18 @@ class StoredOutput:
         """The tile size of the job that is resumed."""
         return self._record.tile
 
+    @property
+    def region(self) -> tuple[int, ...] | None:
+        """The size of the parts that it gave to other machines."""
+        return self._record.region
+
     def is_done(self, box: Box) -> bool:
         """Return whether an earlier job has put all voxels of a box (z, y, x)."""
         return self._record.is_done(box)
 
-    def start(self, tile: Sequence[int]) -> None:
-        """Note the tile size, by which a later job goes on."""
-        self._record.start(tile)
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
+        """Note the sizes of tiles and regions, by which a later job goes on."""
+        self._record.start(tile, region)
 
     def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
         """Write the voxels of a box (one span for each axis of the result), then note it."""

@@ -30,6 +30,8 @@ class TileRecord:
         Whether an earlier job of this fingerprint has left its record.
     tile : tuple of int or None
         The tile size of that job.
+    region : tuple of int or None
+        The size of the parts that it gave to other machines.
     notice : str or None
         What the user should know of what was found.
     """
@@ -39,6 +41,7 @@ class TileRecord:
         self._fingerprint = fingerprint
         self._done: list[Box] = []
         self.tile: tuple[int, ...] | None = None
+        self.region: tuple[int, ...] | None = None
         self.notice: str | None = None
         self.known = self._read()
 
@@ -60,17 +63,21 @@ class TileRecord:
             )
         self.known = False
         self.remove()
-        self._done, self.tile = [], None
+        self._done, self.tile, self.region = [], None, None
 
     def is_done(self, box: Box) -> bool:
         """Return whether all voxels of a box (z, y, x) are done."""
         return covered(box, self._done)
 
-    def start(self, tile: Sequence[int]) -> None:
-        """Note the tile size, by which a later job goes on."""
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
+        """Note the sizes of tiles and regions, by which a later job goes on."""
         if self.tile is None:
-            self.tile = tuple(tile)
-            header = {"fingerprint": self._fingerprint, "tile": self.tile}
+            self.tile, self.region = tuple(tile), None if region is None else tuple(region)
+            header = {
+                "fingerprint": self._fingerprint,
+                "tile": self.tile,
+                **({} if region is None else {"region": self.region}),
+            }
             write_text(self.path, json.dumps(header) + "\n")
 
     def note(self, box: Box) -> None:
@@ -100,7 +107,7 @@ class TileRecord:
         if header.fingerprint != self._fingerprint:
             self.notice = f"{self.result} was begun with another input, model or settings: anew."
             return False
-        self.tile = header.tile
+        self.tile, self.region = header.tile, header.region
         return True
 
 
@@ -109,6 +116,7 @@ class _Header(BaseModel):
 
     fingerprint: str
     tile: tuple[PositiveInt, PositiveInt, PositiveInt]
+    region: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
 
 
 _BOX: TypeAdapter[Box] = TypeAdapter(tuple[tuple[int, int], tuple[int, int], tuple[int, int]])

@@ -153,6 +153,21 @@ class FilledStack:
         values = np.asarray(values, np.float32)[chosen - start]
         return np.clip(values, *np.asarray(self.limits, np.float32))
 
+    def over(self, data: Any) -> FilledStack:
+        """Return the same over another array of the same size."""
+        return FilledStack(data, self.no_data, self.background, self.limits)
+
+    def reads(self, box: Box) -> tuple[tuple[int, int], ...]:
+        """Return the voxels of the array that reading a box may need, holes filled."""
+        (first, stop), *plane = box
+        chosen = self._planes[first:stop]
+        reach = 2 * _REACH + _SEEN
+        wide = (
+            (max(a - reach, 0), min(b + reach, n))
+            for (a, b), n in zip(plane, self.shape[1:], strict=True)
+        )
+        return ((int(chosen.min()), int(chosen.max()) + 1), *wide)
+
     def _filled(self, planes: tuple[int, int], inside: Box) -> np.ndarray:
         """Return the voxels of a box, with its holes filled."""
         wide = [

@@ -64,9 +64,9 @@ class SharedCanvas(Canvas, Linked):
         self.tell("_taken", volume, fingerprint)
         return super()._taken(volume, fingerprint)
 
-    def start(self, tile: Sequence[int]) -> None:
+    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
         """Note the tile size, by which a later job goes on."""
-        super().start(tile)
+        super().start(tile, region)
         self.tell("start", tuple(tile))
 
     def _noted(self, box: Box, part: bool) -> None:
