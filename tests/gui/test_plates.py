@@ -187,7 +187,7 @@ def test_a_large_plate_is_shown_without_a_look_into_its_wells(
     path = make_plate(tmp_path / "p.zarr", wells=("A/1",), fields=("0",))
     wells = [f"{chr(65 + r)}/{c + 1}" for r in range(16) for c in range(24)]
     told: Any = volume_plates.attributes_at(path)
-    told["plate"] |= {"wells": [{"path": w} for w in wells], "rows": [], "columns": []}
+    told["plate"] |= {"wells": [{"path": w} for w in wells[::-1]], "rows": [], "columns": []}
     looked: list[Path] = []
     real = volume_plates.attributes_at
 
@@ -198,6 +198,8 @@ def test_a_large_plate_is_shown_without_a_look_into_its_wells(
     monkeypatch.setattr(volume_plates, "attributes_at", counted)
     panel.open_folder(path)
     wait(panel, qtbot)
+    header = panel.form.plate.grid.horizontalHeaderItem
+    assert [header(i).text() for i in range(24)] == [str(i + 1) for i in range(24)]  # 2 before 10
     assert panel.form.plate.grid.rowCount() == 16
     assert panel.form.plate.grid.columnCount() == 24
     assert set(looked) == {path}

@@ -23,6 +23,7 @@ from ..form import words
 from .plate_jobs import PlateView, WellView
 
 _DATA = Qt.ItemDataRole.UserRole
+_ROWS, _COLUMNS, _FIELDS = 8, 12, 5  # that are seen without scrolling
 _MOST_SHADE = 150  # of 255: how strong the colour of the fullest well is
 
 
@@ -62,7 +63,6 @@ class PlateBrowser(QGroupBox):
         self.fields = QListWidget()
         self.fields.setToolTip("The fields of the well: Enter or a click opens one as layers.")
         self.fields.setAccessibleName("Fields of the well")
-        self.fields.setMaximumHeight(110)
         self.fields.hide()
         self.fields.itemClicked.connect(self._want_field)
         self.fields.itemActivated.connect(self._want_field)
@@ -80,26 +80,28 @@ class PlateBrowser(QGroupBox):
         """Show the grid of a plate."""
         self.view = view
         plate = view.plate
+        rows, columns = (sorted(names, key=_order) for names in (plate.rows, plate.columns))
         self.fields.hide()
         self.fields.clear()
         self.grid.clear()
-        self.grid.setRowCount(len(plate.rows))
-        self.grid.setColumnCount(len(plate.columns))
-        self.grid.setVerticalHeaderLabels(list(plate.rows))
-        self.grid.setHorizontalHeaderLabels(list(plate.columns))
+        self.grid.setRowCount(len(rows))
+        self.grid.setColumnCount(len(columns))
+        self.grid.setVerticalHeaderLabels(rows)
+        self.grid.setHorizontalHeaderLabels(columns)
         known = set(plate.wells)
         most = max((_each(row) or 0.0 for row in view.wells.values()), default=0.0)
-        for r, row in enumerate(plate.rows):
-            for c, column in enumerate(plate.columns):
+        for r, row in enumerate(rows):
+            for c, column in enumerate(columns):
                 well = f"{row}/{column}"
                 counted = view.wells.get(well)
                 self.grid.setItem(r, c, _cell(well, well in known, counted, most))
         self.about.setText(_in_words(view))
         self.show()
+        self.grid.fit()
         first = next((w for w in plate.wells), None)
         if first is not None:
             row, column = first.split("/")
-            self.grid.setCurrentCell(plate.rows.index(row), plate.columns.index(column))
+            self.grid.setCurrentCell(rows.index(row), columns.index(column))
         self.grid.setFocus()
 
     def show_well(self, well: WellView) -> None:
@@ -114,6 +116,8 @@ class PlateBrowser(QGroupBox):
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
             self.fields.addItem(item)
         self.fields.show()
+        height = max(self.fields.sizeHintForRow(0), 1)
+        self.fields.setFixedHeight(height * min(max(len(well.fields), 1), _FIELDS) + 6)
         self.fields.setCurrentRow(0)
         self.fields.setFocus()
 
@@ -135,11 +139,21 @@ class _Grid(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setTabKeyNavigation(False)  # the tab key leads out of the grid
-        for header in (self.horizontalHeader(), self.verticalHeader()):
-            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setMinimumSectionSize(28)
-        self.setMaximumHeight(260)
+        self.setStyleSheet("QTableView::item { padding: 0px; } QTableView { font-size: 8pt; }")
+        self.setTextElideMode(Qt.TextElideMode.ElideNone)  # three dots hide three digits
+        self.horizontalHeader().setMinimumSectionSize(24)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.cellClicked.connect(self._choose)
+
+    def fit(self) -> None:
+        """Show twelve columns and eight rows, a plate of 96, without a scroll bar."""
+        few = self.columnCount() <= _COLUMNS
+        mode = QHeaderView.ResizeMode
+        self.horizontalHeader().setSectionResizeMode(mode.Stretch if few else mode.ResizeToContents)
+        shown = min(self.rowCount(), _ROWS)
+        height = sum(self.rowHeight(row) for row in range(shown))
+        bar = 0 if few else self.horizontalScrollBar().sizeHint().height()
+        self.setFixedHeight(self.horizontalHeader().height() + height + bar + 4)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Choose the current cell by Enter or space."""
@@ -153,6 +167,11 @@ class _Grid(QTableWidget):
         item = self.item(row, column)
         if item is not None and item.data(_DATA):
             self.chosen.emit(item.data(_DATA))
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    """Return by what rows and columns are put in order: 2 before 10, B before AA."""
+    return not name.isdecimal(), int(name) if name.isdecimal() else len(name), name
 
 
 def _cell(well: str, there: bool, counted: dict[str, Any] | None, most: float) -> QTableWidgetItem:
