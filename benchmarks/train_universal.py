@@ -307,7 +307,7 @@ def _phase(
                 few = {k: v[:CLEAN] for k, v in batch.items()}
                 clean = networks.decode(few["latent"], few["inputs"][:, :1])
                 loss = loss + image_loss(clean, few["outputs"])
-        norm = state.update(loss, progress)
+        norm = state.update([loss], progress)
         now = time.monotonic()
         if state.step % 8 == 0:
             pool.grow(16)

@@ -82,7 +82,7 @@ def train(
     finished = run(
         lambda stop: train(settings, resume=resume, judge=judge, should_stop=stop), lines
     )
-    if not lines:
+    if not lines and finished.result:  # of several processes, one tells
         print_figures(f"Model {finished.result['model']}", finished.result["metrics"])
 
 

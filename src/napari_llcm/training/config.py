@@ -140,6 +140,8 @@ class TrainJob(TrainOptions):
     # strong: other optics, light, noise and sampling, for a model of many microscopes
     augmentation: Literal["none", "gentle", "strong"] | None = None  # None: the task's
     crops: int = Field(default=4, gt=0, le=4096)  # patches from one volume, of one for each step
+    # batches of a step, for each process: their gradients are averaged
+    accumulate: int = Field(default=1, gt=0, le=4096)
     kl_weight: float = 1e-6
     control_learning: ControlLearning = ControlLearning()
     vae_adversarial: float = 0.0  # weight of a PatchGAN on the autoencoder's output

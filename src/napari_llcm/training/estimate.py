@@ -148,7 +148,7 @@ def _steps(
         with amp():
             given = LossInputs(objective.modules, networks, batch, job, 0.5, generator)
             loss, _ = objective.loss(given)
-        state.update(loss, 0.5)  # fetches the gradient's norm, so the device is waited for
+        state.update([loss], 0.5)  # fetches the gradient's norm, so the device is waited for
         yield time.monotonic() - began
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..events import UserError
 from ..models.torchvision import check_torchvision
 from ..volumes.atomic import replacing
+from .ranks import ALONE, Ranks
 from .validation import Figures
 
 if TYPE_CHECKING:
@@ -66,15 +67,34 @@ class PhaseState:
         by_time = self.seconds / seconds_allowed if seconds_allowed else 0.0
         return min(max(self.step / self.settings.steps, by_time), 1.0)
 
-    def update(self, loss: Tensor, progress: float) -> float:
-        """Do one optimiser step and return the gradient's norm; skip it if that is not finite."""
+    def update(
+        self, losses: Iterable[Tensor], progress: float, ranks: Ranks = ALONE, count: int = 1
+    ) -> float:
+        """Do one optimiser step and return the gradient's norm; skip it if that is not finite.
+
+        Parameters
+        ----------
+        losses : iterable of Tensor
+            Of this process's batches, each made when its turn comes.
+        progress : float
+            How much of the phase is done.
+        ranks : Ranks
+            Which of how many processes this is.
+        count : int
+            Batches of the step, of all processes together.
+        """
         s = self.settings
         rate = min(1.0, (self.step + 1) / s.warmup_steps)  # linear up, cosine down to 1 %
         rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
         for group, share in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = s.learning_rate * rate * share
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        for loss in losses:
+            loss.backward()
+        ranks.add_up(self.parameters)
+        if count > 1:
+            for gradient in (p.grad for p in self.parameters if p.grad is not None):
+                gradient /= count
         # each module by itself: a discriminator's gradient is no measure of its generator's
         norms = [
             nn.utils.clip_grad_norm_(m.parameters(), self.job.clip).to(loss.device)

@@ -16,9 +16,12 @@ from .flat import with_volumes
 from .latents import Latents
 from .losses import LossInputs
 from .objectives import make_objective, with_decoder
+from .ranks import ALONE, Ranks, same_at_start
 from .state import PhaseState
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..models.methods import PhaseName
     from ..models.stainer import StainerNetworks
     from .config import TrainJob
@@ -46,6 +49,8 @@ class Trainer:
         Where the networks are.
     amp : callable
         Returns the autocast context.
+    ranks : Ranks
+        Which of how many processes this is.
     """
 
     def __init__(
@@ -56,9 +61,10 @@ class Trainer:
         data: Any,
         device: torch.device,
         amp: Any,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.job, self.phase, self.networks = job, phase, networks
-        self.device, self.amp = device, amp
+        self.device, self.amp, self.ranks = device, amp, ranks
         self.objective = make_objective(phase, networks, job)
         volumes = with_volumes(data)
         if not volumes and job.init is None:
@@ -66,6 +72,7 @@ class Trainer:
         data = volumes if self.objective.flat is None else data
         for module in self.objective.modules.values():
             module.to(device)
+        same_at_start([networks, *self.objective.modules.values()], ranks)
         # DAPI is encoded as it is needed, each view once: training runs on cached latents
         latents = None
         if self.objective.latents:
@@ -88,7 +95,7 @@ class Trainer:
         done = state.progress(self.allowed)
         validated = int(done * self.job.validations)
         since: dict[str, list[float]] = {}  # what has been measured since the last log, by name
-        while done < 1 and not (should_stop is not None and should_stop()):
+        while self._goes_on(done, should_stop):
             began = time.monotonic()
             for name, value in self.step(done).items():
                 since.setdefault(name, []).append(value)
@@ -117,6 +124,22 @@ class Trainer:
         state.save(folder.checkpoint(self.phase))
         yield Checkpoint(path=str(folder.checkpoint(self.phase)))
 
+    def follow(self) -> None:
+        """Take part in the steps that rank 0 does, until it ends the phase."""
+        while (told := self.ranks.told(0.0, 0.0))[1]:
+            self.step(told[0])
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint, if rank 0 finds one."""
+        if self.ranks.told(float(path.exists()))[0]:
+            self.state.load(path)
+
+    def _goes_on(self, done: float, should_stop: ShouldStop | None) -> bool:
+        """Return whether there is another step to do, and tell the other processes."""
+        going = done < 1 and not (should_stop is not None and should_stop())
+        self.ranks.told(done, float(going))
+        return going
+
     def validate(self, folder: RunFolder, validator: Validator) -> Job:
         """Stain what is held out by the averaged weights, and remember these if none are better."""
         with self.state.averaged():
@@ -134,13 +157,24 @@ class Trainer:
         state, objective = self.state, self.objective
         for name, start in self._thaws.items():
             objective.modules[name].requires_grad_(state.step >= start)
-        sequence = np.random.SeedSequence([self.job.seed, int(self.phase != "vae"), state.step])
+        count = self.job.accumulate * self.ranks.world
+        values: list[dict[str, float]] = []
+        losses = (
+            self._loss(state.step * count + k, progress, values)
+            for k in self.ranks.share(self.job.accumulate)
+        )
+        norm = state.update(losses, progress, self.ranks, count)
+        return {"gradient": norm} | self.ranks.means(values)
+
+    def _loss(self, index: int, progress: float, values: list[dict[str, float]]) -> torch.Tensor:
+        """Return the loss of a batch; what was measured joins `values`."""
+        objective = self.objective
+        sequence = np.random.SeedSequence([self.job.seed, int(self.phase != "vae"), index])
         generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
-        batch = {k: v.to(self.device) for k, v in self.batches.at(state.step).items()}
+        batch = {k: v.to(self.device) for k, v in self.batches.at(index).items()}
         with self.amp():
             loss, parts = objective.of(batch)(
                 LossInputs(objective.modules, self.networks, batch, self.job, progress, generator)
             )
-        norm = state.update(loss, progress)
-        values = {"loss": loss, **parts}
-        return {"gradient": norm} | {k: float(v.detach()) for k, v in values.items()}
+        values.append({k: float(v.detach()) for k, v in {"loss": loss, **parts}.items()})
+        return loss

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
@@ -22,9 +18,8 @@ from ..events import (
     Step,
     UserError,
 )
-from ..models.blocks import ResBlock
 from ..models.bundle import save_bundle
-from ..models.device import autocast, channels_last, pick_device, precision_notices
+from ..models.device import pick_device, precision_notices
 from ..models.info import ModelInfo
 from ..models.nucleus_width import in_plane
 from ..models.stainer import StainerNetworks
@@ -35,12 +30,10 @@ from ..volumes.sole_writer import sole_writer
 from .config import TrainJob
 from .data import median_scalings
 from .fields import Source
-from .flat import of_planes
-from .held_out import fitting_patch, split
 from .history import ERROR
-from .instances import with_labels
 from .latent_dataset import find_source
-from .pairs import few
+from .prepared import follow, precision_of, prepare
+from .ranks import Ranks, own_device
 from .run_folder import RunFolder, check_run_folder
 from .start import initial_networks, keep_start, settled, with_task
 from .trainer import Trainer
@@ -67,6 +60,8 @@ def train(
     should_stop : callable, optional
         Asked after every step; on True the run is saved, its model written, and the job ends.
 
+    Several processes that `torchrun` started train together; see `ranks`.
+
     Yields
     ------
     Event
@@ -80,10 +75,16 @@ def train(
     """
     job = with_task(job)
     source = find_source(job)
+    device = own_device(pick_device(job.device))
+    ranks = Ranks.of_environment(device)
+    torch.manual_seed(job.seed)
+    if not ranks.leads:
+        networks, info = initial_networks(job)
+        follow(settled(job, networks, info), source, networks.to(device), info, device, ranks)
+        yield Finished(result={}, value=job.out / "model")
+        return
     check_run_folder(job.out, resume)
     check_apart(job.out, source.read(), replaced=False)
-    device = pick_device(job.device)
-    torch.manual_seed(job.seed)
     with sole_writer(job.out, folder=True) as notice:
         networks, info = initial_networks(job)
         job = settled(job, networks, info)
@@ -95,7 +96,9 @@ def train(
                 yield Notice(text=notice, warning=False)
             for text in precision_notices(device) if job.mixed_precision else ():
                 yield Notice(text=text, warning=False)
-            for event in _run(job, source, networks, info, folder, device, judge, should_stop):
+            for event in _run(
+                job, source, networks, info, folder, device, ranks, judge, should_stop
+            ):
                 folder.keep(event)
                 yield event
         except Exception as error:
@@ -114,34 +117,18 @@ def _run(
     info: ModelInfo | None,
     folder: RunFolder,
     device: torch.device,
+    ranks: Ranks,
     judge: Judge | None,
     should_stop: ShouldStop | None,
 ) -> Job:
     yield Started(job="train", settings=job.model_dump(mode="json"))
     # a mismatched pair ends the job here
     fields = yield from source.look(job, info, should_stop)
-    amp = partial(autocast, device) if job.mixed_precision else nullcontext
+    amp = precision_of(job, device)
     same = info is not None and info.method == job.method
-    training, validation, where = split(job, fields.pairs, fields.shapes, networks)
-    job, of_labels = with_labels(job, training)
-    yield from of_labels
-    thick = job.task.thick is not None
-    counts = (_count(some, thick) for some in (training, validation))
-    seen = "Reading {} to train on, {} to validate {}.".format(*counts, where)
-    yield Notice(text=seen if validation else _ALL_SEEN, warning=not validation)
-    patch = fitting_patch(job, training, fields.pairs, fields.shapes)
-    job = job.model_copy(update={"patch": patch})
-    job = source.with_kernel(job, training, fields)
-    data = source.load(training, job, fields, folder.cache)
-    # stained as they are: what is padded would be judged
-    as_is = job.model_copy(update={"patch": job.network.multiple})
-    held_out: Any = []
-    if validation:
-        held_out = source.load(validation, as_is, fields, folder.cache, held_out=True)
-    job, of_flat = of_planes(job, data)
-    yield from of_flat
-    told = (text for part in (data, held_out) for item in part for text in item["told"])
-    yield from few(Notice(text=text) for text in told)
+    ready = yield from prepare(job, source, networks, info, folder.cache, ranks, should_stop)
+    job, fields, data, where = ready.job, ready.fields, ready.data, ready.where
+    validation = ready.validation
     # described anew, also when it starts from a model: that one's figures are not this one's
     info = ModelInfo(
         name=job.name or job.out.absolute().name,
@@ -157,9 +144,9 @@ def _run(
         nucleus_um=fields.nucleus_um,
     )
     fitting = judge if judge is not None and judge.judges == job.task.judge else None
-    validator = Validator(networks, held_out, info, amp, device, where, shown=data, judge=fitting)
-    channels_last(networks)
-    ResBlock.recompute = job.recompute
+    validator = Validator(
+        networks, ready.held_out, info, amp, device, where, shown=data, judge=fitting
+    )
     started, stopped, kept_start = time.monotonic(), False, False
     for phase in job.phases():
         to_beat = None
@@ -173,15 +160,15 @@ def _run(
             to_beat = validator.figures
         elif phase != "vae":
             yield from validator.compare(phase)
-        trainer = Trainer(job, phase, networks, data, device, amp)
+        trainer = Trainer(job, phase, networks, data, device, amp, ranks)
         trainer.state.propose(to_beat)
-        if folder.checkpoint(phase).exists():
-            trainer.state.load(folder.checkpoint(phase))
+        trainer.resume(folder.checkpoint(phase))
         for event in trainer.run(folder, validator, should_stop):
             yield event
             if isinstance(event, Step):
                 info.metrics.update(_kept(event.values))
         stopped = should_stop is not None and should_stop()
+        ranks.told(float(stopped))
         if best := trainer.state.best:
             validator.figures, kept_start = best.figures, best.step == 0
             info.metrics.update(_kept(best.figures.means))
@@ -193,7 +180,7 @@ def _run(
                 _describe(info, job, fields.pairs, trainer)
                 of_these = best is not None or trainer.state.validated == trainer.state.step
                 counted = validator.nuclei() | validator.gain() if of_these else {}
-                names = [pair.name for pair in training]
+                names = [pair.name for pair in ready.training]
                 info.taught = Taught.on(names, where if validation else "", counted)
                 if fields.nucleus_um is None and fields.spacing is not None and "width" in counted:
                     info.nucleus_um = round(counted["width"] * in_plane(fields.spacing), 2)
@@ -214,10 +201,6 @@ def _run(
     )
 
 
-_ALL_SEEN = (
-    "Nothing is held out: the preview shows a volume that is trained on, and no figure tells how "
-    "good the model is for new ones."
-)
 _KEPT = (
     "val_vae_psnr", "val_psnr", INTERPOLATED, "val_spread", "val_pearson", "val_recall", "val_f1"
 )  # fmt: skip
@@ -227,10 +210,6 @@ def _kept(values: dict[str, float]) -> dict[str, float]:
     """Return what of a validation the bundle tells."""
     errors = (f"val_{ERROR}", BETWEEN + ERROR)
     return {k: v for k, v in values.items() if k in _KEPT or k.startswith(errors)}
-
-
-def _count(pairs: Sequence[object], thick: bool) -> str:
-    return f"{len(pairs)} {'volume' if thick else 'pair'}{'s' if len(pairs) != 1 else ''}"
 
 
 def _describe(info: ModelInfo, job: TrainJob, pairs: list[Pair], trainer: Trainer) -> None:
