@@ -65,6 +65,7 @@ class Trainer:
     ) -> None:
         self.job, self.phase, self.networks = job, phase, networks
         self.device, self.amp, self.ranks = device, amp, ranks
+        torch.manual_seed(job.seed)  # what is new in a phase begins alike, whatever was before it
         self.objective = make_objective(phase, networks, job)
         volumes = with_volumes(data)
         if not volumes and job.init is None:
