@@ -49,6 +49,8 @@ def train(
 ) -> Job:
     """Train a stainer and write it as a bundle.
 
+    Several processes that `torchrun` started train together; see `ranks`.
+
     Parameters
     ----------
     job : TrainJob
@@ -59,8 +61,6 @@ def train(
         Counts the nuclei of held-out volumes at each validation; see `evaluation.NucleiJudge`.
     should_stop : callable, optional
         Asked after every step; on True the run is saved, its model written, and the job ends.
-
-    Several processes that `torchrun` started train together; see `ranks`.
 
     Yields
     ------
