@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import safetensors.torch  # noqa: F401  diffusers 0.31 saves with it, but leaves its import to others
 import torch
 
 from napari_llcm.models.autoencoders.config import KIND
@@ -23,6 +24,7 @@ from tiny import AUTOENCODERS
 
 from .conftest import Run
 
+pytestmark = pytest.mark.versions
 MAISI = "/MONAI/maisi_ct_generative/resolve/1.0.0/models/autoencoder.pt"
 MRI = "/microsoft/mri-autoencoder-v0.1/resolve/main/"
 

@@ -184,6 +184,7 @@ def test_detail_counts_where_it_is_that_of_the_truth() -> None:
     assert spectral_correlation(sharp, gaussian_filter(sharp, (0, 1, 1), mode="wrap")) > 0.95
 
 
+@pytest.mark.versions
 def test_names_are_text_on_the_page(tmp_path: Path) -> None:
     group = '<script>alert(1)</script> & "x"'
     row = {"recall": 0.5, "precision": 0.5, "f1": 0.5}
