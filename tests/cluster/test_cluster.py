@@ -95,6 +95,7 @@ def test_unencrypted_only_here_or_where_it_is_told() -> None:
             reached(ClusterOptions(cluster=deceiving))
 
 
+@pytest.mark.versions
 def test_keys_are_made_once_and_nobody_else_reads_them(tmp_path: Path) -> None:
     keys = make_keys(tmp_path / "k", "tls://192.0.2.7:8786")
     server, client = keys.server.read_text(), keys.client.read_text()
