@@ -67,6 +67,8 @@ class NetworkGrid:
         index = [_reflected(a, b, n) for (a, b), n in zip(box, self.shape, strict=True)]
         inside = tuple((int(i.min()), int(i.max()) + 1) for i in index)
         values = self._sample(inside) if self.resampled else self._input(inside)
+        if inside == tuple(box):  # nothing of it is padding
+            return values
         return values[np.ix_(*(i - a for i, (a, _) in zip(index, inside, strict=True)))]
 
     def planes_of(self, box: Box) -> np.ndarray:
@@ -144,7 +146,7 @@ class NetworkGrid:
         return [max((r - 1) / 2, 0.0) for r in self.ratio]
 
     def _input(self, box: Box) -> np.ndarray:
-        return np.asarray(self.data[slices(box)]).astype(np.float32)
+        return np.asarray(self.data[slices(box)]).astype(np.float32, copy=False)
 
 
 class Part:

@@ -161,8 +161,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def scratch(shape: Sequence[int], dtype: torch.dtype, folder: Path, memory: int) -> torch.Tensor:
-    """Return an uninitialised tensor in memory, or in a file of `folder` if it exceeds `memory`.
+def scratch(
+    shape: Sequence[int], dtype: torch.dtype, folder: Path, memory: int, device: torch.device
+) -> torch.Tensor:
+    """Return an uninitialised tensor on a device, or in main memory, or in a file.
+
+    Parameters
+    ----------
+    shape, dtype : sequence of int and torch.dtype
+        Of the tensor.
+    folder : Path
+        For the file.
+    memory : int
+        Bytes that the tensor may take on the device.
+    device : torch.device
+        Where it is used: on a card it has to come and go where it lies elsewhere.
 
     Raises
     ------
@@ -174,6 +187,8 @@ def scratch(shape: Sequence[int], dtype: torch.dtype, folder: Path, memory: int)
     count = math.prod(shape)
     bytes_needed = count * dtype.itemsize
     if bytes_needed <= memory:
+        return torch.empty(tuple(shape), dtype=dtype, device=device)
+    if device.type != "cpu" and bytes_needed <= working_memory(torch.device("cpu")) // 4:
         return torch.empty(tuple(shape), dtype=dtype)
     if shutil.disk_usage(folder).free < bytes_needed:
         raise UserError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from ..models.device import autocast, precision
 from ..models.info import ModelInfo
 from ..models.networks import Decoder, Encoder, LatentUNet
 from ..models.samplers import field_at, make_sampler
+from .beside import ReadAhead
 from .inputs import StackInputs
 from .memory import scratch, unet_stride
 from .tiling import Box, scaled, slices, window
@@ -59,17 +61,27 @@ class LocalPipeline:
         self.condition_halo = halo
         self.unet = cast("LatentUNet", self.networks.denoiser.network)
         self.decoder = cast("Decoder", self.networks.autoencoder.decoder)
+        self.inputs_at = ReadAhead(inputs.read)
 
     def allocate(self, folder: Path, memory: int) -> None:
-        """Make room for features and latents: arrays of more than `memory` bytes in `folder`."""
+        """Make room for features and latents.
+
+        Parameters
+        ----------
+        folder : Path
+            For arrays that have no room in memory.
+        memory : int
+            Bytes of the device that one array may take.
+        """
         config = self.info.network
         ways = 2 if config.control else 1  # one behind the other
         shape = (ways * config.condition_widths[-1], *self.latent)
-        self._features = scratch(shape, precision(self.device), folder, memory)
+        make = partial(scratch, folder=folder, memory=memory, device=self.device)
+        self._features = make(shape, precision(self.device))
         # a step reads the latents of its neighbours: one array to read, one to write
         shape = (len(self.seeds), config.latent_channels, *self.latent)
         count = min(self.sampler.steps, 2)
-        self._latents = [scratch(shape, torch.float32, folder, memory) for _ in range(count)]
+        self._latents = [make(shape, torch.float32) for _ in range(count)]
 
     def features_window(self, block: Box) -> Box:
         """Return the latent sites whose features the U-Net needs for a block."""
@@ -91,14 +103,25 @@ class LocalPipeline:
         return window(inside, halo, self.grid.padded, self.factor)
 
     @torch.inference_mode()
-    def encode(self, box: Box) -> None:
-        """Compute the features of the inputs at a box of latent sites."""
+    def encode(self, box: Box, following: Box | None = None) -> None:
+        """Compute the features of the inputs at a box of latent sites.
+
+        Parameters
+        ----------
+        box : Box
+            Where.
+        following : Box, optional
+            Where they will be computed next: the inputs are read meanwhile.
+        """
         voxels = self.input_window(box)
+        seen = self._read(voxels)
+        if following is not None:
+            self.inputs_at.expect(self.input_window(following))
         with autocast(self.device):
-            condition = self.networks.conditioned(self._read(voxels))
+            condition = self.networks.conditioned(seen)
         features = condition.packed() if isinstance(condition, Condition) else condition
         sites = tuple((a // f, b // f) for (a, b), f in zip(voxels, self.factor, strict=True))
-        self._features[_all(box)] = features[0][_all(box, sites)].cpu()
+        self._features[_all(box)] = features[0][_all(box, sites)].to(self._features.device)
 
     @torch.inference_mode()
     def denoise(self, block: Box, step: int) -> None:
@@ -114,11 +137,13 @@ class LocalPipeline:
                 x = before[k][_all(sites)][None].to(self.device)
             with autocast(self.device):
                 x = self.sampler.step(step, x, noise, condition)
-            after[k][_all(block)] = x[0][_all(block, sites)].cpu()
+            after[k][_all(block)] = x[0][_all(block, sites)].to(after.device)
 
     @torch.inference_mode()
-    def decode(self, tile: Box) -> tuple[Box, np.ndarray]:
-        """Return the result's voxels of a tile (latent sites) and every sample's outputs there.
+    def decode(self, tile: Box) -> Callable[[], tuple[Box, np.ndarray]]:
+        """Decode a tile (latent sites); return what brings it onto the result's grid.
+
+        That takes no network, so it can be done in another thread.
 
         Returns
         -------
@@ -132,16 +157,22 @@ class LocalPipeline:
         inside = self.grid.inside(scaled(tile, self.factor))
         margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.brought_back else inside
         skip = self._skip(sites) if self.info.network.decoder_skip else None
-        outputs = []
+        cuts = []
         for k in range(len(self.seeds)):
             z = latents[k][_all(sites)][None].to(self.device)
             with autocast(self.device):
                 y = self.networks.decode(z, skip=skip)[0]
-            cut = y[_all(margin, scaled(sites, self.factor))].float().cpu().numpy()
+            cuts.append(y[_all(margin, scaled(sites, self.factor))].float().cpu().numpy())
+
+        def outputs() -> tuple[Box, np.ndarray]:
+            """Return the result's voxels, and what is there."""
             if self.info.network.residual:
-                cut += self.inputs.read(margin)[: len(cut)]
-            outputs.append(on_result_grid(self.info, self.inputs, cut, inside, margin))
-        return self.grid.outputs(inside), np.stack(outputs)
+                for cut in cuts:
+                    cut += self.inputs.read(margin)[: len(cut)]
+            made = [on_result_grid(self.info, self.inputs, c, inside, margin) for c in cuts]
+            return self.grid.outputs(inside), np.stack(made)
+
+        return outputs
 
     def _skip(self, sites: Box) -> torch.Tensor:
         """Return the inputs' features that join the decoder, at a box of latent sites.
@@ -162,7 +193,7 @@ class LocalPipeline:
 
     def _read(self, voxels: Box) -> torch.Tensor:
         """Return the normalised inputs (1, I, z, y, x) at a box of the padded grid."""
-        return torch.from_numpy(self.inputs.read(voxels))[None].to(self.device)
+        return torch.from_numpy(self.inputs_at.take(voxels))[None].to(self.device)
 
 
 def on_result_grid(

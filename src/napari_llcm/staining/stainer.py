@@ -114,7 +114,7 @@ def _stain(
         scalings.append(contrast(stack, channel.intensity, holes[-1]))
         found += unit_notices(stack, channel, holes[-1])
         found += no_data_notices(stack, holes[-1], scalings[-1], channel.intensity)
-    scaling, no_data = scalings[0], holes[0]
+    scaling_given, scaling, no_data = scaling, scalings[0], holes[0]
     device = pick_device(options.device)
     ready(model, device)
     ratio, further = spacing_ratio(stacks[0], model.info, options.nucleus_um)
@@ -179,6 +179,8 @@ def _stain(
     path = out if isinstance(out, Path) else None
     given = zip(stacks, task.inputs, scalings, holes, strict=True)
     filled = [filled_stack(*each) for each in given]
+    # every voxel was looked at, and all hold data: the input need not be read again to tell
+    complete = scaling_given is None and focus.region is None and not any(holes)
     with scratch_folder(path, options.scratch) as folder:
         job = StainJob(
             model,
@@ -190,7 +192,7 @@ def _stain(
             folder,
             focus,
             should_stop,
-            partial(empty, filled, task.planes),
+            None if complete else partial(empty, filled, task.planes),
             qpi.source,
         )
         try:

@@ -14,9 +14,11 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 
 from ..events import Event, Job, Meter, Notice, UserError
 from ..models.device import precision
+from .beside import FinishBehind
 from .job import StainJob, Stopped
 from .memory import is_out_of_memory, plan, unet_stride, working_memory
 from .pipeline import LocalPipeline
@@ -45,6 +47,7 @@ class TiledRun:
     def __init__(self, job: StainJob, region: Box | None = None) -> None:
         self.job = job
         self.pipeline = make_pipeline(job)
+        self.behind = FinishBehind[Event]()
         memory = working_memory(job.device, job.options.memory_share)
         self.pipeline.allocate(job.folder, memory // 4)
         latent, stride = self.pipeline.latent, self.pipeline.stride
@@ -93,6 +96,13 @@ class TiledRun:
 
     def events(self) -> Job:
         """Run, nearest tiles first."""
+        try:
+            yield from self._events()
+        finally:
+            self.behind.close()
+            self.pipeline.inputs_at.close()
+
+    def _events(self) -> Job:
         for step in range(self.job.steps - 1):
             blocks = list(self.blocks)
             while blocks:
@@ -105,7 +115,10 @@ class TiledRun:
                 self.blocks.remove(block)
             decode = partial(self._decode, part=tile in self.parts)
             yield from self._run("decode", tile, decode)
+            # who watches is shown a tile at once; else it is finished beside the next one
+            yield from self.behind.done(unfinished=0 if self.job.output.watched else 1)
             self.pending.remove(tile)
+        yield from self.behind.done(unfinished=0)
 
     def _next(self) -> Box | None:
         """Return the pending tile nearest to the centre; None at the end.
@@ -129,8 +142,10 @@ class TiledRun:
     def _denoise(self, block: Box, step: int) -> Job:
         """Run the U-Net on a block, after the encoder where it has not been."""
         needed = self.pipeline.features_window(block)
-        for tile in [t for t in self.unread if shared(t, needed)]:
-            yield from self._run("encode", tile, self.pipeline.encode)
+        waiting = [t for t in self.unread if shared(t, needed)]
+        for tile, following in zip_longest(waiting, waiting[1:]):
+            encode = partial(self.pipeline.encode, following=following)
+            yield from self._run("encode", tile, encode)
             self.unread.remove(tile)
         yield from self._run("denoise", block, partial(self.pipeline.denoise, step=step))
 
@@ -143,8 +158,9 @@ class TiledRun:
         whole = self.pipeline.region_block(sites)
         return sites if size(whole) <= max(math.prod(block), math.prod(_FOLLOWED)) else None
 
-    def _decode(self, tile: Box, part: bool) -> Event:
-        return self.job.put(*self.pipeline.decode(tile), part)
+    def _decode(self, tile: Box, part: bool) -> None:
+        outputs = self.pipeline.decode(tile)
+        self.behind.add(lambda: self.job.put(*outputs(), part))
 
     def _sites_of(self, voxels: Box) -> Box:
         """Return the latent sites that hold a box of the result's voxels."""
@@ -160,7 +176,7 @@ class TiledRun:
         sites = [p / r / f for p, r, f in zip(point, grid.output_ratio, factor, strict=True)]
         return boxes.pop(min(range(len(boxes)), key=lambda i: distance(boxes[i], sites)))
 
-    def _run(self, stage: str, box: Box, work: Callable[[Box], Event | None]) -> Job:
+    def _run(self, stage: str, box: Box, work: Callable[[Box], None]) -> Job:
         """Do `work` on a box, in smaller and smaller parts where memory runs out.
 
         Raises
@@ -176,7 +192,7 @@ class TiledRun:
                 parts += reversed(halves(part, align))
                 continue
             try:
-                event = work(part)
+                work(part)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -187,10 +203,7 @@ class TiledRun:
                         "close other programs or choose another device."
                     ) from error
                 self.limit[stage] = max(size(s) for s in smaller)
-                event = None
             else:
-                if event is not None:
-                    yield event
                 self._done += self._weight[stage] * size(part)
                 if not self.job.focus.follow:  # which has no end
                     yield self._meter.at(_TOTAL * self._done / self._total)

@@ -32,7 +32,8 @@ class Contrast(BaseModel):
 
     def apply(self, x: Any, scaling: Scaling) -> np.ndarray:
         """Return what the networks see, float32."""
-        return np.clip(scaling.apply(np.asarray(x, np.float32)), -HOT, HOT).astype(np.float32)
+        y = scaling.apply(np.asarray(x, np.float32))
+        return np.asarray(np.clip(y, -HOT, HOT), np.float32)
 
     def undo(self, y: Any, scaling: Scaling) -> np.ndarray:
         """Return intensities, float32."""
