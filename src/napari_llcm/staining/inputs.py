@@ -64,7 +64,8 @@ class StackInputs:
         """Return a box of the padded grid as the networks see it: (channels, z, y, x), float32."""
         (first, last), *plane = box
         beside = self.task.seen_beside(first, (last - first, *(b - a for a, b in plane)))
-        return np.concatenate([self._normalised(box, self.grids), beside])
+        seen = self._normalised(box, self.grids)
+        return np.concatenate([seen, beside]) if len(beside) else seen
 
     def on_result_grid(self, box: Box) -> np.ndarray:
         """Return the inputs, normalised, at a box of the result's grid.

@@ -142,8 +142,16 @@ def stabilise(x: np.ndarray, scaling: Scaling) -> np.ndarray:
 def unstabilise(y: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return DAPI intensities, float32, of variance-stabilised ones; never below 0."""
     y = np.asarray(y, np.float32)
-    x = np.sign(y) * ((np.abs(y) + LINEAR**0.5) ** 2 - LINEAR) if scaling.root else y
-    return np.maximum(scaling.undo(x), 0).astype(np.float32)
+    x = y.copy()
+    if scaling.root:  # sign(y) ((|y| + √b)² - b); in place, as fresh memory takes longer than sums
+        np.abs(y, out=x)
+        x += LINEAR**0.5
+        x *= x
+        x -= LINEAR
+        x *= np.sign(y)
+    x *= scaling.high - scaling.low
+    x += scaling.low
+    return np.maximum(x, 0, out=x)
 
 
 def subsample(data: Any, no_data: NoData | None = None) -> np.ndarray:
@@ -175,6 +183,8 @@ def _chosen(data: Any) -> list[int]:
 def _sample(data: Any, no_data: NoData | None) -> np.ndarray:
     """Return about two million voxels (z, y, x) on an even grid, NaN where there is no data."""
     chosen = _chosen(data)
+    if np.prod(data.shape, dtype=float) <= 4 * _SAMPLES:
+        data = np.asarray(data)  # plane by plane, each chunk would be unpacked many times
     step = max(1, int(np.sqrt(len(chosen) * np.prod(data.shape[1:]) / _SAMPLES)))
     no_data = no_data_of_sample(data) if no_data is None else no_data
     sample = np.stack([_plane(data, z, no_data)[::step, ::step] for z in chosen])

@@ -147,9 +147,14 @@ class FilledStack:
         chosen = self._planes[first:stop]
         start = int(chosen.min())
         inside = [(a, b) for a, b, _ in plane]
-        values, mask = self._read([(start, int(chosen.max()) + 1), *inside])
+        planes = (start, int(chosen.max()) + 1)
+        if not self.no_data.key:  # most stacks: two looks tell that nothing is to be changed
+            values = np.asarray(self.data[tuple(slice(a, b) for a, b in (planes, *inside))])
+            if values.size and self._within(values):
+                return values.astype(np.float32, copy=False)
+        values, mask = self._read([planes, *inside])
         if mask.any():
-            values = self._filled((start, int(chosen.max()) + 1), inside)
+            values = self._filled(planes, inside)
         values = np.asarray(values, np.float32)[chosen - start]
         return np.clip(values, *np.asarray(self.limits, np.float32))
 
@@ -167,6 +172,12 @@ class FilledStack:
             for (a, b), n in zip(plane, self.shape[1:], strict=True)
         )
         return ((int(chosen.min()), int(chosen.max()) + 1), *wide)
+
+    def _within(self, values: np.ndarray) -> bool:
+        """Return whether all values are numbers within the limits."""
+        low, high = np.asarray(self.limits, np.float32)
+        least, most = values.min(), values.max()  # a NaN anywhere is passed on
+        return bool(np.isfinite([least, most]).all() and least >= low and most <= high)
 
     def _filled(self, planes: tuple[int, int], inside: Box) -> np.ndarray:
         """Return the voxels of a box, with its holes filled."""

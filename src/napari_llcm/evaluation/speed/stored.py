@@ -47,7 +47,7 @@ def run_stored(bench: Bench, shape: tuple[int, int, int]) -> dict[str, Any]:
     with TemporaryDirectory(prefix="napari-llcm-speed-") as name:
         source = Path(name, "in.ome.zarr")
         write(source, bench.volume(shape))
-        asked = {
+        asked: dict[str, Any] = {
             "source": str(source),
             "out": str(Path(name, "out.ome.zarr")),
             "model": bench.model.source,
@@ -61,8 +61,9 @@ def run_stored(bench: Bench, shape: tuple[int, int, int]) -> dict[str, Any]:
         )
         if done.returncode:
             raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {"shape": shape, "voxels": prod(shape), **told}
+        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        stored = {f"{k}_stored_bytes": _stored_bytes(Path(asked[k])) for k in ("source", "out")}
+    return {"shape": shape, "voxels": prod(shape), **told, **stored}
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +118,10 @@ def _held() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def _stored_bytes(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
 def _threads() -> int:
