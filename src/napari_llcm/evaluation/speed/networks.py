@@ -8,6 +8,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...models.bundle import ModelBundle
 from ...models.consistency import refine
@@ -63,13 +64,41 @@ def _twice(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(_normed(first, outputs), _normed(second, outputs))
 
 
+class PlaneWindows(nn.Module):
+    """VSCyto3D's ConvNeXt U-Net (Liu et al. 2025), over windows of 15 planes side by side.
+
+    VisCy moves its window by one plane and averages, 15 times the work; this is the least.
+    """
+
+    depth, multiple = 15, 32  # planes of a window; y and x are padded to multiples
+
+    def __init__(self) -> None:
+        from viscy_models.unet import FullyConvolutionalMAE
+
+        super().__init__()
+        self.net = FullyConvolutionalMAE(
+            1, 2, in_stack_depth=self.depth, decoder_conv_blocks=2, pretraining=False
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return both predictions for x (1, 1, Z, Y, X)."""
+        z, y, w = x.shape[2:]
+        pads = (-w % self.multiple, -y % self.multiple, max(self.depth - z, 0))
+        x = F.pad(x, [n for pad in pads for n in (0, pad)])
+        last = x.shape[2] - self.depth
+        starts = [*range(0, last, self.depth), last]
+        return torch.cat([self.net(x[:, :, a : a + self.depth]) for a in starts], 2)
+
+
 NETWORKS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "pix2pix": (
         "Pix2Pix, 32 channels at full resolution",
         lambda: Generator(_PIX2PIX, stem=(1, 1, 1)),
     ),
     "fnet": ("fnet, depth 4, 32 channels", Fnet),
+    "vscyto3d": ("VSCyto3D's ConvNeXt 2.5D, windows of 15 planes side by side", PlaneWindows),
 }
+OPTIONAL = {"vscyto3d": "viscy_models"}  # which package of its maker has to be there
 
 
 def forward(network: nn.Module, shape: tuple[int, int, int], device: torch.device) -> Work:

@@ -44,6 +44,7 @@ KEYS = {
     "ratio_vs_pix2pix": Key("times as fast as Pix2Pix (32 channels, full resolution)", 4.0),
     "ratio_vs_fnet": Key("times as fast as fnet (depth 4, 32 channels)", 6.0),
     "ratio_vs_ddim20": Key("times as fast as 20 steps of DDIM by networks like ours", 8.0),
+    "ratio_vs_vscyto3d": Key("times as fast as VSCyto3D's ConvNeXt (needs viscy-models)"),
     "ratio_vs_monai_window": Key(
         "times as fast as MONAI's SlidingWindowInferer around our networks, seams alike", 1.3
     ),

@@ -7,11 +7,12 @@ scaling, tiles, noise, result in memory): what a tool around the rival would add
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from .clock import in_turns
-from .networks import NETWORKS, bare, diffusion_of, flop_of_network, flop_of_ours, forward
+from .networks import NETWORKS, OPTIONAL, bare, diffusion_of, flop_of_network, flop_of_ours, forward
 
 if TYPE_CHECKING:
     from .bench import Bench
@@ -24,7 +25,10 @@ def against_rivals(bench: Bench) -> dict[str, Any]:
     works = {"ours": bench.job(volume), "ours, bare": bare(bench.model, shape, device)}
     titles = {"ours": "LLCM, one step, the whole job", "ours, bare": "LLCM, bare networks"}
     flop = {"ours, bare": flop_of_ours(bench.model)}
+    missing = [n for n, package in OPTIONAL.items() if find_spec(package) is None]
     for name, (title, make) in NETWORKS.items():
+        if name in missing:
+            continue
         flop[name] = flop_of_network(make)
         works[name], titles[name] = forward(make(), shape, device), title
     diffusion = diffusion_of(bench.model, device)
@@ -44,4 +48,5 @@ def against_rivals(bench: Bench) -> dict[str, Any]:
     }
     ratios = {f"ratio_vs_{name}": row["times_slower_than_ours"] for name, row in rows.items()}
     wanted = {k: v for k, v in ratios.items() if "ours" not in k}
-    return {"rivals": {"shape": shape, "rows": rows}, **wanted}
+    not_there = [f"{NETWORKS[n][0]}: needs the package {OPTIONAL[n]}" for n in missing]
+    return {"rivals": {"shape": shape, "rows": rows, "missing": not_there}, **wanted}
