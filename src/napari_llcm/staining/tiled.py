@@ -98,6 +98,9 @@ class TiledRun:
         """Run, nearest tiles first."""
         try:
             yield from self._events()
+        except Stopped:
+            yield from self.behind.done(unfinished=0)  # what was decoded is kept
+            raise
         finally:
             self.behind.close()
             self.pipeline.inputs_at.close()

@@ -184,7 +184,7 @@ def _sample(data: Any, no_data: NoData | None) -> np.ndarray:
     """Return about two million voxels (z, y, x) on an even grid, NaN where there is no data."""
     chosen = _chosen(data)
     if np.prod(data.shape, dtype=float) <= 4 * _SAMPLES:
-        data = np.asarray(data)  # plane by plane, each chunk would be unpacked many times
+        data = np.asarray(data[:])  # plane by plane, each chunk would be unpacked many times
     step = max(1, int(np.sqrt(len(chosen) * np.prod(data.shape[1:]) / _SAMPLES)))
     no_data = no_data_of_sample(data) if no_data is None else no_data
     sample = np.stack([_plane(data, z, no_data)[::step, ::step] for z in chosen])
