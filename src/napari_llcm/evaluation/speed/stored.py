@@ -60,7 +60,8 @@ def run_stored(bench: Bench, shape: tuple[int, int, int]) -> dict[str, Any]:
             text=True,
         )
         if done.returncode:
-            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+            said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+            raise RuntimeError(said[-1])
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         stored = {f"{k}_stored_bytes": _stored_bytes(Path(asked[k])) for k in ("source", "out")}
     return {"shape": shape, "voxels": prod(shape), **told, **stored}
