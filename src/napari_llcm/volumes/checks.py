@@ -58,7 +58,6 @@ def check_stack(
         )
     if volume.dtype.kind not in "biuf":
         raise UserError(f"{name} holds {volume.dtype} values; real numbers are needed.")
-    low, high = np.inf, -np.inf
     search = NoDataSearch()
     first, read = 0, volume
     if part is not None:
@@ -66,13 +65,7 @@ def check_stack(
     with read_errors(name):
         for z, plane in enumerate(planes(read), start=first):
             search.add(z, plane)
-            smallest, largest = float(plane.min()), float(plane.max())
-            if not np.isfinite([smallest, largest]).all():  # min and max pass NaN on
-                finite = plane[np.isfinite(plane)]
-                if not finite.size:
-                    continue
-                smallest, largest = float(finite.min()), float(finite.max())
-            low, high = min(low, smallest), max(high, largest)
+    low, high = search.least, search.most
     if part is None and low > high:
         raise UserError(f"{name} holds nothing but values that are not numbers (NaN or infinite).")
     if low == high and part is None:

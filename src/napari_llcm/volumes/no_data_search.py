@@ -60,9 +60,16 @@ class _Value:
 
 
 class NoDataSearch:
-    """Takes the planes of a stack one after another and tells which voxels hold no data."""
+    """Takes the planes of a stack one after another and tells which voxels hold no data.
+
+    Attributes
+    ----------
+    least, most : float
+        The smallest and the largest finite value so far; inf and -inf where there was none.
+    """
 
     def __init__(self) -> None:
+        self.least, self.most = np.inf, -np.inf
         self._values: dict[float, _Value] = {}
         self._constant: dict[int, float] = {}  # planes of one value; NaN where none is finite
         self._bad, self._bad_stretches, self._bad_sides = 0, 0, set[str]()
@@ -72,19 +79,29 @@ class NoDataSearch:
 
     def add(self, z: int, plane: np.ndarray) -> None:
         """Look at plane z (y, x)."""
-        self._voxels += plane.size
-        bad = not_finite(plane)
-        finite = plane[~bad] if bad.any() else plane
-        if not finite.size or finite.min() == finite.max():
-            self._constant[z] = float(finite.flat[0]) if finite.size else float("nan")
+        if not plane.size:
+            self._constant[z] = float("nan")
             return
-        if finite is not plane:
+        self._voxels += plane.size
+        smallest, largest = float(plane.min()), float(plane.max())
+        finite, bad = plane, None
+        if not np.isfinite([smallest, largest]).all():  # min and max pass NaN on
+            bad = not_finite(plane)
+            finite = plane[~bad]
+            if not finite.size:
+                self._constant[z] = float("nan")
+                return
+            smallest, largest = float(finite.min()), float(finite.max())
+        self.least, self.most = min(self.least, smallest), max(self.most, largest)
+        if smallest == largest:
+            self._constant[z] = smallest
+            return
+        if bad is not None:
             self._bad += int(bad.sum())
             flat = stretches(bad)
             self._bad_stretches += int(flat.sum())
             self._bad_sides |= _sides(flat)
         if plane.dtype.kind in "iu":
-            largest = float(plane.max())
             self._saturated = max(largest, largest if self._saturated is None else self._saturated)
         self._kept.append(finite.ravel()[:: max(finite.size // _KEPT, 1)])
         values = _flat_values(plane)
@@ -103,7 +120,7 @@ class NoDataSearch:
             known.looked += plane.size
             known.always = flat if known.always is None else known.always & flat
             # nuclei that saturate beside a frame go over into their rims, not into the frame
-            rest = ~bad
+            rest = np.ones(plane.shape, bool) if bad is None else ~bad
             for other, elsewhere in found.items():
                 if other != value:
                     rest &= ~elsewhere
