@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...events import Tile
-from ...staining import Focus, StainOptions, stain
-from ...staining.output import Canvas
+from ...staining import Canvas, Focus, StainOptions, stain
 from .clock import seconds_of
 
 if TYPE_CHECKING:
