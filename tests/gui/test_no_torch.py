@@ -58,5 +58,6 @@ def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) 
     assert said["checked"]["found"] > 0
     assert said["export"]["there"]
     assert said["workers"]["windows"] == [[], []]
+    assert not any("did not expect" in line.get("said", "") for line in said.values())
     assert "among your models" in said["add a model"]["said"]
     assert "model mine finds" in said["trained"]["said"], said["trained"]

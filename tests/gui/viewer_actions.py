@@ -37,8 +37,8 @@ def main(stack: Path, damaged: Path) -> None:
 
     from napari_llcm.gui.contributions import SAMPLE_SEED
     from napari_llcm.gui.layers.look import dressed
+    from napari_llcm.models.library import DEFAULT_MODEL, find_model
     from napari_llcm.specimen import make_specimen
-    from napari_llcm.training.runs import runs_folder
     from napari_llcm.worker import COMPUTER, READER, workers
 
     viewer: Any = napari.Viewer()
@@ -60,9 +60,10 @@ def main(stack: Path, damaged: Path) -> None:
         found = [m for m in HEAVY if m in sys.modules]
         print(json.dumps({"action": action, "heavy": found, **more}), flush=True)
 
-    def run(panel: Any, action: str) -> None:
-        """Wait for a panel's job, and tell how long the window was still at the most."""
-        ticks.clear()
+    def run(panel: Any, action: str, since: int = -1) -> None:
+        """Wait for a panel's job, and tell how long the window was still, since a tick or now."""
+        if since < 0:
+            ticks.clear()
         wait(lambda: not panel.busy)
         gaps = np.diff(ticks) if len(ticks) > 2 else np.zeros(1)
         told(action, p95=float(np.percentile(gaps, 95)), longest=float(gaps.max()),
@@ -102,11 +103,12 @@ def main(stack: Path, damaged: Path) -> None:
     stain.form.stack.choose(qpi)
     stain.check_input()
     run(stain, "verdict")
+    ticks.clear()
     began = time.monotonic()
     stain.form.start.click()
     wait(lambda: len(viewer.layers) == 3)
     first = time.monotonic() - began
-    run(stain, "stain")
+    run(stain, "stain", since=0)
     virtual = viewer.layers[-1]
     told("stained", share=float((np.asarray(virtual.data) != 0).mean()), first=first)
     stain.form.spread.setChecked(True)
@@ -127,9 +129,9 @@ def main(stack: Path, damaged: Path) -> None:
     check.start()
     run(check, "check")
     told("checked", found=0 if check.result is None else len(check.result.table))
-    check.exports.save("report", stack.with_name("report.html"))
+    check.exports.save("report", stack.with_name("report.pdf"))
     wait(lambda: not check.exports.runner.running)
-    told("export", there=stack.with_name("report.html").exists())
+    told("export", there=stack.with_name("report.pdf").exists())
     check.form.compare.setCurrentIndex(check.form.compare.findData("restoration"))
     check.form.qpi.choose(virtual)
     check.start()
@@ -158,7 +160,7 @@ def main(stack: Path, damaged: Path) -> None:
     run(train, "train")
     told("trained", said=train.view.bar.said)
     bench.show_panel("Stain")
-    stain.form.model.wanted.emit(runs_folder() / "mine" / "model")
+    stain.form.model.wanted.emit(find_model(DEFAULT_MODEL))
     run(stain, "add a model")
     windows = "[m for m in ('qtpy', 'napari') if m in __import__('sys').modules]"
     told("workers", windows=[workers.call(w, partial(eval, windows)) for w in (COMPUTER, READER)])

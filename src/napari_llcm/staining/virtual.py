@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..events import Event, ShouldStop, relay
 from ..models.bundle import ModelBundle
+from ..models.device import pick_device
 from ..models.library import load_model
 from ..volumes import Volume
 from .options import StainOptions
@@ -34,7 +35,7 @@ def stainer_of(
     def stain_stack(qpi: Volume) -> Generator[Event, None, Volume | None]:
         """Stain one stack; return None where the user stopped it."""
         if not loaded:
-            loaded.append(load_model(model, options.device))
+            loaded.append(load_model(model, str(pick_device(options.device))))
         job = stain(qpi, loaded[0], options, should_stop=should_stop)
         stained: Volume | None = yield from relay(job, "staining")
         return stained
