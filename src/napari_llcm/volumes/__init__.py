@@ -2,10 +2,11 @@
 
 from .checks import check_stack
 from .disk_errors import disk_errors
+from .filling import filled
 from .folders import Found, find_stacks
 from .grids import on_one_grid
 from .labels import labels_of, labels_told_by, looks_like_labels
-from .no_data import FilledStack, NoData, filled, with_nan
+from .no_data import FilledStack, NoData, with_nan
 from .no_data_search import NoDataSearch, find_no_data
 from .options import CheckReadOptions, ChoiceNeeded, PairReadOptions, ReadOptions, StackChoice
 from .pairs import Pair, find_pairs

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .no_data import NoData, filled_planes
+from .filling import filled_planes
+from .no_data import NoData
 from .volume import Spacing, Volume, planes
 
 Array = np.ndarray

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .filling import REACH, filled_planes, sources
+
 SQUARE, LINE = 7, 31  # voxels; odd, so that an opening is symmetric
 _SEEN = LINE - 1 + SQUARE // 2  # voxels around one that tell whether it is in a stretch
-_REACH = 32  # voxels into a hole that are filled from its surroundings
 _EXTREME = 4.0  # times the width of the limits; no structure is so bright, a hot pixel is
 _SHORTEST = 7  # an axis of fewer voxels has no stretches
 Box = Sequence[tuple[int, int]]
@@ -140,7 +141,7 @@ class FilledStack:
         self.data, self.no_data = data, no_data
         self.background, self.limits = background, limits
         self.shape = tuple(int(n) for n in data.shape)
-        self._planes = _sources(self.shape[0], no_data.planes)
+        self._planes = sources(self.shape[0], no_data.planes)
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         (first, stop, _), *plane = (s.indices(n) for s, n in zip(index, self.shape, strict=True))
@@ -166,7 +167,7 @@ class FilledStack:
         """Return the voxels of the array that reading a box may need, holes filled."""
         (first, stop), *plane = box
         chosen = self._planes[first:stop]
-        reach = 2 * _REACH + _SEEN
+        reach = 2 * REACH + _SEEN
         wide = (
             (max(a - reach, 0), min(b + reach, n))
             for (a, b), n in zip(plane, self.shape[1:], strict=True)
@@ -182,7 +183,7 @@ class FilledStack:
     def _filled(self, planes: tuple[int, int], inside: Box) -> np.ndarray:
         """Return the voxels of a box, with its holes filled."""
         wide = [
-            (max(a - 2 * _REACH, 0), min(b + 2 * _REACH, n))
+            (max(a - 2 * REACH, 0), min(b + 2 * REACH, n))
             for (a, b), n in zip(inside, self.shape[1:], strict=True)
         ]
         values, mask = self._read([planes, *wide])
@@ -200,75 +201,6 @@ class FilledStack:
     def empty(self, box: Box) -> np.ndarray:
         """Return which voxels (z, y, x) of a box hold no data."""
         return self.no_data.mask(self.data, box)
-
-
-def filled(values: np.ndarray, mask: np.ndarray, background: float) -> np.ndarray:
-    """Return a stack in memory (z, y, x) whose holes are filled as `FilledStack` does.
-
-    Parameters
-    ----------
-    values : ndarray of float32
-        Changed in place.
-    mask : ndarray of bool
-        The holes.
-    background : float
-        What lies more than 32 voxels inside a hole.
-    """
-    if not mask.any():
-        return values
-    dead = np.nonzero(mask.all((1, 2)))[0].tolist()
-    filled_planes(values, mask, background)
-    return values[_sources(len(values), dead)] if dead else values
-
-
-def filled_planes(values: np.ndarray, mask: np.ndarray, background: float) -> np.ndarray:
-    """Return planes (z, y, x) whose holes mirror what lies beyond their nearest border.
-
-    Parameters
-    ----------
-    values : ndarray of float32
-        Changed in place.
-    mask : ndarray of bool
-        The holes.
-    background : float
-        What lies more than 32 voxels inside a hole.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    before: np.ndarray | None = None
-    for plane, hole in zip(values, mask, strict=True):
-        if not hole.any():
-            continue
-        if hole.all():
-            plane[:] = background
-            continue
-        if before is None or not np.array_equal(hole, before):
-            away, near = distance_transform_edt(hole, return_indices=True)
-            at, before = np.nonzero(hole), hole
-            close = away[at] <= _REACH
-            border = [n[at] for n in near]
-            # a voxel beyond the border as far as this one lies before it, if there is one
-            beyond = [2 * b - a for a, b in zip(at, border, strict=True)]
-            known = np.ones(len(close), bool)
-            for b, n in zip(beyond, hole.shape, strict=True):
-                known &= (b >= 0) & (b < n)
-            known[known] = ~hole[tuple(b[known] for b in beyond)]
-            source = tuple(np.where(known, m, b) for m, b in zip(beyond, border, strict=True))
-        plane[at] = np.where(close, plane[source], np.float32(background))
-    return values
-
-
-def _sources(depth: int, dead: Sequence[int]) -> np.ndarray:
-    """Return of each plane which one is seen in its place: itself, or its mirror image."""
-    planes = np.arange(depth)
-    living = np.setdiff1d(planes, dead)
-    if not len(dead) or not len(living):
-        return planes
-    nearest = living[np.abs(planes[:, None] - living).argmin(1)]
-    mirror = 2 * nearest - planes
-    known = (mirror >= 0) & (mirror < depth)
-    known[known] = np.isin(mirror[known], living)
-    return np.where(known, mirror, nearest)
 
 
 def with_nan(data: Any, no_data: NoData) -> np.ndarray:
