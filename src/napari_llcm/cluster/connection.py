@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from .options import ClusterOptions
 from .started import STARTED
 
 _PATIENCE = 10.0  # s for an answer
+_STARTS = 30.0  # s that a worker takes to start
 
 
 class Absent(UserError):
@@ -163,8 +164,6 @@ def open_client(address: str, known_by: Any) -> Any:
 
 def close(client: Any) -> None:
     """Close a client, however its scheduler is."""
-    from contextlib import suppress
-
     with suppress(Exception):
         client.close(timeout=2)
 
@@ -183,13 +182,15 @@ def tried(options: ClusterOptions) -> str:
 
 
 def workers_of(client: Any) -> dict[str, Any]:
-    """Return what is known of each worker, by its address.
+    """Return what is known of each worker, by its address; wait for the first one a little.
 
     Raises
     ------
-    UserError
+    Absent
         If there is none.
     """
+    with suppress(TimeoutError, OSError):  # it may be starting
+        client.wait_for_workers(1, timeout=_STARTS)
     found: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
     if not found:
         raise Absent(

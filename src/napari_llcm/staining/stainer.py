@@ -270,7 +270,9 @@ class Stainer:
 
 
 def _run(job: StainJob) -> Job:
-    if job.options.cluster is not None:
+    if job.options.cluster is not None and job.focus.follow:
+        yield Notice(text="What follows you is computed on this computer.", warning=False)
+    elif job.options.cluster is not None:
         from .cluster import run_distributed
 
         yield from run_distributed(job)

@@ -33,6 +33,7 @@ from ..session import Session
 from ..settings import preferences, recall, remember
 from . import pace
 from .batch import BatchBox
+from .cluster_choice import CHOICE, ClusterChoice
 from .further_inputs import FurtherInputs
 from .model_picker import ModelPicker
 from .region import RegionChoice
@@ -84,9 +85,10 @@ class StainForm(QWidget):
         self.bar = JobBar()
         self.bar.attach(runner)
         self.width_row = WidthRow(runner, self.bar)
-        compute_on = field_widget(StainOptions, "device", DEVICES)
+        compute_on = field_widget(StainOptions, "device", {**DEVICES, **CHOICE})
         set_values({"device": preferences().device} | known, compute_on)
         self.device = compute_on.native
+        self.cluster = ClusterChoice(self.device)
         self.free = QPushButton("Free GPU")
         self.free.setToolTip(
             "Take the model out of the graphics card's memory, for Cellpose or another program."

@@ -15,6 +15,7 @@ from ..layers.stack import Box, LayerStack
 from ..layers.viewport import View
 from ..settings import Preferences
 from . import painting
+from .cluster_choice import chosen_cluster, here
 from .stain_layer import StainLayer
 
 
@@ -52,9 +53,11 @@ def options_of(
 ) -> StainOptions:
     """Return what every staining job is told."""
     usual = Preferences().memory_share
+    elsewhere = chosen_cluster(device)
     share = preferences.memory_share
     return StainOptions(
-        device=device,
+        **elsewhere.model_dump(exclude_defaults=True),
+        device=here(device),
         samples=samples,
         nucleus_um=nucleus_um,
         memory_share=None if share == usual else share,
@@ -125,7 +128,7 @@ def width_of(model: Path, stack: LayerStack, device: str) -> MakeJob:
         Where to compute.
     """
     volume = stack.volume.select(time=0) if stack.times > 1 else stack.volume
-    return Elsewhere(partial(painting.width_of, model, volume, device))
+    return Elsewhere(partial(painting.width_of, model, volume, here(device)))
 
 
 def files(

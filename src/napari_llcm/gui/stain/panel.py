@@ -227,7 +227,8 @@ class StainPanel(Panel):
             self._estimate()
         else:
             self.bar.say("All of it was there already.")
-        self.form.free.setVisible(result["device"] != "cpu" or self.form.free.isVisible())
+        on_card = result["device"].startswith(("cuda", "mps"))
+        self.form.free.setVisible(on_card or self.form.free.isVisible())
         self._to_check = stain_layers[-1]
         self.form.check.show()
 
