@@ -51,11 +51,15 @@ class Progress(_Event):
 
 
 class Tile(_Event):
-    """A finished part of a volume; `slices` are (start, stop) per axis, `data` the voxels."""
+    """A finished part of a volume; `slices` are (start, stop) per axis, `data` the voxels.
+
+    A preview is not finished: it is shown until the tile comes that takes its place.
+    """
 
     kind: Literal["tile"] = "tile"
     slices: tuple[tuple[int, int], ...]
     data: Any = Field(default=None, exclude=True)
+    preview: bool = False
 
 
 class Step(_Event):

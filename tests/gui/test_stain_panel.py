@@ -20,6 +20,8 @@ from napari_llcm.gui.stain import pace, painting
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN, SHAPES, WHOLE
 from napari_llcm.gui.stain.spread import STRONG
+from napari_llcm.staining import tiled
+from napari_llcm.staining.job import Stopped
 from napari_llcm.tasks.registry import STAIN
 from napari_llcm.volumes import read, write
 
@@ -62,6 +64,10 @@ def stain(panel: StainPanel, qtbot: Any) -> list[Any]:
     panel.form.start.click()
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=60_000)
     return seen
+
+
+def exact(seen: list[Any]) -> list[Tile]:
+    return [e for e in seen if isinstance(e, Tile) and not e.preview]
 
 
 def filled(array: Any) -> tuple[slice, ...]:
@@ -148,7 +154,7 @@ def test_what_is_on_screen_comes_first(panel: StainPanel, qtbot: Any) -> None:
     viewer.dims.set_current_step(0, 14)
     viewer.camera.zoom, viewer.camera.center = 100.0, (0, 3 + 60 * 0.25, 2 + 70 * 0.25)
     qtbot.wait(300)
-    tiles = [e.slices for e in stain(panel, qtbot) if isinstance(e, Tile)]
+    tiles = [e.slices for e in exact(stain(panel, qtbot))]
     assert len(tiles) == 2 * 4 * 5
     assert tiles[0] == ((8, 16), (48, 64), (64, 80))
 
@@ -160,14 +166,14 @@ def test_cancel_keeps_what_is_done_and_stain_goes_on(
     seen: list[Any] = []
     panel.runner.event.connect(seen.append)
     panel.form.start.click()
-    qtbot.waitUntil(lambda: sum(isinstance(e, Tile) for e in seen) > 3, timeout=60_000)
+    qtbot.waitUntil(lambda: len(exact(seen)) > 3, timeout=60_000)
     began = time.monotonic()
     panel.bar.cancel.click()
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=5000)
     assert time.monotonic() - began < 1
     made = layer(panel, NAME)
     kept = np.array(made.data)
-    done = sum(isinstance(e, Tile) for e in seen)
+    done = len(exact(seen))
     assert 3 < done < 40
     assert kept.any()
     changed: list[Any] = []  # layers, as the Check panel hears of them
@@ -175,7 +181,7 @@ def test_cancel_keeps_what_is_done_and_stain_goes_on(
     again = stain(panel, qtbot)
     assert changed
     assert all(one is made for one in changed)
-    assert sum(isinstance(e, Tile) for e in again) == 40 - done
+    assert len(exact(again)) == 40 - done
     np.testing.assert_array_equal(made.data[kept > 0], kept[kept > 0])
     assert [x.name for x in panel._viewer.layers] == ["QPI", NAME]
     changed.clear()
@@ -601,3 +607,45 @@ def test_opening_the_panel_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_what_is_on_screen_is_previewed_and_said_to_be(
+    panel: StainPanel, qtbot: Any, slow_tiles: float
+) -> None:
+    viewer, seen = panel._viewer, list[tuple[bool, bool, str]]()
+    viewer.dims.set_current_step(0, 11)
+
+    def look(event: Any) -> None:
+        if isinstance(event, Tile):
+            made = layer(panel, NAME)
+            told = panel.bar.meanwhile.text()
+            seen.append((event.preview, bool(made.data[11].any()), told))
+
+    panel.runner.event.connect(look)
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=60_000)
+    assert layer(panel, NAME).metadata[KEY]["preview"]
+    finish(panel, qtbot)
+    preview, there, told = seen[0]
+    assert preview
+    assert there
+    assert "Preview" in told
+    assert not all(preview for preview, *_ in seen)
+    assert "Preview" not in panel.bar.meanwhile.text()
+    made = layer(panel, NAME)
+    assert "preview" not in made.metadata[KEY]
+    assert np.count_nonzero(made.data) > 0.5 * made.data.size
+
+
+def test_a_job_that_ends_early_leaves_no_preview(
+    panel: StainPanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(*_: Any) -> Any:
+        time.sleep(0.05)
+        raise Stopped
+
+    monkeypatch.setattr(tiled.LocalPipeline, "decode", decode)
+    panel.form.start.click()
+    qtbot.waitUntil(lambda: NAME in panel._viewer.layers, timeout=60_000)
+    finish(panel, qtbot)
+    assert [x.name for x in panel._viewer.layers] == ["QPI"]  # nothing of it was kept

@@ -97,7 +97,11 @@ def test_a_stain_is_stopped_in_the_worker_and_goes_on_there(
     seen = list[Any]()
     panel.runner.event.connect(seen.append)
     panel.form.start.click()
-    qtbot.waitUntil(lambda: any(isinstance(e, Tile) for e in seen), timeout=120_000)
+
+    def stained() -> bool:
+        return any(isinstance(e, Tile) and not e.preview for e in seen)
+
+    qtbot.waitUntil(stained, timeout=120_000)
     began = time.monotonic()
     panel.bar.cancel.click()
     until_it_ends(panel, qtbot)

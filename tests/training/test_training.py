@@ -388,3 +388,15 @@ def test_a_width_that_no_pair_or_model_can_be_scaled_by_is_refused(tmp_path: Pat
         result_of(
             train(job(tmp_path / "p", tmp_path / "c", init=str(tmp_path / "b"), nucleus_um=6.0))
         )
+
+
+def test_a_trained_model_tells_how_far_it_sees(tmp_path: Path) -> None:
+    folder = tmp_path / "pairs"
+    result_of(write_specimens(folder, 2, (16, 128, 144), 500, "easy"))
+    list(train(job(folder, tmp_path / "run")))
+    reach = load_bundle(tmp_path / "run" / "model").info.reach
+    assert reach is not None
+    unet = reach.unet
+    assert unet[0] == 16  # too few planes to tell: the whole halo
+    assert 0 < max(unet[1:]) <= 16
+    assert 0 < min(reach.decoder) <= max(reach.decoder) <= 9

@@ -29,6 +29,7 @@ from .config import (
 )
 from .familiarity import Familiarity
 from .methods import METHODS
+from .reach import Reach
 from .taught import Taught
 from .width_model import WidthModel
 
@@ -68,6 +69,7 @@ class ModelInfo(BaseModel):
     confidence: ConfidenceModel | None = None  # how far to trust its nuclei, where calibrated
     familiarity: Familiarity | None = None  # which stacks it can read, where calibrated
     taught: Taught | None = None  # on what, and how well it did there
+    reach: Reach | None = None  # the halo that is enough in bfloat16, where measured
     # median `noise_level` of the training volumes' first input: for warnings
     input_noise: float | None = Field(
         default=None, validation_alias=AliasChoices("input_noise", "qpi_noise")

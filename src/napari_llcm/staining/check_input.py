@@ -15,10 +15,11 @@ from ..tasks.normalise import Scaling
 from ..volumes import NoData, ReadOptions, Volume
 from ..volumes.reading import read_role
 from . import input_features
+from .canvas import Canvas
 from .estimate_width import telling_width
 from .looking import LookedAt
 from .options import StainOptions
-from .output import Canvas, Output
+from .output import Output
 from .unlike import reasons
 
 _PROBES = 3  # by which `LookedAt.probe` looks for the reason

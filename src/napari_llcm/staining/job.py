@@ -38,11 +38,15 @@ class Focus:
         Returns the box of voxels that is wanted; the tiles that share none of it are left out.
     follow : bool
         Go on staining whatever `region` returns, until stopped.
+    view : callable, optional
+        Returns the box of voxels on screen, or None while nothing is: what of it is not stained
+        yet is shown as a preview, where somebody watches.
     """
 
     centre: Callable[[], Sequence[float]] | None = None
     region: Callable[[], Box] | None = None
     follow: bool = False
+    view: Callable[[], Box | None] | None = None
 
 
 @dataclass

@@ -17,6 +17,8 @@ from .tiling import Box, padded, size, window
 if TYPE_CHECKING:
     import torch
 
+    from ..models.reach import Halos
+
 _GIB = 2**30
 # Measured: the working memory of each network is 7 to 8 activations of its finest level; the
 # rest is a margin.
@@ -24,7 +26,9 @@ _ACTIVATIONS = 10
 # Larger tiles waste less on halos; on a processor, whose time for fresh memory grows with the tile,
 # they are no faster (measured), and smaller ones come to the screen sooner.
 _LARGEST_TILE = {"cpu": 4 * 2**20, "cuda": 64 * 2**20, "mps": 16 * 2**20}
-# For somebody who watches: a tile every third of a second or so.
+# For somebody who watches: a tile every third of a second or so, and blocks as small as can be
+# had for so much of the U-Net's time in halos.
+_OVERHEAD = 1.5
 _WATCHED_TILE = {"cpu": 2**19, "cuda": 8 * 2**20, "mps": 2 * 2**20}
 
 
@@ -76,7 +80,7 @@ def free_memory() -> int:
 def plan(
     config: NetworkConfig,
     latent: Sequence[int],
-    halos: tuple[Sequence[int], Sequence[int]],
+    halos: Halos,
     itemsize: int,
     memory: int,
     kind: str,
@@ -90,8 +94,8 @@ def plan(
         Of local networks.
     latent : sequence of int
         Size (z, y, x) of the padded volume in latent sites.
-    halos : tuple
-        Of the decoder and the U-Net, in latent sites (z, y, x).
+    halos : Halos
+        What is computed beyond a tile and a block.
     itemsize : int
         Bytes of an activation: 2 for bfloat16, 4 for float32.
     memory : int
@@ -112,7 +116,7 @@ def plan(
         """Return the largest tile that, with its halo, fits."""
         return _shrink(
             latent,
-            halos[0],
+            halos.decoder,
             (1, 1, 1),
             lambda box, whole: for_tile * size(whole) <= memory and size(box) <= largest,
         )
@@ -123,7 +127,9 @@ def plan(
 
     encode = tile_of(_LARGEST_TILE[kind] / voxels)
     tile = tile_of(_WATCHED_TILE[kind] / voxels) if watched else encode
-    block = _shrink(latent, halos[1], unet_stride(config), block_fits)
+    block = _shrink(latent, halos.unet, unet_stride(config), block_fits)
+    if watched:
+        block = _sooner(block, latent, halos.unet, unet_stride(config))
     return Tiling(*(_voxels(sites, config.factor) for sites in (tile, block, encode)))
 
 
@@ -207,16 +213,42 @@ def _shrink(
 ) -> list[int]:
     """Return the largest box that fits, halving where the halo weighs least."""
     tile = list(padded(shape, align))
-    while True:
-        box = tuple(
-            (0, n) if t >= n else (n // 2 // s * s, min(n // 2 // s * s + t, n))
-            for t, n, s in zip(tile, shape, align, strict=True)
-        )  # in the middle of the volume, where the halo is whole
-        axes = [i for i in range(3) if tile[i] > align[i]]
-        if not axes or fits(box, window(box, halo, shape, align)):
-            return tile
-        axis = max(axes, key=lambda i: tile[i] / max(halo[i], 1))  # wavelets have none
-        tile[axis] = -(-tile[axis] // (2 * align[axis])) * align[axis]
+    while not fits(box := _in_the_middle(tile, shape, align), window(box, halo, shape, align)):
+        smaller = _halved(tile, halo, align)
+        if smaller is None:
+            break
+        tile = smaller
+    return tile
+
+
+def _sooner(
+    block: list[int], latent: Sequence[int], halo: Sequence[int], align: Sequence[int]
+) -> list[int]:
+    """Return the smallest part of a block whose halo weighs little enough."""
+    while (smaller := _halved(block, halo, align)) is not None:
+        box = _in_the_middle(smaller, latent, align)
+        if size(window(box, halo, latent, align)) > _OVERHEAD * size(box):
+            break
+        block = smaller
+    return block
+
+
+def _in_the_middle(tile: Sequence[int], shape: Sequence[int], align: Sequence[int]) -> Box:
+    """Return a box of this size in the middle of a volume, where its halo is whole."""
+    return tuple(
+        (0, n) if t >= n else (n // 2 // s * s, min(n // 2 // s * s + t, n))
+        for t, n, s in zip(tile, shape, align, strict=True)
+    )
+
+
+def _halved(tile: list[int], halo: Sequence[int], align: Sequence[int]) -> list[int] | None:
+    """Return a size, halved where the halo weighs least; None where it is the smallest."""
+    axes = [i for i in range(3) if tile[i] > align[i]]
+    if not axes:
+        return None
+    axis = max(axes, key=lambda i: tile[i] / max(halo[i], 1))  # wavelets have none
+    half = -(-tile[axis] // (2 * align[axis])) * align[axis]
+    return [half if i == axis else n for i, n in enumerate(tile)]
 
 
 def _voxels(sites: Sequence[int], factor: Sequence[int]) -> tuple[int, int, int]:

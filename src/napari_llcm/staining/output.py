@@ -8,10 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..events import UserError
-from ..models.familiarity import Verdict
 from ..volumes import Volume
 from .memory import free_memory
-from .tiling import Box, covered, slices
+from .tiling import Box, slices
 
 
 class Output(Protocol):
@@ -136,115 +135,6 @@ class MemoryOutput:
     def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
         """Return the result, or None where the job was stopped."""
         return None if stopped else remembering(self.volume, metadata).replace(data=self.array)
-
-
-class Canvas:
-    """An array that somebody looks at while it is filled, by one job or by several.
-
-    A job that is given the canvas of an earlier one goes on with it, where input, model and
-    settings are the same; else it begins anew.
-
-    Parameters
-    ----------
-    array : numpy.ndarray
-        float32 (z, y, x), or (2, z, y, x) for several samples.
-
-    Attributes
-    ----------
-    complete : bool
-        Whether the whole of it was stained.
-    begun : bool
-        Whether any of it was.
-    changes : int
-        How often its voxels were changed.
-    verdict : Verdict or None
-        Whether the model can read the stack, once that is known.
-    """
-
-    notice: str | None = None
-    watched = True
-    region: tuple[int, ...] | None = None
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-        self.volume = Volume(array, axes="czyx"[-array.ndim :])
-        self.tile: tuple[int, ...] | None = None
-        self.begun = False
-        self.changes = 0
-        self.verdict: Verdict | None = None
-        self._done: set[Box] = set()
-        self._fingerprint = ""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole of it was stained."""
-        return covered(tuple((0, n) for n in self.array.shape[-3:]), self._done)
-
-    def take(self, volume: Volume, shape: Sequence[int], fingerprint: str) -> None:
-        """Go on with what is there, or begin anew.
-
-        Parameters
-        ----------
-        volume : Volume
-            What the result is, but for its data.
-        shape : sequence of int
-            Its shape.
-        fingerprint : str
-            Of input, model and settings.
-
-        Raises
-        ------
-        UserError
-            If the array has another shape.
-        """
-        if self.array.shape != tuple(shape):
-            raise UserError(f"{volume.name} has changed its shape: stain it anew.")
-        if self._taken(volume, fingerprint):
-            self.array[:] = 0
-
-    def _taken(self, volume: Volume, fingerprint: str) -> bool:
-        """Note what the result is; return whether it begins anew."""
-        self.volume = volume
-        if fingerprint == self._fingerprint:
-            return False
-        if self._fingerprint:  # what was told before the first job is of its input
-            self.verdict = None
-        self._fingerprint, self.tile = fingerprint, None
-        self._done.clear()
-        self.changes += self.begun
-        self.begun = False
-        return True
-
-    def is_done(self, box: Box) -> bool:
-        """Return whether all voxels of a box (z, y, x) are there."""
-        return box in self._done or covered(box, self._done)
-
-    def start(self, tile: Sequence[int], region: Sequence[int] | None = None) -> None:
-        """Note the sizes of tiles and regions, by which a later job goes on."""
-        self.tile = self.tile or tuple(tile)
-
-    def put(self, box: Box, data: np.ndarray, part: bool = False) -> None:
-        """Show the voxels of a box (one span for each axis of the result).
-
-        Parts of tiles are not noted as done: boxes that overlap could not be counted.
-        """
-        self.array[slices(box)] = data
-        self._noted(box, part)
-
-    def _noted(self, box: Box, part: bool) -> None:
-        """Note what is there to be seen."""
-        self.begun = True
-        self.changes += 1
-        if not part:
-            self._done.add(box[-3:])
-
-    def finish(self, stopped: bool, metadata: dict[str, Any]) -> Volume | None:
-        """Return what is there, be it all of the result or a part."""
-        self._remember(metadata)
-        return self.volume.replace(data=self.array)
-
-    def _remember(self, metadata: dict[str, Any]) -> None:
-        self.volume = remembering(self.volume, metadata)
 
 
 def remembering(volume: Volume, metadata: dict[str, Any]) -> Volume:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,8 @@ from ..models.bundle import ModelBundle
 from ..models.condition import Condition
 from ..models.device import autocast, precision
 from ..models.info import ModelInfo
-from ..models.networks import Decoder, Encoder, LatentUNet
+from ..models.networks import Encoder
+from ..models.reach import Halos, little_context
 from ..models.samplers import field_at, make_sampler
 from .beside import ReadAhead
 from .inputs import StackInputs
@@ -39,6 +41,8 @@ class LocalPipeline:
         One for each sample.
     steps : int
         Steps of the sampler.
+    halos : Halos
+        What is computed beyond tiles and blocks.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class LocalPipeline:
         inputs: StackInputs,
         seeds: Sequence[int],
         steps: int,
+        halos: Halos,
     ) -> None:
         config = model.info.network
         self.networks = model.networks
@@ -59,8 +64,7 @@ class LocalPipeline:
         halo = self.networks.condition_halo
         assert halo is not None
         self.condition_halo = halo
-        self.unet = cast("LatentUNet", self.networks.denoiser.network)
-        self.decoder = cast("Decoder", self.networks.autoencoder.decoder)
+        self.halos = halos
         self.inputs_at = ReadAhead(inputs.read)
 
     def allocate(self, folder: Path, memory: int) -> None:
@@ -85,22 +89,31 @@ class LocalPipeline:
 
     def features_window(self, block: Box) -> Box:
         """Return the latent sites whose features the U-Net needs for a block."""
-        return window(block, self.unet.halo, self.latent, self.stride)
+        return window(block, self.halos.unet, self.latent, self.stride)
 
     def latents_window(self, tile: Box) -> Box:
         """Return the latent sites that the decoder needs for a tile."""
+        return self._latents_window(tile, self.halos.decoder)
+
+    def _latents_window(self, tile: Box, halo: Sequence[int]) -> Box:
         # bringing a result back onto the input's grid interpolates: one site more
         margin = 1 if self.grid.brought_back else 0
-        return window(tile, [h + margin for h in self.decoder.halo], self.latent)
+        return window(tile, [h + margin for h in halo], self.latent)
+
+    def sites_of(self, voxels: Box) -> Box:
+        """Return the latent sites that hold a box of the result's voxels."""
+        steps = [r * f for r, f in zip(self.grid.output_ratio, self.factor, strict=True)]
+        spans = zip(voxels, steps, self.latent, strict=True)
+        return tuple((int(a // s), min(math.ceil(b / s), n)) for (a, b), s, n in spans)
 
     def region_block(self, region: Box) -> Box:
         """Return the block whose latents are all that the tiles of a region need."""
         return window(self.latents_window(region), (0, 0, 0), self.latent, self.stride)
 
-    def input_window(self, sites: Box) -> Box:
+    def input_window(self, sites: Box, halo: Sequence[int] | None = None) -> Box:
         """Return the voxels of the padded grid that the encoders need for a box of sites."""
-        halo, inside = self.condition_halo, scaled(sites, self.factor)
-        return window(inside, halo, self.grid.padded, self.factor)
+        inside = scaled(sites, self.factor)
+        return window(inside, halo or self.condition_halo, self.grid.padded, self.factor)
 
     @torch.inference_mode()
     def encode(self, box: Box, following: Box | None = None) -> None:
@@ -113,15 +126,20 @@ class LocalPipeline:
         following : Box, optional
             Where they will be computed next: the inputs are read meanwhile.
         """
-        voxels = self.input_window(box)
-        seen = self._read(voxels)
+        seen = self._read(self.input_window(box))
         if following is not None:
             self.inputs_at.expect(self.input_window(following))
+        features = self._encoded(box, self.condition_halo, seen)[0]
+        self._features[_all(box)] = features.to(self._features.device)
+
+    def _encoded(self, box: Box, halo: Sequence[int], seen: torch.Tensor) -> torch.Tensor:
+        """Return the features at a box of sites, of the inputs in its window."""
+        voxels = self.input_window(box, halo)
         with autocast(self.device):
             condition = self.networks.conditioned(seen)
         features = condition.packed() if isinstance(condition, Condition) else condition
         sites = tuple((a // f, b // f) for (a, b), f in zip(voxels, self.factor, strict=True))
-        self._features[_all(box)] = features[0][_all(box, sites)].to(self._features.device)
+        return features[(slice(None), *_all(box, sites))]
 
     @torch.inference_mode()
     def denoise(self, block: Box, step: int) -> None:
@@ -154,12 +172,37 @@ class LocalPipeline:
         """
         sites = self.latents_window(tile)
         latents = self._latents[(self.sampler.steps - 1) % 2]
+        each = (latents[k][_all(sites)][None].to(self.device) for k in range(len(self.seeds)))
+        return self._decoded(tile, sites, each)
+
+    @torch.inference_mode()
+    def preview(self, tile: Box) -> tuple[Box, np.ndarray]:
+        """Return what `decode` does, at once: one sample from little context; nothing is kept.
+
+        Where networks take one step.
+        """
+        little = little_context(self.networks)
+        sites = self._latents_window(tile, little.halos.decoder)
+        seen = window(sites, little.halos.unet, self.latent, self.stride)
+        start, stop = zip(*seen, strict=True)
+        inputs = torch.from_numpy(self.inputs.read(self.input_window(seen, little.encoder)))
+        features = self._encoded(seen, little.encoder, inputs[None].to(self.device))
+        condition = self.networks.unpacked(features)
+        noise = field_at(self.seeds[0], 0, self.info.network.latent_channels, start, stop)
+        noise = noise.to(self.device)
+        with autocast(self.device):
+            x = self.sampler.step(0, torch.zeros_like(noise), noise, condition)
+        return self._decoded(tile, sites, [x[(slice(None), *_all(sites, seen))].float()])()
+
+    def _decoded(
+        self, tile: Box, sites: Box, latents: Iterable[torch.Tensor]
+    ) -> Callable[[], tuple[Box, np.ndarray]]:
+        """Return what brings onto the result's grid what each latent of a window gives."""
         inside = self.grid.inside(scaled(tile, self.factor))
         margin = window(inside, (1, 1, 1), self.grid.shape) if self.grid.brought_back else inside
         skip = self._skip(sites) if self.info.network.decoder_skip else None
         cuts = []
-        for k in range(len(self.seeds)):
-            z = latents[k][_all(sites)][None].to(self.device)
+        for z in latents:
             with autocast(self.device):
                 y = self.networks.decode(z, skip=skip)[0]
             cuts.append(y[_all(margin, scaled(sites, self.factor))].float().cpu().numpy())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..events import (
@@ -18,10 +20,11 @@ from ..events import (
 )
 from ..models.bundle import ModelBundle
 from ..volumes import Volume
+from .canvas import Canvas
 from .job import Focus
 from .options import StainOptions
-from .output import Canvas
 from .stainer import stain
+from .tiling import Box
 
 
 def stain_times(
@@ -71,11 +74,15 @@ def stain_times(
         left.remove(point)
         stack = volume.select(time=point) if "t" in volume.axes else volume
         text = f"time point {point} ({count - len(left)} of {count})" if count > 1 else ""
-        job = stain(
-            stack, model, options, out=canvases[point], focus=focus, should_stop=should_stop
-        )
+        here = focus if now is None else replace(focus, view=partial(_view, focus, point, now))
+        job = stain(stack, model, options, out=canvases[point], focus=here, should_stop=should_stop)
         yield from total.part(job, text)
     yield total.finished()
+
+
+def _view(focus: Focus, point: int, now: Callable[[], int]) -> Box | None:
+    """Return the box on screen while a time point is looked at."""
+    return focus.view() if focus.view is not None and now() == point else None
 
 
 def in_turn(jobs: Iterable[tuple[str, Job]], count: int) -> Job:

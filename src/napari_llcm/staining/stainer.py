@@ -16,12 +16,14 @@ from ..models.library import load_model
 from ..tasks.normalise import Scaling
 from ..tasks.unit import unit_notices
 from ..volumes import NoData, Volume, losses
+from .canvas import Canvas
 from .check_input import verdict_on
 from .fit import contrast_notices, spacing_ratio
 from .inputs import StackInputs, empty, filled_stack, input_stacks
 from .job import Focus, StainJob, Stopped, interruptible
 from .options import StainOptions, stain_options
 from .output import Place
+from .previews import first_previews, previewed
 from .setup import contrast, look_through, make_output, no_data_notices, ready, scratch_folder
 from .stored import StoredOutput, claimed
 
@@ -65,9 +67,9 @@ def stain(
     ------
     Event
         Started, Notice, Progress (but not where it follows), Tile for each finished part
-        (float32, in the unit of each output), and Finished. Its value is the Volume on the input's
-        grid, with more planes where that is the task, or None where the job was stopped
-        (`result["stopped"]`) and has no `Canvas`. What the notices said stands in
+        (float32, in the unit of each output) and for previews, and Finished. Its value is the
+        Volume on the input's grid, with more planes where that is the task, or None where the job
+        was stopped (`result["stopped"]`) and has no `Canvas`. What the notices said stands in
         `result["notices"]` and in the volume's metadata.
 
     Raises
@@ -77,7 +79,9 @@ def stain(
         input, or is written by another process.
     """
     path = out if isinstance(out, Path) else None
-    with claimed(path, qpi.source, options.overwrite) as notice:
+    with claimed(path, qpi.source, options.overwrite) as notice, previewed(out):
+        if isinstance(out, Canvas):
+            yield from first_previews(qpi, model, options, out, focus, scaling, should_stop)
         yield from _stain(qpi, model, options, out, focus, scaling, no_data, should_stop, notice)
 
 

@@ -2,9 +2,9 @@
 
 Per tile, nearest to what the user looks at first: the latent blocks that it needs and that are
 not there yet (for each, the QPI features of the block and its halo, then the latent U-Net), then
-the decoder. Features and latents are kept, so only halos are computed twice: 18 x 28 x 28 voxels
-around a tile and 38 latent sites around a block with the default networks, nothing beyond the
-volume's edge.
+the decoder. Features and latents are kept, so only halos are computed twice: with the default
+networks 9 x 7 x 7 latent sites around a tile and 38 around a block, nothing beyond the volume's
+edge. For somebody who watches, a third to half of it in bfloat16 (see `reach`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from itertools import zip_longest
 
 from ..events import Event, Job, Meter, Notice, UserError
 from ..models.device import precision
+from ..models.reach import Halos, near_halos, whole_halos
 from .beside import FinishBehind
+from .canvas import Canvas
 from .job import StainJob, Stopped
 from .memory import is_out_of_memory, plan, unet_stride, working_memory
 from .pipeline import LocalPipeline
-from .tiling import Box, common, distance, halves, shared, size, tiles
+from .previews import Previews
+from .tiling import Box, bounds, common, distance, halves, shared, size, tiles, tiles_within
 
 Sites = tuple[int, ...]
 
@@ -63,7 +66,7 @@ class TiledRun:
             wanted = job.focus.region()
             self.pending = [t for t in self.pending if shared(job.outputs(t), wanted)]
             if job.output.watched:  # the user sees where the region ends
-                sites = self._sites_of(wanted)
+                sites = self.pipeline.sites_of(wanted)
                 parts = [common(t, sites) for t in self.pending if shared(t, sites)]
                 self.parts = set(parts) - set(self.pending)
                 self.pending = parts
@@ -72,13 +75,18 @@ class TiledRun:
         if region is not None:
             self.pending = [t for t in self.pending if shared(t, region)]
             self.blocks = [self.pipeline.region_block(region)]
+        elif job.output.watched and self.pending and not job.focus.follow and job.steps == 1:
+            needed = self.pipeline.region_block(bounds(self.pending))
+            self.blocks = tiles_within(needed, block)
         if job.steps == 1:  # a job that goes on needs no block whose tiles are all done
             windows = [self.pipeline.latents_window(t) for t in self.pending]
             self.blocks = [b for b in self.blocks if any(shared(b, w) for w in windows)]
         windows = [self.pipeline.features_window(b) for b in self.blocks]
         self.unread = [t for t in tiles(latent, encode) if any(shared(t, w) for w in windows)]
-        if region is not None:  # the input may be there for this region alone
-            self.unread = [common(t, w) for t in self.unread for w in windows]
+        if region is not None or job.output.watched:
+            # no more is encoded than is needed; of a region, no more input may be there
+            seen = bounds(windows) if windows else ()
+            self.unread = [common(t, seen) for t in self.unread]
         samples = job.options.samples
         self._weight = {
             "encode": _SHARES["encode"],
@@ -91,6 +99,7 @@ class TiledRun:
             "decode": self.pending,
         }
         self._total = sum(self._weight[k] * size(b) for k, bs in boxes.items() for b in bs)
+        self.previews = _previews(job, self.pipeline)
         self._done = 0.0
         self._meter = Meter(_TOTAL)
 
@@ -111,6 +120,8 @@ class TiledRun:
             while blocks:
                 yield from self._denoise(self._take(blocks), step)
         while tile := self._next():
+            if self.previews is not None:
+                yield from self.previews.events()
             needed = self.pipeline.latents_window(tile)
             while blocks := [b for b in self.blocks if shared(b, needed)]:
                 block = self._take(blocks)
@@ -156,21 +167,13 @@ class TiledRun:
         """Return the latent sites of all pending tiles where one block can hold them."""
         if not self.pending or self.job.steps > 1:
             return None
-        ends = [[t[axis] for t in self.pending] for axis in range(3)]
-        sites = tuple((min(a for a, _ in e), max(b for _, b in e)) for e in ends)
+        sites = bounds(self.pending)
         whole = self.pipeline.region_block(sites)
         return sites if size(whole) <= max(math.prod(block), math.prod(_FOLLOWED)) else None
 
     def _decode(self, tile: Box, part: bool) -> None:
         outputs = self.pipeline.decode(tile)
         self.behind.add(lambda: self.job.put(*outputs(), part))
-
-    def _sites_of(self, voxels: Box) -> Box:
-        """Return the latent sites that hold a box of the result's voxels."""
-        ratio = self.job.grid.output_ratio
-        steps = [r * f for r, f in zip(ratio, self.pipeline.factor, strict=True)]
-        spans = zip(voxels, steps, self.pipeline.latent, strict=True)
-        return tuple((int(a // s), min(math.ceil(b / s), n)) for (a, b), s, n in spans)
 
     def _take(self, boxes: list[Box]) -> Box:
         """Remove and return the box nearest to the centre."""
@@ -228,17 +231,36 @@ class TiledRun:
 
 def make_pipeline(job: StainJob) -> LocalPipeline:
     """Return the pipeline of a job, without its arrays."""
-    return LocalPipeline(job.model, job.inputs, job.options.seeds, job.steps)
+    return LocalPipeline(job.model, job.inputs, job.options.seeds, job.steps, _halos(job))
+
+
+def _halos(job: StainJob) -> Halos:
+    """Return the halos that a job computes.
+
+    In a file, what a job that goes on adds is to the last bit what it would have been; so is what
+    any number of machines make. Both need the whole halo, as their blocks differ.
+    """
+    networks, alone = job.model.networks, job.options.cluster is None
+    if alone and job.output.watched and job.steps == 1:  # the reach is that of one step from noise
+        return near_halos(job.model.info, networks, precision(job.device))
+    return whole_halos(networks)
+
+
+def _previews(job: StainJob, pipeline: LocalPipeline) -> Previews | None:
+    """Return what shows more than tiles do, where somebody watches and one step is all."""
+    if not isinstance(job.output, Canvas) or job.steps > 1:
+        return None
+    return Previews(pipeline, job.output, job.focus, job.empty)
 
 
 def tile_sizes(job: StainJob) -> tuple[Sites, Sites, Sites]:
     """Return the sizes of tiles, of blocks and of the encoder's tiles, in latent sites."""
-    config, networks = job.model.info.network, job.model.networks
+    config, dtype = job.model.info.network, precision(job.device)
     tiling = job.options.tiling or plan(
         config,
         [n // f for n, f in zip(job.grid.padded, config.factor, strict=True)],
-        (networks.autoencoder.decoder.halo, networks.denoiser.network.halo),  # type: ignore[arg-type, union-attr]
-        precision(job.device).itemsize,
+        _halos(job),
+        dtype.itemsize,
         working_memory(job.device, job.options.memory_share),
         job.device.type,
         watched=job.output.watched,

@@ -26,6 +26,21 @@ def tiles(shape: Sequence[int], tile: Sequence[int]) -> list[Box]:
     return list(product(*axes))
 
 
+def tiles_within(box: Box, tile: Sequence[int]) -> list[Box]:
+    """Return the boxes of a regular grid of tiles over a box; the last ones are cut."""
+    starts, shape = zip(*((a, b - a) for a, b in box), strict=True)
+    return [
+        tuple((a + s, b + s) for (a, b), s in zip(t, starts, strict=True))
+        for t in tiles(shape, tile)
+    ]
+
+
+def bounds(boxes: Iterable[Box]) -> Box:
+    """Return the smallest box around some."""
+    axes = zip(*boxes, strict=True)
+    return tuple((min(a for a, _ in axis), max(b for _, b in axis)) for axis in axes)
+
+
 def window(
     box: Box, halo: Sequence[int], shape: Sequence[int], align: Sequence[int] = (1, 1, 1)
 ) -> Box:

@@ -20,6 +20,7 @@ from ..events import (
 )
 from ..models.bundle import save_bundle
 from ..models.device import pick_device, precision_notices
+from ..models.halo_errors import measure_reach
 from ..models.info import ModelInfo
 from ..models.nucleus_width import in_plane
 from ..models.stainer import StainerNetworks
@@ -184,6 +185,8 @@ def _run(
                 info.taught = Taught.on(names, where if validation else "", counted)
                 if fields.nucleus_um is None and fields.spacing is not None and "width" in counted:
                     info.nucleus_um = round(counted["width"] * in_plane(fields.spacing), 2)
+                stacks = [inputs for inputs, *_ in validator.shown[:_HEARD]]
+                info.reach = measure_reach(info, networks, stacks)
                 save_bundle(folder.model, info, networks)
         if stopped:
             break
@@ -201,6 +204,7 @@ def _run(
     )
 
 
+_HEARD = 2  # stacks on which it is measured how far the networks see
 _KEPT = (
     "val_vae_psnr", "val_psnr", INTERPOLATED, "val_spread", "val_pearson", "val_recall", "val_f1"
 )  # fmt: skip

@@ -23,7 +23,8 @@ def first_tile(bench: Bench) -> dict[str, Any]:
     """Return the seconds from the start of a job to its first tile, in an array that is watched.
 
     For the part on screen through all planes, which alone is asked for; and for the whole stack,
-    whose middle comes first.
+    whose middle comes first. Both of these are exact; before them comes the preview of the plane
+    on screen.
     """
     shape = bench.affordable(0.1, cost=1.5, most=_MOST)
     volume = bench.volume(shape)
@@ -31,9 +32,10 @@ def first_tile(bench: Bench) -> dict[str, Any]:
     spans = [
         (max((n - s) // 2, 0), min((n + s) // 2, n)) for n, s in zip((y, x), _SCREEN, strict=True)
     ]
-    screen = ((0, z), *spans)
+    screen, plane = ((0, z), *spans), ((z // 2, z // 2 + 1), *spans)
     return {
         "first_tile_seconds": {
+            "preview": _until_first(bench, volume, Focus(view=lambda: plane)),
             "screen": _until_first(bench, volume, Focus(region=lambda: screen)),
             "whole": _until_first(bench, volume, Focus()),
             "shape": shape,

@@ -58,6 +58,9 @@ class JobBar(QWidget):
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop within a second; what is done so far is kept.")
         self.cancel.clicked.connect(self._stop)
+        self.meanwhile = QLabel()
+        self.meanwhile.setWordWrap(True)
+        self.meanwhile.setToolTip("What is to be known of what you see while the job runs.")
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
         self.sentence.setTextFormat(Qt.TextFormat.RichText)
@@ -79,7 +82,7 @@ class JobBar(QWidget):
         below.addWidget(self.details, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for part in (self._work, self.text, self._words):
+        for part in (self._work, self.text, self.meanwhile, self._words):
             column.addWidget(part)
             part.hide()
 
@@ -119,6 +122,11 @@ class JobBar(QWidget):
         """Forget what was said."""
         self._said, self._warnings, self._last, self._detail = [], [], "", ""
         self._tell()
+
+    def tell_meanwhile(self, text: str) -> None:
+        """Show what is to be known of what is seen now; nothing where the text is empty."""
+        self.meanwhile.setText(text)
+        self.meanwhile.setVisible(bool(text))
 
     def forget_end(self) -> None:
         """Forget all but the warnings, where the end of a job goes without saying."""
@@ -174,6 +182,7 @@ class JobBar(QWidget):
             self.bar.setRange(0, 0)  # busy until the first progress is known
             self.text.setText("Starting…")
             self.cancel.setEnabled(True)
+        self.tell_meanwhile("")
         self._work.setVisible(running)
         self.text.setVisible(running)
 

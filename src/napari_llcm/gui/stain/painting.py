@@ -73,6 +73,14 @@ class SharedCanvas(Canvas, Linked):
         super()._noted(box, part)
         self.tell("_noted", box, part)
 
+    def _previewed(self, box: Box) -> None:
+        super()._previewed(box)
+        self.tell("_previewed", box)
+
+    def _withdrawn(self) -> None:
+        super()._withdrawn()
+        self.tell("_withdrawn")
+
     def _remember(self, metadata: dict[str, Any]) -> None:
         super()._remember(metadata)
         self.tell("_remember", metadata)
@@ -106,9 +114,12 @@ class Painting:
         """Return what is stained first, or alone."""
         seen = self.seen
         if follow:
-            return Focus(lambda: seen.value.centre, lambda: seen.value.box, follow=True)
+            return Focus(lambda: seen.value.centre, lambda: seen.value.box, True, self._view)
         region = None if self.box is None else partial(_same, self.box)
-        return Focus(lambda: seen.value.centre, region)
+        return Focus(lambda: seen.value.centre, region, view=self._view)
+
+    def _view(self) -> Box:
+        return self.seen.value.box
 
 
 class LoadedModel:

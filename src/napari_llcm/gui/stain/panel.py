@@ -26,6 +26,7 @@ from .model_picker import adding
 from .painting import warm
 from .stain_layer import StainLayer
 
+_PREVIEW = "Preview: what is rough on screen is replaced by the exact stain; it is never kept."
 _LOOK = 60  # ms between two looks at where the user is
 
 
@@ -194,6 +195,8 @@ class StainPanel(Panel):
                 self._chosen.layers.show(stain_layer)
                 stain_layer.repaint()
                 self._tell(stain_layer)
+            seen = any(stain_layer.previewing for stain_layer, _ in self._active)
+            self.bar.tell_meanwhile(_PREVIEW if seen else "")
 
     def _tell(self, stain_layer: StainLayer) -> None:
         for layer in stain_layer.layers if stain_layer.changed() else ():
@@ -210,6 +213,7 @@ class StainPanel(Panel):
         self._timer.stop()
         active, self._active, self._following = self._active, [], False
         for stain_layer, _ in active:
+            stain_layer.withdraw()
             stain_layer.repaint(now=True)
             stain_layer.note()
             self._tell(stain_layer)

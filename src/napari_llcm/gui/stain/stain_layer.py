@@ -96,13 +96,18 @@ class StainLayer:
         return any(canvas.begun for canvas in self.canvases.values())
 
     @property
+    def previewing(self) -> bool:
+        """Whether any of what is to be seen is a preview, which is not kept."""
+        return any(canvas.previewing for canvas in self.canvases.values())
+
+    @property
     def shown(self) -> bool:
         """Whether its main layer is in the viewer, or will be."""
         return not self._added or self.layers[0] in self._viewer.layers
 
     def show(self) -> bool:
         """Add the layers once there is something to be seen; return whether they were added now."""
-        if self._added or not self.begun:
+        if self._added or not (self.begun or self.previewing):
             return False
         self._added = True
         with undisturbed(self._viewer):
@@ -187,6 +192,14 @@ class StainLayer:
         for layer in self.layers:
             layer.visible = False
 
+    def withdraw(self) -> None:
+        """Take away previews; where nothing else is to be seen, the layers too."""
+        for canvas in self.canvases.values():
+            canvas.withdraw()
+        for layer in [] if self.begun else self.layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
     def note(self) -> None:
         """Note in the layers how they were made; it is saved with them."""
         made = [c.volume.metadata for c in self.canvases.values() if c.volume.metadata]
@@ -201,9 +214,18 @@ class StainLayer:
         if not now and time.monotonic() - self._repainted < _PERIOD:
             return
         self._repainted, self._stale = time.monotonic(), False
+        self._mark()
         for layer in self.layers:
             if layer in self._viewer.layers:
                 layer.refresh(extent=False, thumbnail=now, highlight=False)
+
+    def _mark(self) -> None:
+        """Tell in the metadata, which are saved with a layer, whether it shows a preview."""
+        for layer in self.layers:
+            record = {k: v for k, v in layer.metadata[KEY].items() if k != "preview"}
+            record |= {"preview": True} if self.previewing else {}
+            if record != layer.metadata[KEY]:
+                layer.metadata = {**layer.metadata, KEY: record}
 
     def catch_up(self) -> None:
         """Show what `repaint` has held back."""
