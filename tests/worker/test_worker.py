@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import gc
+import importlib
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ import numpy as np
 import psutil
 import pytest
 
+import napari_llcm
 from napari_llcm.events import Failed, Finished, Job, Notice, Progress, ShouldStop, UserError
 from napari_llcm.volumes import Volume, read, read_errors, slices, write
 from napari_llcm.worker import COMPUTER, READER, Elsewhere, Linked, Live, Workers, zeros
@@ -28,6 +32,8 @@ from napari_llcm.worker.mapped import handle_of
 from napari_llcm.worker.process import Worker
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the worker knows no tests
+
+WINDOW = ("qtpy", "napari")  # on Windows torch cannot be imported after Qt
 
 
 def never() -> bool:
@@ -437,3 +443,25 @@ def test_what_is_larger_than_memory_lies_on_the_disk(
     monkeypatch.setattr("napari_llcm.worker.mapped.shutil.disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="smaller region"):
         zeros((4, 16, 16), folder=tmp_path)
+
+
+def test_what_panels_send_to_a_worker_knows_no_window() -> None:
+    gui, sent = Path(napari_llcm.__file__).parent / "gui", set[str]()
+    for path in gui.rglob("*.py"):
+        text = path.read_text("utf-8")
+        if "import" not in text or "Elsewhere" not in text:
+            continue
+        name = ".".join(("napari_llcm", *path.relative_to(gui.parent).with_suffix("").parts))
+        module = importlib.import_module(name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "partial":
+                with suppress(NameError):  # of an object that is made in a function
+                    function = eval(ast.unparse(node.args[0]), vars(module))
+                    if getattr(function, "__annotations__", {}).get("return") == "Job":
+                        sent.add(function.__module__)
+    assert len(sent) > 5
+    code = (
+        f"import sys, {', '.join(sorted(sent))}; print([m for m in {WINDOW!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -20,12 +20,13 @@ from qtpy.QtWidgets import (
 )
 
 from ...cluster import ClusterOptions
-from ...cluster.connection import reached, tried
-from ...events import Finished, Job, ShouldStop, UserError
+from ...cluster.connection import reached
+from ...events import UserError
 from ...worker import Elsewhere
 from ..form import form_layout, words
 from ..jobs.runner import JobRunner
 from ..settings import recall, remember
+from .cluster_job import try_cluster
 
 CLUSTER = "cluster"
 CHOICE: Mapping[str, str] = {CLUSTER: "Cluster…"}
@@ -111,7 +112,7 @@ class ClusterDialog(QDialog):
     def try_it(self) -> None:
         """Ask who computes there, without waiting."""
         self._tell("Asking…")
-        ask = Elsewhere(partial(_try, self.options))
+        ask = Elsewhere(partial(try_cluster, self.options))
         self.runner.start(ask, "test of the connection", then=lambda e: self._tell(str(e.value)))
 
     def accept(self) -> None:
@@ -186,10 +187,3 @@ class ClusterChoice(QObject):
             name = options.cluster.partition("://")[2] or options.cluster
         index = self._combo.findData(CLUSTER)
         self._combo.setItemText(index, f"Cluster ({name})…" if name else CHOICE[CLUSTER])
-
-
-def _try(options: ClusterOptions, _: ShouldStop) -> Job:
-    """Ask who computes at an address."""
-    if options.cluster is None:
-        raise UserError("Choose the key file, or give an address.")
-    yield Finished(value=tried(options))
