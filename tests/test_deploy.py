@@ -33,6 +33,7 @@ JOBS = {name: d for name, d in DOCUMENTS.items() if d["kind"] == "Job"}
 # what a script's variables stand for
 GIVEN = {
     "pairs": "p", "run": "r", "stacks": "s", "out": "o", "part": "0/8", "JOB_COMPLETION_INDEX": "0",
+    "stack": "i",
 }  # fmt: skip
 
 
@@ -104,6 +105,14 @@ def test_a_script_runs_a_command_that_there_is(path: Path) -> None:
     assert parsed(own)["options__device"] == "cuda"
     (shown,) = (words for words in commands(path.read_text("utf-8")) if words != own)
     parsed(shown)  # how its first lines say that it is called
+
+
+def test_the_nextflow_module_runs_a_command_that_there_is() -> None:
+    text = (DEPLOY / "nextflow" / "main.nf").read_text("utf-8")
+    (line,) = re.findall(r"^ +napari-llcm (.*)$", text, re.MULTILINE)
+    values = parsed(shlex.split(re.sub(r"\$\{[^}]*\}", "x", line.replace("${params.options}", ""))))
+    assert values["out"] == Path("x/x.ome.zarr")
+    assert "143" in text
 
 
 def test_the_pages_commands_are_ones_that_there_are() -> None:

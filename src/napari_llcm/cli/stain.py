@@ -75,7 +75,7 @@ def stain(
 
         def plate_job(stop: ShouldStop) -> Job:
             """Stain the plate."""
-            bundle = load_model(model, str(pick_device(options.device)))
+            bundle = load_model(model, str(pick_device(options.device_here)))
             yield from stain_plate(
                 source,
                 out,
@@ -107,7 +107,7 @@ def stain(
     def job(stop: ShouldStop) -> Job:
         """Stain one stack, or all that there are."""
         if several:
-            bundle = load_model(model, str(pick_device(options.device)))
+            bundle = load_model(model, str(pick_device(options.device_here)))
             yield from stain_files(
                 [source], out, bundle, options, reading=reading, part=share, should_stop=stop
             )

@@ -181,11 +181,13 @@ def _children(what: Serving, address: str, keys: Keys | None) -> list[_Child]:
         where = [] if what.listen == "0.0.0.0" else ["--host", f"{kind}://{what.listen}"]
         place = ["--port", str(what.port), "--protocol", kind, "--no-dashboard", "--no-show"]
         made.append(_Child("scheduler", ["scheduler", *where, *place, *tls]))
-    for device in what.devices:
+    for number, device in enumerate(what.devices):
+        again = what.devices[:number].count(device)  # two workers of one name are one too many
+        name = f"{socket.gethostname()} {device}" + (f" ({again + 1})" if again else "")
         arguments = [
             "worker",
             address,
-            *("--name", f"{socket.gethostname()} {device}"),
+            *("--name", name),
             *("--nthreads", "1"),  # a device does one thing at a time
             *("--memory-limit", "0"),  # tiles are planned from what is free
             *("--death-timeout", "120"),  # s, while the scheduler starts again

@@ -184,7 +184,7 @@ def check_input_file(
     """
     yield Meter(1).at(0, f"reading {source.name}")
     volume = read_role(source, reading or ReadOptions(), None, "qpi")
-    bundle = load_model(model, str(pick_device(options.device)))
+    bundle = load_model(model, str(pick_device(options.device_here)))
     job = check_input(volume, bundle, options, should_stop=should_stop)
     yield from telling_width(job, volume, bundle, options, should_stop)
 

@@ -57,7 +57,7 @@ def stain_file(
     """
     yield Meter(1).at(0, f"reading {source.name}")
     check_output(out, source, options.overwrite)
-    bundle = load_model(model, str(pick_device(options.device)))
+    bundle = load_model(model, str(pick_device(options.device_here)))
     task, chosen = bundle.info.task, reading or ReadOptions()
     if also:
         names = [*(channel.name for channel in task.inputs), *also]  # `joined` counts them

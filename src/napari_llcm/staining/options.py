@@ -61,6 +61,11 @@ class StainOptions(NucleusWidth, ClusterOptions):
         """The seed of each sample."""
         return [self.seed + k for k in range(self.samples)]
 
+    @property
+    def device_here(self) -> str:
+        """The device of this computer: `device` is that of the others, where they compute."""
+        return "auto" if self.cluster else self.device
+
     def changed(self, **fields: Any) -> StainOptions:
         """Return the options with some fields changed.
 

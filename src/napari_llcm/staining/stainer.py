@@ -119,7 +119,7 @@ def _stain(
         found += unit_notices(stack, channel, holes[-1])
         found += no_data_notices(stack, holes[-1], scalings[-1], channel.intensity)
     scaling_given, scaling, no_data = scaling, scalings[0], holes[0]
-    device = pick_device(options.device)
+    device = pick_device(options.device_here)
     ready(model, device)
     ratio, further = spacing_ratio(stacks[0], model.info, options.nucleus_um)
     unlike = [
