@@ -23,14 +23,16 @@ ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))  # of each
 STAIN = """
 import sys
 from pathlib import Path
+from napari_llcm.events import Notice
 from napari_llcm.models import load_model
-from napari_llcm.staining import Stainer, Tiling
+from napari_llcm.staining import StainOptions, Tiling, stain
 from napari_llcm.volumes import read
 source, model, out, key = sys.argv[1:]
 tiling = Tiling((8, 16, 16), (8, 64, 64))
-Stainer(model, "cpu").stain(
-    read(Path(source)), out=Path(out), cluster=key, tiling=tiling, check=False
-)
+options = StainOptions(cluster=key, tiling=tiling, check=False)
+for event in stain(read(Path(source)), load_model(model), options, out=Path(out)):
+    if isinstance(event, Notice):
+        print(event.text, flush=True)
 """
 
 

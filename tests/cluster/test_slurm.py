@@ -29,8 +29,9 @@ def _commands(folder: Path, monkeypatch: pytest.MonkeyPatch, sbatch: str) -> Non
 def test_slurm_starts_workers_that_end_with_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = f'cp "$1" "{tmp_path}/job.sh"; exec 1>&3; setsid bash "$1" >"{tmp_path}/log" 2>&1 &'
-    _commands(tmp_path, monkeypatch, f'exec 3>/dev/null; ({start}); echo "Submitted batch job $$"')
+    job = tmp_path / "job.sh"
+    start = f'cp "$1" "{job}"; setsid bash "{job}" >"{tmp_path}/log" 2>&1 </dev/null &'
+    _commands(tmp_path, monkeypatch, f'{start}\necho "Submitted batch job $!"')
     monkeypatch.setattr("napari_llcm.cluster.connection._STARTS", 60.0)
     with connect(ClusterOptions(cluster="slurm", cluster_workers=1)) as client:
         assert len(workers_of(client)) == 1, (tmp_path / "log").read_text()
@@ -38,6 +39,7 @@ def test_slurm_starts_workers_that_end_with_the_job(
         assert client.scheduler.address.startswith("tls://")
     said = (tmp_path / "job.sh").read_text()
     assert "#SBATCH --cpus-per-task=4" in said
+    assert "--nthreads 1 " in said
     assert (tmp_path / "cancelled").exists()
     folder = tmp_path / ".napari-llcm-cluster"
     assert folder.stat().st_mode & 0o77 == 0

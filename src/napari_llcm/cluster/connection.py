@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..events import UserError
+from ..events import ShouldStop, UserError
 from .certificates import MISSING, address_in
 from .options import ClusterOptions
 from .started import STARTED
@@ -181,22 +182,36 @@ def tried(options: ClusterOptions) -> str:
         return f"Connected: {len(names)} at work there ({', '.join(sorted(names))})."
 
 
-def workers_of(client: Any) -> dict[str, Any]:
+def workers_of(
+    client: Any, patience: float | None = None, should_stop: ShouldStop | None = None
+) -> dict[str, Any]:
     """Return what is known of each worker, by its address; wait for the first one a little.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of their scheduler.
+    patience : float, optional
+        How many seconds one may take; some, if not given.
+    should_stop : callable, optional
+        Asked while there is none; once True, nobody is waited for.
 
     Raises
     ------
     Absent
         If there is none.
     """
-    with suppress(TimeoutError, OSError):  # it may be starting
-        client.wait_for_workers(1, timeout=_STARTS)
-    found: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-    if not found:
-        raise Absent(
-            f"The dask scheduler at {client.scheduler.address} has no workers: start some."
-        )
-    return found
+    until = time.monotonic() + (_STARTS if patience is None else patience)
+    while True:
+        found: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+        if found:
+            return found
+        if time.monotonic() > until or (should_stop is not None and should_stop()):
+            raise Absent(
+                f"The dask scheduler at {client.scheduler.address} has no workers: start some, "
+                "or see why those that were asked for do not start."
+            )
+        time.sleep(0.2)
 
 
 def _parts(address: str) -> tuple[str, str, int]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from ..events import UserError
 from .certificates import MISSING
 
-_PATIENCE = 3600.0  # s that a batch system may take for the first worker
+_NOT_TAKEN = (
+    "SLURM did not take the job: see whether sbatch works here, and the section jobqueue of dask's "
+    "configuration."
+)
+QUEUE = 24 * 3600.0  # s that a batch system may take for the first worker
 
 
 @contextmanager
@@ -43,27 +47,33 @@ def _slurm(workers: int) -> Iterator[Any]:
         from distributed.security import Security
     except ImportError as error:
         raise UserError(MISSING) from error
-    usual: dict[str, Any] = {"cores": 4, "processes": 1, "memory": "32GB", "walltime": "04:00:00"}
-    own = {k: v for k, v in usual.items() if config.get(f"jobqueue.slurm.{k}", None) is None}
+    cores, memory = (config.get(f"jobqueue.slurm.{k}", None) for k in ("cores", "memory"))
     try:
         # keys of this one job, in the job script of the user's own
         cluster = SLURMCluster(
-            security=Security.temporary(), shared_temp_directory=_shared_folder(), **own
+            security=Security.temporary(),
+            shared_temp_directory=_shared_folder(),
+            cores=1,  # a thread for dask: a device does one thing at a time
+            job_cpu=cores or 4,
+            processes=1,
+            memory=memory or "32GB",
         )
-        cluster.scale(jobs=workers)
     except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"SLURM did not take the job ({error}): see whether sbatch works here, and the section "
-            "jobqueue of dask's configuration."
-        ) from error
+        raise UserError(_NOT_TAKEN) from error
+    cluster.scale(jobs=workers)
+    cluster.sync(_submitted, cluster)
+    # what sbatch said of a job that it did not take is only logged
+    if not any(getattr(job, "job_id", None) for job in cluster.workers.values()):
+        with suppress(Exception):
+            cluster.close()
+        raise UserError(_NOT_TAKEN)
     with cluster, Client(cluster, set_as_default=False) as client:
-        try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
-        except TimeoutError as error:
-            raise UserError(
-                "SLURM has started no worker within an hour: ask squeue why, and try again."
-            ) from error
         yield client
+
+
+async def _submitted(cluster: Any) -> None:
+    """Wait until SLURM has taken the jobs, or said why not."""
+    await cluster
 
 
 def _shared_folder() -> str:

@@ -13,6 +13,7 @@ import time
 
 from ..cluster import connect
 from ..cluster.connection import Absent, workers_of
+from ..cluster.started import QUEUE, STARTED
 from ..events import Job, Notice, UserError
 from .job import StainJob, Stopped
 from .shift import Lost, Shift, Work
@@ -48,7 +49,8 @@ def run_distributed(job: StainJob) -> Job:
         before = len(work.left)
         try:
             with connect(job.options) as client:
-                workers = workers_of(client)
+                queued = QUEUE if job.options.cluster in STARTED else None
+                workers = workers_of(client, queued, job.should_stop)
                 if work.region is None:
                     work.region = job.output.region or region_size(work, len(workers))
                     job.output.start(work.tile, work.region)
@@ -57,6 +59,8 @@ def run_distributed(job: StainJob) -> Job:
                 yield from Shift(work, client).events()
                 return
         except (Lost, UserError) as error:
+            if isinstance(error, Absent) and job.should_stop is not None and job.should_stop():
+                raise Stopped from error
             if isinstance(error, UserError) and (lost_at is None or not isinstance(error, Absent)):
                 raise
             if lost_at is None or len(work.left) < before:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cluster.sending import Packed
+from ..cluster.sending import Frozen, Packed
 from ..cluster.serving import DEVICE
 from ..models.bundle import ModelBundle
 from ..models.device import pick_device
 from ..volumes import Volume
-from .job import StainJob, interruptible
+from .job import StainJob, Stopped, interruptible
 from .options import StainOptions
 from .setup import ready
 from .tiled import TiledRun
@@ -23,7 +23,7 @@ from .travelling import Bricks, NotHere, SharedStack, arrived
 if TYPE_CHECKING:
     import numpy as np
 
-_PATIENCE = 120.0  # s that a tile may wait to be taken
+_PATIENCE = 2.0  # s between two looks whether a tile is still waited for
 
 
 class CollectedTiles:
@@ -63,7 +63,7 @@ class CollectedTiles:
 
 
 def stain_region(
-    model: ModelBundle,
+    frozen: Frozen,
     given: SharedStack | Bricks,
     packed: Sequence[Packed],
     region: Box,
@@ -77,8 +77,8 @@ def stain_region(
 
     Parameters
     ----------
-    model : ModelBundle
-        Local networks.
+    frozen : Frozen
+        The model: a `ModelBundle` of local networks.
     given : SharedStack or Bricks
         The stack.
     packed : sequence of Packed
@@ -110,18 +110,28 @@ def stain_region(
         task = worker.state.tasks.get(key)
         return task is None or task.state not in ("executing", "long-running")
 
+    def put(*values: Any) -> None:
+        """Wait for room in the queue, but not for one whom nobody empties any more."""
+        while True:
+            try:
+                return queue.put(values, timeout=_PATIENCE)
+            except TimeoutError:
+                if cancelled():
+                    raise Stopped from None
+
     def send() -> None:
         """Send home what has been made; the scheduler takes no more than plain values."""
         while output.parts:
             box, data = output.parts.pop(0)
             made = Packed.of(data)
-            queue.put((region, box, made.data, made.shape, made.dtype), timeout=_PATIENCE)
+            put(region, box, made.data, made.shape, made.dtype)
 
     try:
         with dask.config.set(scheduler="synchronous"):
             inputs = arrived(given, packed)
     except NotHere:
         return "not here"
+    model: ModelBundle = frozen.value()
     device = pick_device(os.environ.get(DEVICE, options.device))
     ready(model, device)
     output = CollectedTiles(tile, wanted)

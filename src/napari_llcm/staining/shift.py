@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 import uuid
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..cluster.sending import Packed, Sent
+from ..cluster.sending import Frozen, Packed, Sent
 from ..events import Job, Meter, Notice, UserError
+from ..models.bundle import ModelBundle
 from .job import StainJob, Stopped
 from .memory import Tiling
 from .remote import stain_region
@@ -113,7 +115,10 @@ class Shift:
         name = f"napari-llcm-{uuid.uuid4().hex}"
         self._home = _asked(lambda: Queue(name, client=self._client, maxsize=_TILES))
         self._name = name
-        self._model = Sent(self._client, job.model, everywhere=True)
+        # a card of this computer is none of theirs
+        networks = copy.deepcopy(job.model.networks).cpu()
+        model = Frozen.of(ModelBundle(job.model.info, networks, job.model.source))
+        self._model = Sent(self._client, model, everywhere=True)
         source = None if job.source is None else Path(job.source)
         stack = shared_stack(job.inputs, source)
         self._stack = None if stack is None else Sent(self._client, stack, everywhere=True)
