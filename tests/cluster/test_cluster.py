@@ -86,6 +86,9 @@ def test_a_workstation_stains_for_who_has_its_key(
 ) -> None:
     source = write(tmp_path / "in.ome.tif", specimen.qpi)
     workstation.wait()
+    for process in (*workstation.children("scheduler"), *workstation.children("worker")):
+        listening = [c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"]
+        assert set(listening) <= {"127.0.0.1"}  # and nowhere else
     key = tmp_path / "keys" / "laptop.pem"
     assert str(key) in workstation.log.read_text()
     other = make_keys(tmp_path / "other", f"tls://127.0.0.1:{workstation.port}")

@@ -90,14 +90,13 @@ def test_whoever_is_killed_the_same_bytes_come_out(tmp_path: Path) -> None:
                     time.sleep(0.1)  # mostly with tiles there already, else at any moment before
                 time.sleep(chance.uniform(0, took / 4))
                 with_it = process.poll() is None
-                if what == "client":
+                if what != "client":
+                    chance.choice(station.children(what)).kill()
+                elif with_it:
                     process.kill()
                     process.wait()
-                    process = client.start() if client.out.exists() and with_it else process
-                elif station.children(what):
-                    chance.choice(station.children(what)).kill()
-                if what != "client" or with_it:
-                    client.finish(process if process.poll() is None else client.start())
+                    process = client.start()
+                client.finish(process)
                 print(f"{what} killed {'while it ran' if with_it else 'too late'}", flush=True)
                 assert client.result() == expected, what
     finally:

@@ -9,12 +9,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..events import Finished, Job, Notice, ShouldStop, Started, UserError
 from .certificates import MISSING, Keys, make_keys
 from .connection import is_local
 
 DEVICE = "NAPARI_LLCM_DEVICE"  # in a worker's environment: where it computes
+# figures of dask's own, which are not encrypted, are told to this computer alone
+_QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 _LOOK = 0.5  # s between two looks at the processes
 _PATIENCE = 30.0  # s for the first start
 _AGAIN = (1.0, 60.0)  # s before a process is started again: at first, at most
@@ -176,10 +179,15 @@ def _children(what: Serving, address: str, keys: Keys | None) -> list[_Child]:
         path = str(keys.server)
         tls = ["--tls-ca-file", path, "--tls-cert", path, "--tls-key", path]
     made = []
+    # a worker, too, listens no further than is told: unencrypted, it would take anybody's programs
+    host = urlsplit(what.join).hostname or "" if what.join else what.listen
+    if what.join and not is_local(host):
+        host = "0.0.0.0"
+    near = [] if host == "0.0.0.0" else ["--host", "127.0.0.1" if is_local(host) else host]
     kind = "tls" if keys else "tcp"
     if what.join is None:
         where = [] if what.listen == "0.0.0.0" else ["--host", f"{kind}://{what.listen}"]
-        place = ["--port", str(what.port), "--protocol", kind, "--no-dashboard", "--no-show"]
+        place = ["--port", str(what.port), "--protocol", kind, "--no-show", *_QUIET]
         made.append(_Child("scheduler", ["scheduler", *where, *place, *tls]))
     for number, device in enumerate(what.devices):
         again = what.devices[:number].count(device)  # two workers of one name are one too many
@@ -191,8 +199,9 @@ def _children(what: Serving, address: str, keys: Keys | None) -> list[_Child]:
             *("--nthreads", "1"),  # a device does one thing at a time
             *("--memory-limit", "0"),  # tiles are planned from what is free
             *("--death-timeout", "120"),  # s, while the scheduler starts again
+            *near,
             "--no-nanny",
-            "--no-dashboard",
+            *_QUIET,
             *tls,
         ]
         made.append(_Child(f"worker on {device}", arguments, **{DEVICE: device}))

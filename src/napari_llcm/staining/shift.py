@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PERIOD = 0.1  # s between two looks at the workers
+_COUNT = 2.0  # s between two counts of the workers
 _FOR_EACH_WORKER = 2  # regions given out, so that no worker waits
-_TILES = 4  # that wait at the scheduler; workers wait beyond
+_TILES = 8  # that wait at the scheduler; workers wait beyond
 _TRIES = 3  # of a region, without a tile in between
 _ABSENT = 60.0  # s that the scheduler may be without workers
 
@@ -92,7 +93,7 @@ class Shift:
         regions = tiles(work.shape, work.region)
         self._waiting = [r for r in regions if any(shared(r, t) for t in work.left)]
         self._told = ""
-        self._seen_workers = time.monotonic()
+        self._seen_workers, self._counted, self._workers = time.monotonic(), 0.0, 0
         z, y, x = (n * f for n, f in zip(work.tile, self._pipeline.factor, strict=True))
         tiling = Tiling((z, y, x), (z, y, x), (z, y, x))  # every worker computes the same
         self._options = work.job.options.model_copy(update={"tiling": tiling, "scratch": None})
@@ -148,8 +149,11 @@ class Shift:
         """Give every worker its regions, nearest first."""
         if self._client.status != "running":
             raise Lost("the connection has ended")
-        workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
         now = time.monotonic()
+        if now - self._counted > _COUNT:
+            self._workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            self._counted = now
+        workers = self._workers
         self._seen_workers = now if workers else self._seen_workers
         if now - self._seen_workers > _ABSENT:
             raise Lost("no worker is left")
