@@ -17,12 +17,13 @@ from napari_llcm.models.bundle import read_info
 from napari_llcm.models.consistency import pure_noise
 from napari_llcm.models.stainer import StainerNetworks
 from napari_llcm.phantom import make_phantom
-from napari_llcm.staining.inputs import StackInputs
+from napari_llcm.staining.inputs import StackInputs, filled_stack
+from napari_llcm.staining.tiling import slices
 from napari_llcm.tasks import TASKS
 from napari_llcm.tasks.slice_kernel import SliceKernel
 from napari_llcm.training import make_job, train
 from napari_llcm.training.start import for_task
-from napari_llcm.volumes import Volume, read, write
+from napari_llcm.volumes import NoData, Volume, read, write
 from napari_llcm.volumes.thick_slices import ThickOptions, interpolated, thicken
 from stains import make_model, run, stained, staining
 from tiny import job
@@ -165,11 +166,18 @@ def test_a_part_of_thick_slices_is_all_that_a_box_needs(ratio: tuple[float, ...]
     task = TASKS["superres-ct"].model_copy(update={"kernel": SliceKernel.fitted(6, pairs)})
     info = make_model(NetworkConfig(**TINY), (1000.0, 1000.0, 1000.0), task).info
     data, scaling = rng.normal(40, 100, (11, 30, 34)), task.inputs[0].intensity.measure(None)
-    inputs = StackInputs.at(info, [data], [scaling], ratio)
+    volume = Volume(data, (6000.0, 1000.0, 1000.0), name="ct")
+    stack = filled_stack(volume, task.inputs[0], scaling, NoData())
+    inputs = StackInputs.at(info, [stack], [scaling], ratio)
     z, y, x = inputs.grid.padded
     for box in (
         ((18, 36), (4, 16), (0, 8)),
         ((0, 8), (0, y), (8, x)),
         ((z - 8, z), (0, 8), (0, 8)),
     ):
-        np.testing.assert_allclose(inputs.cut(box).read(box), inputs.read(box), atol=1e-5)
+        (source,) = inputs.sources(box)
+        known = np.full_like(data, np.nan)
+        known[slices(source)] = data[slices(source)]
+        filled = filled_stack(volume.replace(data=known), task.inputs[0], scaling, NoData())
+        part = StackInputs.at(info, [filled], [scaling], ratio)
+        np.testing.assert_allclose(part.read(box), inputs.read(box), atol=1e-5)
