@@ -28,12 +28,12 @@ from .inputs import StackInputs, empty, filled_stack, input_stacks
 from .job import Focus, Stopped, interruptible
 from .memory import is_out_of_memory
 from .options import StainOptions
-from .pipeline import LocalPipeline
 from .setup import ready
 from .tiling import Box, common, distance, scaled, shared
 
 if TYPE_CHECKING:
     from ..tasks.normalise import Scaling
+    from .pipeline import LocalPipeline
 
 _SIDE = {"cpu": 32, "mps": 64, "cuda": 128}  # latent sites along each axis in the plane
 _STEP = 8  # of these sites
@@ -164,12 +164,14 @@ def first_previews(
 
     Parameters
     ----------
-    qpi, model, options, scaling, should_stop
+    qpi, model, options
         As for `stain`.
     canvas : Canvas
         Where they appear.
     focus : Focus
         What is on screen.
+    scaling, should_stop
+        As for `stain`.
     """
     view = None if focus.view is None else focus.view()
     one_step = model.info.local and model.info.steps(options.steps) == 1
@@ -193,6 +195,8 @@ def _of_sample(
     known: Scaling | None,
 ) -> Previews | None:
     """Return previews with the contrast of a sample of the stack; None where it has none."""
+    from .pipeline import LocalPipeline
+
     task = model.info.task
     stacks = input_stacks(qpi, task)
     ratio, _ = spacing_ratio(stacks[0], model.info, options.nucleus_um)
