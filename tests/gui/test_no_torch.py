@@ -53,8 +53,6 @@ def test_nothing_that_a_user_does_imports_torch_into_the_viewer(tmp_path: Path) 
     assert said["open"]["decoders"] == []
     assert "process that reads files ended (it crashed" in said["load damaged"]["said"]
     assert said["stained"]["share"] > 0.5
-    if said["idle"]["p95"] < 0.015:  # s; else others compute on this machine
-        assert said["stain"]["p95"] < 0.05
     assert said["checked"]["found"] > 0
     assert said["export"]["there"]
     assert said["workers"]["windows"] == [[], []]

