@@ -19,7 +19,7 @@ from stains import make_model, make_volume
 from workstation import Workstation
 
 pytestmark = pytest.mark.slow
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))  # of each
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "1"))  # of each
 STAIN = """
 import sys
 from pathlib import Path
