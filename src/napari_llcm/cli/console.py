@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..events import Event, Failed, Finished, Job, Notice, Step, UserError, duration
 from ..events import Progress as Done
@@ -195,7 +196,7 @@ def print_figures(title: str, rows: dict[str, Any]) -> None:
     for name, value in rows.items():
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         table.add_row(name, "not defined" if value is None else shown)
-    stdout.print(table)
+    stdout.print(table if rows else Text(title))  # an empty table is nothing, not even its title
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
