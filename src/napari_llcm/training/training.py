@@ -123,8 +123,6 @@ def _run(
     should_stop: ShouldStop | None,
 ) -> Job:
     yield Started(job="train", settings=job.model_dump(mode="json"))
-    # a mismatched pair ends the job here
-    fields = yield from source.look(job, info, should_stop)
     amp = precision_of(job, device)
     same = info is not None and info.method == job.method
     ready = yield from prepare(job, source, networks, info, folder.cache, ranks, should_stop)
@@ -185,8 +183,9 @@ def _run(
                 info.taught = Taught.on(names, where if validation else "", counted)
                 if fields.nucleus_um is None and fields.spacing is not None and "width" in counted:
                     info.nucleus_um = round(counted["width"] * in_plane(fields.spacing), 2)
-                stacks = [inputs for inputs, *_ in validator.shown[:_HEARD]]
-                info.reach = measure_reach(info, networks, stacks)
+                if phase == job.phases()[-1]:  # before, no U-Net has learned anything
+                    stacks = [inputs for inputs, *_ in validator.shown[:_HEARD]]
+                    info.reach = measure_reach(info, networks, stacks)
                 save_bundle(folder.model, info, networks)
         if stopped:
             break
@@ -204,7 +203,7 @@ def _run(
     )
 
 
-_HEARD = 2  # stacks on which it is measured how far the networks see
+_HEARD = 2  # stacks on which it is measured how far the networks see: some 10 s for each
 _KEPT = (
     "val_vae_psnr", "val_psnr", INTERPOLATED, "val_spread", "val_pearson", "val_recall", "val_f1"
 )  # fmt: skip
