@@ -18,6 +18,7 @@ from napari_llcm.gui.layers.conversion import KEY, as_layers
 from napari_llcm.gui.stain.panel import StainPanel
 from napari_llcm.gui.stain.region import PLANES, SCREEN
 from napari_llcm.models import load_bundle, save_bundle
+from napari_llcm.models.bundle import read_info, write_info
 from napari_llcm.models.library import user_folder
 from napari_llcm.staining import Stainer
 from napari_llcm.tasks import TASKS, Task
@@ -42,7 +43,10 @@ def finer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hu = 400 * rng.normal(size=(26, 48, 48)).astype(np.float32)
         write(folder / "thin" / f"{number}.nii.gz", Volume(hu, spacing=(1000.0, 800.0, 800.0)))
     result_of(train(job(folder, folder / "run", task="superres-ct", patch=(24, 32, 32))))
-    return folder / "run" / "model"
+    model = folder / "run" / "model"
+    # tiles see all that they can, so that they are those of a file: tests/staining/test_reach.py
+    write_info(model, read_info(model).model_copy(update={"reach": None}))
+    return model
 
 
 @pytest.fixture
@@ -79,10 +83,7 @@ def test_finer_slices_lie_in_register_beside_the_thick_ones(
     made = run(panel, qtbot)
     assert made.name == CT.result
     truth = Stainer(load_bundle(finer), "cpu").stain(Volume(ct, SPACING, name="ct"))
-    # HU; tiles that are watched see less around them, by less than bfloat16 rounds
-    off = np.abs(np.asarray(made.data) - truth.numpy())
-    assert off.mean() < 0.005 * truth.numpy().std()
-    assert off.max() < 0.05 * truth.numpy().std()
+    assert np.abs(np.asarray(made.data) - truth.numpy()).max() < 1e-2  # HU
     np.testing.assert_allclose(made.scale, (1000, 800, 800))
     np.testing.assert_allclose(made.translate, (6500, 3, 2))
     # both begin and end at the same faces
