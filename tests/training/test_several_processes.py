@@ -68,3 +68,12 @@ def test_two_processes_learn_what_one_does_of_twice_as_many_batches(
     assert again.returncode == 0, again.stderr
     trained = load_bundle(tmp_path / "together" / "model").info.provenance
     assert trained["consistency_steps"] == 9
+
+
+def test_what_one_process_refuses_ends_both(pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    save_job(job(pairs, tmp_path / "run"), tmp_path / "job.yaml")
+    refused = by_two(tmp_path / "job.yaml")
+    assert refused.returncode != 0
+    assert "choose an empty folder" in refused.stderr + refused.stdout
