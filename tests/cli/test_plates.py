@@ -36,6 +36,15 @@ def test_stain_takes_a_plate(cli: Run, tmp_path: Path, version: str) -> None:
     assert "4 were there already" in " ".join(out.split())
 
 
+def test_a_plate_makes_no_folder_of_a_files_name(cli: Run, tmp_path: Path) -> None:
+    source = make_plate(tmp_path / "p.zarr", wells=("A/1",), fields=("0",))
+    code, _, err = cli("stain", source, tmp_path / "o.ome.tif", *QUICK)
+    assert code == 2
+    assert "name a plate (.zarr) or a folder for its results" in " ".join(err.split())
+    assert "A/1/0" in err
+    assert not (tmp_path / "o.ome.tif").exists()
+
+
 def test_stain_names_the_option_of_a_choice(cli: Run, tmp_path: Path) -> None:
     source = make_plate(tmp_path / "p.zarr", wells=("A/1",), fields=("0",), channels=("BF", "GFP"))
     code, _, err = cli("stain", source, *QUICK)

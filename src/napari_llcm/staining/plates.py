@@ -84,6 +84,12 @@ def stain_plate(
         _check_fits_input(source, out, task, reading, plates)
     if out is not None:
         path = out if out.suffix.lower() == ".zarr" else out / path.name
+        if out != path and out.suffix and not out.is_dir():  # a folder of a file's name is a trap
+            one = next(iter(plate.all_fields(None))).name
+            raise UserError(
+                f"{source} is a plate: name a plate (.zarr) or a folder for its results in place "
+                f"of {out.name}, or stain one of its fields, such as {source / one}."
+            )
     check_apart(path, [source])
     yield Started(job="stain", unit="fields")
     reading = reading or ReadOptions()
