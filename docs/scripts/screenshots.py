@@ -142,7 +142,6 @@ def stain() -> None:
     window = Window()
     window.add(dressed(specimen().qpi))
     panel = window.bench.show_panel("Stain")
-    slow_down()
     seen: list[Any] = []
     panel.runner.event.connect(lambda e: seen.append(e) if e.kind == "tile" else None)
     panel.form.start.click()
@@ -176,20 +175,6 @@ def region() -> None:
     panel.form.start.click()
     window.idle(panel)
     window.shoot("region")
-
-
-def slow_down() -> None:
-    """Let tiles come slowly enough for a picture of a stain that is half done."""
-    from napari_llcm.staining import tiled
-
-    original = tiled.LocalPipeline.decode
-
-    def decode(self: Any, tile: Any) -> Any:
-        made = original(self, tile)
-        time.sleep(0.7)
-        return made
-
-    tiled.LocalPipeline.decode = decode  # type: ignore[method-assign]
 
 
 SHOTS = {"load": load, "spacing": spacing, "stain": stain, "region": region}
